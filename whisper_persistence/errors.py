@@ -1,0 +1,75 @@
+"""The errors that leave this package: one shallow tree.
+
+Every message says what was asked, what there was and what to do, in lower case and without a full stop. None of them
+ever carries a password, a token, a connection string or the text of a message.
+"""
+
+from __future__ import annotations
+
+
+class PersistenceError(Exception):
+    """Something went wrong in whisper-persistence."""
+
+
+class ConfigurationError(PersistenceError):
+    """The settings name something that cannot be used."""
+
+
+class DriverNotFoundError(ConfigurationError):
+    """No installed distribution offers a driver of this name."""
+
+
+class DriverConflictError(ConfigurationError):
+    """Two installed distributions offer a driver of the same name."""
+
+
+class MissingLibraryError(ConfigurationError):
+    """A driver needs a library that is not installed."""
+
+
+class ContractVersionError(ConfigurationError):
+    """A driver was written for another version of the hook contract."""
+
+
+class ValidationError(PersistenceError, ValueError):
+    """A value is not one that every driver can keep.
+
+    Attributes:
+        field: the record and field that were refused, such as ``Message.content``.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(field, problem)
+        self.field = field
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.problem}"
+
+
+class StorageUnavailableError(PersistenceError):
+    """The storage did not answer, so what it holds is unknown."""
+
+
+class StorageRefusedError(PersistenceError):
+    """The storage answered and refused the content of this batch for good."""
+
+
+class StorageDamagedError(PersistenceError):
+    """The storage is there but what it holds cannot be read."""
+
+
+class IncompatibleSchemaError(PersistenceError):
+    """The storage has a schema that this version does not know."""
+
+
+class ConflictError(PersistenceError):
+    """Another writer was faster, and its newer record was kept."""
+
+
+class NotSupportedError(PersistenceError):
+    """No driver of the chain offers what was asked."""
+
+
+class StoreClosedError(PersistenceError):
+    """The store was used after it was closed."""

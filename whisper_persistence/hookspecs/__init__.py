@@ -1,0 +1,85 @@
+"""The contract between a store and its drivers: what storage can do, one class of hooks a subject.
+
+Who calls. A `Store` (or `AsyncStore`) calls a hook with one batch; the first driver of the chain that has the hook and
+does not answer ``None`` gives the answer. A driver that wants the answer of those listed after it asks ``below``, which
+it was given by `LifecycleSpecs.open` and which has every hook of the drivers after it; ``below`` answers ``None`` when
+none of them has the hook.
+
+What every hook may rely on. Batches are sequences of at most 1,000 legal records or changes (`validation`), with known
+users, times in UTC and scores quantised to 1e-9. A batch has call order: changes to one key fold in that order, and of
+several saves of one key the last wins. One call is one transaction: it is kept whole or not at all.
+
+What every hook promises. Writes answer one `Receipt` per item, in order; loads answer a mapping of what exists, so an
+absent key is absent. What could not be asked raises `StorageUnavailableError`; what the database refuses for good raises
+`StorageRefusedError`; nothing but the errors of `whisper_persistence.errors` leaves a hook, none of them carries a
+password or a private text. Hooks may be called from several threads at once and must not block without a timeout.
+
+Writing a driver. Subclass the spec classes you implement, mark each implementation with `hookimpl`, declare
+``contract_version`` in the class body, and make your options attrs fields (``attrs.define(eq=False)``). Hooks take
+neither default nor keyword-only arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from whisper_persistence.hookspecs.analytics import AnalyticsSpecs
+from whisper_persistence.hookspecs.conversations import ConversationSpecs
+from whisper_persistence.hookspecs.following import FollowerSpecs
+from whisper_persistence.hookspecs.lifecycle import LifecycleSpecs
+from whisper_persistence.hookspecs.maintenance import MaintenanceSpecs
+from whisper_persistence.hookspecs.markers import CONTRACT_VERSION, PROJECT, hookimpl, hookspec
+from whisper_persistence.hookspecs.search import SearchSpecs
+from whisper_persistence.hookspecs.statistics import StatisticsSpecs
+from whisper_persistence.hookspecs.strategies import StrategySpecs
+
+__all__ = [
+    "CONTRACT_VERSION",
+    "PROJECT",
+    "SPECS",
+    "SUBJECTS",
+    "AnalyticsSpecs",
+    "Below",
+    "ConversationSpecs",
+    "FollowerSpecs",
+    "LifecycleSpecs",
+    "MaintenanceSpecs",
+    "SearchSpecs",
+    "StatisticsSpecs",
+    "StrategySpecs",
+    "hookimpl",
+    "hookspec",
+]
+
+
+class Below(
+    StrategySpecs,
+    StatisticsSpecs,
+    ConversationSpecs,
+    SearchSpecs,
+    FollowerSpecs,
+    MaintenanceSpecs,
+    AnalyticsSpecs,
+    LifecycleSpecs,
+):
+    """The hooks of some drivers together, as type checkers see them; called by keyword, ``None`` where nobody answers."""
+
+
+SPECS: Final[tuple[type, ...]] = (
+    LifecycleSpecs,
+    StrategySpecs,
+    StatisticsSpecs,
+    ConversationSpecs,
+    SearchSpecs,
+    FollowerSpecs,
+    MaintenanceSpecs,
+    AnalyticsSpecs,
+)
+
+#: The subjects that a driver may be restricted to by its settings, and the spec classes they stand for.
+SUBJECTS: Final[Mapping[str, tuple[type, ...]]] = {
+    "strategies": (StrategySpecs,),
+    "statistics": (StatisticsSpecs,),
+    "conversations": (ConversationSpecs, SearchSpecs),
+}

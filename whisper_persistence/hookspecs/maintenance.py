@@ -1,0 +1,43 @@
+"""What an operator asks of every tier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from whisper_persistence.hookspecs.markers import hookspec
+from whisper_persistence.records import Page, Retention, TierReport
+
+
+class MaintenanceSpecs:
+    """What an operator asks of every tier."""
+
+    @hookspec(firstresult=True)
+    def scan(self, kind: str, cursor: str | None, limit: int) -> Page | None:
+        """Walk through every record of one kind, in a stable order.
+
+        Args:
+            kind: one of `RECORD_KINDS`. A driver that keeps no records of this kind asks below.
+            cursor: `Page.cursor` of the page before, or ``None`` for the first page.
+            limit: at most this many records.
+
+        A record that is there from the first page to the last is returned exactly once. Messages come by conversation
+        and sequence, with cleared ones included.
+        """
+
+    @hookspec(firstresult=True)
+    def erase_users(self, user_ids: Sequence[str]) -> tuple[TierReport, ...] | None:
+        """Forget users: everything under their id, every message that concerns them and every one they wrote.
+
+        It raises their epoch and revision, and the revision of every conversation that lost a message.
+
+        Returns:
+            One report per tier, this one first.
+        """
+
+    @hookspec(firstresult=True)
+    def expire(self, policies: Sequence[Retention], dry_run: bool) -> tuple[TierReport, ...] | None:
+        """Remove what the policies no longer keep; with ``dry_run`` only count it.
+
+        Returns:
+            One report per tier, this one first.
+        """

@@ -1,0 +1,142 @@
+"""A chain of drivers: the order of the settings is selection, override, layering and fallback, all at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+import attrs
+import pluggy
+
+from whisper_persistence.discovery import DriverSpec, build_driver, first_line
+from whisper_persistence.errors import ConfigurationError
+from whisper_persistence.hookspecs import PROJECT, SPECS, SUBJECTS, Below
+
+_log = logging.getLogger(__name__)
+
+
+@attrs.define(eq=False)
+class Chain:
+    """Drivers in the order of the settings, each knowing what is below it.
+
+    Attributes:
+        drivers: the drivers, by name, the first asked first.
+    """
+
+    drivers: dict[str, object]
+    _manager: _Manager
+    _observers: list[object]
+    _opened: list[object] = attrs.field(factory=list[object])
+
+    @classmethod
+    def build(cls, drivers: Sequence[DriverSpec], observers: Sequence[DriverSpec] = ()) -> Chain:
+        """Return a chain of new drivers, not yet open.
+
+        Raises:
+            ConfigurationError: the list is empty, names a driver twice, or `build_driver` refuses one.
+        """
+        names = [spec.name for spec in (*drivers, *observers)]
+        if not drivers:
+            raise ConfigurationError("no driver is named: set drivers to at least one name, such as sqlite")
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ConfigurationError(f"driver {twice!r} is named twice: name it once")
+        manager = _Manager(PROJECT)
+        built = {spec.name: manager.add(spec) for spec in reversed(drivers)}
+        watching = [manager.add(spec) for spec in reversed(observers)]
+        manager.check()
+        return cls(dict(reversed(built.items())), manager, watching)
+
+    @property
+    def hook(self) -> Below:
+        """Every hook of the whole chain."""
+        return cast("Below", self._manager.hook)
+
+    def open(self, namespace: str) -> None:
+        """Open every driver from the bottom up; after an error, close those that were opened."""
+        order = list(self.drivers.values())
+        try:
+            for driver in (*reversed(order), *self._observers):
+                self._opened.append(driver)
+                above = order[: order.index(driver) + 1] if driver in order else order
+                self._call(driver, "open", below=_Below(self._manager, [*above, *self._observers]), namespace=namespace)
+        except BaseException:
+            self.close(quietly=True)
+            raise
+
+    def close(self, *, quietly: bool = False) -> None:
+        """Close every open driver from the top down, also when one of them raises; then raise the first error."""
+        errors: list[Exception] = []
+        while self._opened:
+            try:
+                self._call(self._opened.pop(), "close")
+            except Exception as error:
+                errors.append(error)
+                _log.warning("a driver did not close cleanly", extra={"error": type(error).__name__})
+        if errors and not quietly:
+            raise errors[0]
+
+    def limit(self, attribute: str) -> int | None:
+        """Return the smallest number that a driver declares for this attribute, or ``None`` where none does."""
+        declared = (getattr(driver, attribute, None) for driver in self.drivers.values())
+        return min((number for number in declared if number is not None), default=None)
+
+    def _call(self, driver: object, hook: str, **arguments: Any) -> None:
+        others = [plugin for plugin in self._manager.get_plugins() if plugin is not driver]
+        self._manager.subset_hook_caller(hook, others)(**arguments)
+
+
+class _Below:
+    """Every hook of the drivers after one; callers are made on first use and kept."""
+
+    def __init__(self, manager: _Manager, excluded: list[object]) -> None:
+        self._manager = manager
+        self._excluded = excluded
+
+    def __getattr__(self, hook: str) -> Any:
+        caller = self._manager.subset_hook_caller(hook, self._excluded)
+        setattr(self, hook, caller)
+        return caller
+
+
+class _Manager(pluggy.PluginManager):
+    """pluggy's manager, which leaves out the hooks of subjects that a driver is not to keep."""
+
+    def __init__(self, project: str) -> None:
+        super().__init__(project)
+        self._left_out: dict[int, frozenset[str]] = {}
+        for spec in SPECS:
+            self.add_hookspecs(spec)
+
+    def add(self, spec: DriverSpec) -> object:
+        driver = build_driver(spec)
+        self._left_out[id(driver)] = _left_out(spec)
+        self.register(driver, spec.name)
+        return driver
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
+        if name.startswith("__") or name in self._left_out.get(id(plugin), ()):
+            return None
+        return super().parse_hookimpl_opts(plugin, name)
+
+    def check(self) -> None:
+        try:
+            self.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise ConfigurationError(f"a driver implements an unknown hook: {first_line(error)}") from None
+
+
+def _left_out(spec: DriverSpec) -> frozenset[str]:
+    if spec.subjects is None:
+        return frozenset()
+    unknown = sorted(spec.subjects - SUBJECTS.keys())
+    if unknown:
+        raise ConfigurationError(f"driver {spec.name!r}: unknown subject {unknown[0]!r} (known: {', '.join(SUBJECTS)})")
+    skipped = (specs for subject, specs in SUBJECTS.items() if subject not in spec.subjects)
+    return frozenset(hook_names(spec_class for specs in skipped for spec_class in specs))
+
+
+def hook_names(spec_classes: Iterable[type]) -> list[str]:
+    """Return the names of the hooks that these spec classes declare, in order."""
+    return [name for spec in spec_classes for name in vars(spec) if not name.startswith("_")]

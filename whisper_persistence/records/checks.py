@@ -1,0 +1,160 @@
+"""What is legal in a field: one check a kind of value, the same for every driver.
+
+A check takes a value and returns what is wrong with it, or ``None``. It never repeats a text, because a text may be
+somebody's private words.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+#: Longest identifier (user, conversation, message, ...), in bytes of UTF-8.
+MAX_ID_BYTES = 512
+#: Longest short text that is not an identifier (a name, a kind, a word), in bytes of UTF-8.
+MAX_LABEL_BYTES = 1_024
+#: Longest text of a message or explanation, in bytes of UTF-8.
+MAX_TEXT_BYTES = 1_000_000
+#: Largest free-form JSON field, in bytes of UTF-8 (keys and strings, and 8 bytes for every value).
+MAX_JSON_BYTES = 64_000
+#: Deepest nesting of a free-form JSON field.
+MAX_JSON_DEPTH = 32
+#: Most members of one sequence field, such as the outcomes of one change.
+MAX_MEMBERS = 1_000
+#: Most records or changes in one call.
+MAX_BATCH = 1_000
+
+#: The fields that `StrategyChange.removed` may name.
+REMOVABLE = ("effective_approaches", "approaches_to_avoid", "optimal_timing", "user_preferences", "extra")
+
+INT64 = 1 << 63
+
+Check = Callable[[Any], str | None]
+
+
+def check_text(value: Any, limit: int = MAX_TEXT_BYTES) -> str | None:
+    """Refuse what is not text, holds NUL or a lone surrogate, or is longer than ``limit`` bytes of UTF-8."""
+    if not isinstance(value, str):
+        return f"must be text, not {type(value).__name__}"
+    if "\0" in value:
+        return "holds a NUL character, which not every database can keep"
+    try:
+        size = len(value) if value.isascii() else len(value.encode())
+    except UnicodeEncodeError:
+        return "holds a lone surrogate, which no database can keep"
+    return None if size <= limit else f"has {size:,} bytes of UTF-8, more than the {limit:,} allowed"
+
+
+def check_id(value: Any) -> str | None:
+    """Refuse what cannot be an identifier."""
+    return "must not be empty" if value == "" else check_text(value, MAX_ID_BYTES)
+
+
+def check_moment(value: Any) -> str | None:
+    """Refuse what is not an aware moment."""
+    if not isinstance(value, datetime):
+        return f"must be a datetime, not {type(value).__name__}"
+    return None if value.utcoffset() is not None else "has no time zone: use datetime.now(UTC) or attach one"
+
+
+def check_number(value: Any, low: float, high: float) -> str | None:
+    """Refuse what is not a finite number between ``low`` and ``high``, both included."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return f"must be a number, not {type(value).__name__}"
+    return None if low <= value <= high else f"must be between {low:g} and {high:g}, not {value!r}"
+
+
+def check_whole(value: Any, low: int = 0) -> str | None:
+    """Refuse what is not a whole number from ``low`` up that fits in 64 bits."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return f"must be a whole number, not {type(value).__name__}"
+    return None if low <= value < INT64 else f"must be between {low} and 2**63 - 1, not {value!r}"
+
+
+def check_json(value: Any) -> str | None:
+    """Refuse what is not JSON that every driver returns exactly: finite, 64-bit, string keys, bounded."""
+    try:
+        size = _json_size(value, MAX_JSON_DEPTH)
+    except ValueError as error:
+        return str(error)
+    return None if size <= MAX_JSON_BYTES else f"has {size:,} bytes, more than the {MAX_JSON_BYTES:,} allowed"
+
+
+def _json_size(value: Any, depth: int) -> int:
+    if depth < 0:
+        raise ValueError(f"is nested deeper than {MAX_JSON_DEPTH} levels")
+    if value is None or value is True or value is False:
+        return 8
+    kind = type(value)
+    if kind is str:
+        return _text_size(value)
+    if kind is int:
+        return 8 if not check_whole(value, -INT64) else _refuse("holds a whole number beyond 64 bits")
+    if kind is float:
+        return 8 if math.isfinite(value) else _refuse("holds a number that is not finite")
+    if kind is list:
+        return 8 + sum(_json_size(item, depth - 1) for item in value)
+    if kind is dict:
+        return 8 + sum(_text_size(key) + _json_size(item, depth - 1) for key, item in value.items())
+    return _refuse(f"holds a {kind.__name__}, which is not JSON (allowed: str, int, float, bool, None, list, dict)")
+
+
+def _text_size(value: Any) -> int:
+    problem = check_text(value, MAX_JSON_BYTES)
+    if problem:
+        raise ValueError(f"holds a key or text that {problem}")
+    return 8 + (len(value) if value.isascii() else len(value.encode()))
+
+
+def _refuse(problem: str) -> int:
+    raise ValueError(problem)
+
+
+def check_members(value: Any, member: Check) -> str | None:
+    """Refuse what is not a sequence of at most `MAX_MEMBERS` legal members."""
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        return f"must be a sequence, not {type(value).__name__}"
+    if len(value) > MAX_MEMBERS:
+        return f"has {len(value):,} members, more than the {MAX_MEMBERS:,} allowed"
+    return next((f"has a member that {problem}" for problem in map(member, value) if problem), None)
+
+
+def check_table(value: Any, member: Check) -> str | None:
+    """Refuse what is not a mapping of identifiers to legal members."""
+    if not isinstance(value, dict):
+        return f"must be a dict, not {type(value).__name__}"
+    return check_members(list(value), check_id) or check_members(list(value.values()), member)
+
+
+def check_object(value: Any) -> str | None:
+    """Refuse what is not a JSON object."""
+    return check_json(value) if isinstance(value, dict) else f"must be a dict, not {type(value).__name__}"
+
+
+def check_flag(value: Any) -> str | None:
+    """Refuse what is neither True nor False."""
+    return None if isinstance(value, bool) else f"must be True or False, not {type(value).__name__}"
+
+
+def check_choice(value: Any, choices: tuple[str, ...]) -> str | None:
+    """Refuse what is not one of ``choices``."""
+    return None if value in choices else f"must be one of {', '.join(choices)}"
+
+
+def check_type(value: Any, record_type: type) -> str | None:
+    """Refuse what is not a record of this type."""
+    return None if type(value) is record_type else f"must be a {record_type.__name__}, not {type(value).__name__}"
+
+
+def check_removals(value: Any) -> str | None:
+    """Refuse what does not map the names of `REMOVABLE` fields to sequences of short texts."""
+    problem = check_table(value, lambda members: check_members(members, check_label))
+    unknown = not problem and any(name not in REMOVABLE for name in value)
+    return f"names a field that nothing can be removed from (allowed: {', '.join(REMOVABLE)})" if unknown else problem
+
+
+def check_label(value: Any) -> str | None:
+    """Refuse what is not a short text; it may be empty."""
+    return check_text(value, MAX_LABEL_BYTES)

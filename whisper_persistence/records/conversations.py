@@ -1,0 +1,140 @@
+"""The talk itself: messages, the windows they are read through, and what may change about them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import attrs
+
+from whisper_persistence.records import fields
+from whisper_persistence.records.fields import Id, JsonObject, Label, Moment, Positive, Text, Whole
+
+#: Who may have written a message.
+Role = Literal["user", "assistant", "system", "tool"]
+
+
+@attrs.frozen
+class Message:
+    """One message of a conversation.
+
+    Attributes:
+        conversation_id: the channel or thread; it may hold several people.
+        user_id: the user it concerns: the author of a question, and whom a reply is for.
+        author_id: who wrote it.
+        content: the words, whole and exact; private; may be empty (a picture alone).
+        role: ``user``, ``assistant``, ``system`` or ``tool``.
+        message_id: unique within the conversation; appending it twice stores it once.
+        timestamp: when it was written; for display, never for order.
+        in_reply_to: the message id of the question that this answers.
+        author_name: the author's name as shown.
+        edited_at: when it was last edited or redacted.
+        extra: attachments and whatever else this version does not know.
+        sequence: position in the conversation, given by the store.
+    """
+
+    conversation_id: Id
+    user_id: Id
+    author_id: Id
+    content: Text = attrs.field(repr=False)
+    role: Role = "user"
+    message_id: Id = attrs.field(factory=fields.new_id)
+    timestamp: Moment = attrs.field(factory=fields.now, converter=fields.to_utc)
+    in_reply_to: Id | None = None
+    author_name: Label = attrs.field(default="", repr=False)
+    edited_at: Moment | None = attrs.field(default=None, converter=attrs.converters.optional(fields.to_utc))
+    extra: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
+    sequence: Whole | None = attrs.field(default=None, eq=False)
+
+
+@attrs.frozen
+class Window:
+    """Which part of a conversation to read.
+
+    Without ``after`` it is the newest ``limit`` messages; with ``after`` the oldest ``limit`` that follow it. Either way
+    they come oldest first. A window without ``after`` whose oldest message is a reply takes the message it answers
+    along, so it may hold one more.
+
+    Attributes:
+        conversation_id: which conversation.
+        limit: at most this many messages.
+        before: only messages of a smaller sequence.
+        after: only messages of a larger sequence.
+        user_id: only messages that concern this user.
+    """
+
+    conversation_id: Id
+    limit: Positive = 20
+    before: Whole | None = None
+    after: Whole | None = None
+    user_id: Id | None = None
+
+
+@attrs.frozen
+class MessageEdit:
+    """A message got new words.
+
+    Attributes:
+        conversation_id, message_id: which message; an unknown one changes nothing.
+        content: the new words; private.
+        timestamp: when it was edited.
+        change_id: unique; applying one change twice equals once.
+    """
+
+    conversation_id: Id
+    message_id: Id
+    content: Text = attrs.field(repr=False)
+    timestamp: Moment = attrs.field(factory=fields.now, converter=fields.to_utc)
+    change_id: Id = attrs.field(factory=fields.new_id)
+
+    def apply_to(self, record: Message) -> Message:
+        """Return ``record`` with the new words."""
+        return attrs.evolve(record, content=self.content, edited_at=self.timestamp)
+
+
+@attrs.frozen
+class MessageRedaction:
+    """A message lost its words, for good; that it was there stays known.
+
+    Attributes:
+        conversation_id, message_id: which message; an unknown one changes nothing.
+        timestamp: when it was redacted.
+        change_id: unique; applying one change twice equals once.
+    """
+
+    conversation_id: Id
+    message_id: Id
+    timestamp: Moment = attrs.field(factory=fields.now, converter=fields.to_utc)
+    change_id: Id = attrs.field(factory=fields.new_id)
+
+    def apply_to(self, record: Message) -> Message:
+        """Return ``record`` without words, name and extras."""
+        return attrs.evolve(record, content="", author_name="", extra={"redacted": True}, edited_at=self.timestamp)
+
+
+@attrs.frozen
+class ClearMark:
+    """A conversation was cleared: nothing before the mark is read through a window any more.
+
+    Attributes:
+        conversation_id: which conversation.
+        through: the last sequence that is cleared, or ``None`` for all that is there when the mark is applied.
+        timestamp: when it was cleared.
+        change_id: unique; applying one change twice equals once.
+    """
+
+    conversation_id: Id
+    through: Whole | None = None
+    timestamp: Moment = attrs.field(factory=fields.now, converter=fields.to_utc)
+    change_id: Id = attrs.field(factory=fields.new_id)
+
+    def apply_to(self, record: int, newest: int) -> int:
+        """Return the mark that stands after this one.
+
+        Args:
+            record: the last sequence cleared so far, 0 for none.
+            newest: the newest sequence of the conversation.
+        """
+        return max(record, newest if self.through is None else min(self.through, newest))
+
+
+MessageChange = MessageEdit | MessageRedaction | ClearMark

@@ -1,0 +1,82 @@
+"""How caches, indexes and replicas keep up with the database of record."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from whisper_persistence.records import fields
+from whisper_persistence.records.fields import Id, Label, Whole
+
+#: What a follower can ask to be told about. ``item`` of a `Pending` is the message, memory, pattern or outcome id.
+FollowedKind = Literal[
+    "strategies",
+    "outcomes",
+    "statistics",
+    "scores",
+    "patterns",
+    "preferences",
+    "messages",
+    "conversations",
+]
+
+
+@attrs.frozen
+class Thing:
+    """What has a revision: a user or a conversation.
+
+    Attributes:
+        kind: ``user`` or ``conversation``.
+        thing_id: the user id or conversation id.
+    """
+
+    kind: Literal["user", "conversation"]
+    thing_id: Id
+
+
+@attrs.frozen
+class Revision:
+    """How often a user or conversation was changed and erased; all three only grow and survive an erase.
+
+    Attributes:
+        revision: raised by every write, edit, mark, expiry and erase.
+        epoch: raised by every erase.
+        sequence: the newest position given out.
+    """
+
+    revision: Whole = 0
+    epoch: Whole = 0
+    sequence: Whole = 0
+
+
+@attrs.frozen
+class Follower:
+    """One that follows the database of record, known to it durably.
+
+    Attributes:
+        name: unique in the namespace, such as ``redis`` or ``search-index``.
+        kinds: what it wants to be told about, some of `FollowedKind`.
+    """
+
+    name: Id
+    kinds: tuple[FollowedKind, ...] = attrs.field(converter=fields.to_tuple)
+
+
+@attrs.frozen
+class Pending:
+    """Something a follower has not seen yet. It says what changed, not how: read the current record, then clear it.
+
+    Attributes:
+        follower: whose it is.
+        kind: what kind of record changed.
+        thing_id: the user id, or for messages and conversations the conversation id.
+        item: the id of the record within it, or empty.
+        revision: the newest revision that changed it.
+    """
+
+    follower: Id
+    kind: FollowedKind
+    thing_id: Id
+    item: Label = ""
+    revision: Whole = 0

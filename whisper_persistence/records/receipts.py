@@ -1,0 +1,35 @@
+"""What a write answers: how safe it is, and where it stands among the writes before it."""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+
+class Durability(enum.Enum):
+    """How safe a write is."""
+
+    DURABLE = "durable"
+    """Committed by the database of record."""
+    JOURNALED = "journaled"
+    """On local disk; will be replayed into the database of record."""
+    VOLATILE = "volatile"
+    """In memory only; gone with the process."""
+
+
+@attrs.frozen
+class Receipt:
+    """The answer to one written item.
+
+    Attributes:
+        durability: how safe it is.
+        revision: the revision of the user, or for messages of the conversation, that the write led to; it only grows.
+        epoch: how often the user or conversation was erased before the write; it only grows.
+        sequence: the message's position in its conversation; ``None`` for what has none.
+    """
+
+    durability: Durability
+    revision: int
+    epoch: int = 0
+    sequence: int | None = None

@@ -1,0 +1,102 @@
+"""The one check in front of every driver: what passes it, every driver keeps exactly.
+
+The stores disagree on what is legal, and a journal must never hold what the database will refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache, partial
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+
+import attrs
+
+from whisper_persistence.errors import ValidationError
+from whisper_persistence.records import MemoryScore, Outcome, StatisticsChange, StrategyChange, checks
+
+
+def validate_batch(records: object, *allowed: type) -> None:
+    """Refuse a batch that is not a sequence of at most `MAX_BATCH` legal records.
+
+    Args:
+        records: what a caller handed in.
+        allowed: the record classes that may be in it.
+
+    Raises:
+        ValidationError: names the first field that is not legal.
+    """
+    if not isinstance(records, Sequence) or isinstance(records, (str, bytes)):
+        raise ValidationError("batch", f"must be a list or tuple, not {type(records).__name__}")
+    batch = cast("Sequence[Any]", records)
+    if len(batch) > checks.MAX_BATCH:
+        raise ValidationError("batch", f"has {len(batch):,} items, more than the {checks.MAX_BATCH:,} allowed")
+    for record in batch:
+        if type(record) not in allowed:
+            names = " or ".join(kind.__name__ for kind in allowed)
+            raise ValidationError("batch", f"holds a {type(record).__name__} where a {names} belongs")
+        validate(record)
+
+
+def validate(record: Any) -> None:
+    """Refuse a record that not every driver could keep exactly.
+
+    Raises:
+        ValidationError: names the field, such as ``StrategyChange.outcomes[0].effectiveness_score``.
+    """
+    found = _find_problem(record)
+    if found:
+        raise ValidationError(f"{type(record).__name__}.{found[0]}", found[1])
+
+
+def validate_ids(field: str, ids: object) -> None:
+    """Refuse a batch of ids that is not a sequence of at most `MAX_BATCH` legal identifiers.
+
+    Raises:
+        ValidationError: names ``field``.
+    """
+    problem = checks.check_members(ids, checks.check_id)
+    if problem:
+        raise ValidationError(field, problem)
+
+
+@cache
+def _plan(record_type: Any) -> tuple[tuple[tuple[str, checks.Check], ...], tuple[str, ...]]:
+    """Return the check of every field, by name, and the names of the fields that hold records of their own."""
+    hints = get_type_hints(record_type, include_extras=True)
+    planned = [(field.name, _check_of(hints[field.name])) for field in attrs.fields(record_type)]
+    nested = [name for name, _ in planned if get_origin(hints[name]) is tuple and attrs.has(get_args(hints[name])[0])]
+    return tuple((name, check) for name, check in planned if check), tuple(nested)
+
+
+def _check_of(hint: Any) -> checks.Check | None:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return cast("checks.Check", arguments[1])
+    if origin is Literal:
+        return partial(checks.check_choice, choices=arguments)
+    if origin is tuple:
+        return partial(checks.check_members, member=cast("checks.Check", _check_of(arguments[0])))
+    if origin in (Union, UnionType):
+        check = _check_of(arguments[0])
+        return lambda value: check(value) if check and value is not None else None
+    return partial(checks.check_type, record_type=hint) if isinstance(hint, type) else None
+
+
+def _find_problem(record: Any) -> tuple[str, str] | None:
+    checked, nested = _plan(cast("Any", type(record)))
+    for name, check in checked:
+        problem = check(getattr(record, name))
+        if problem:
+            return name, problem
+    for name in nested:
+        value = getattr(record, name)
+        for position, member in enumerate(value):
+            found = _find_problem(member) or _wrong_owner(record, member)
+            if found:
+                return f"{name}[{position}].{found[0]}", found[1]
+    return None
+
+
+def _wrong_owner(change: StrategyChange | StatisticsChange, member: Outcome | MemoryScore) -> tuple[str, str] | None:
+    return None if member.user_id == change.user_id else ("user_id", "is not the user_id of the change that carries it")
