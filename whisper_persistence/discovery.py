@@ -9,9 +9,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, get_origin, get_type_hints
 
 import attrs
+import msgspec
 
 from whisper_persistence.errors import (
     ConfigurationError,
@@ -78,7 +80,7 @@ def load_driver(name: str) -> type:
 
 
 def build_driver(spec: DriverSpec) -> object:
-    """Return a new instance of a driver, with its options.
+    """Return a new instance of a driver, with its options; text is converted to the types of the driver's fields.
 
     Raises:
         ConfigurationError: an option is unknown, missing or not legal; names the driver and the option.
@@ -93,12 +95,68 @@ def build_driver(spec: DriverSpec) -> object:
     except TypeError as error:
         known = ", ".join(signature.parameters) or "none"
         raise ConfigurationError(f"driver {spec.name!r}: {error} (its options: {known})") from None
+    options = _convert_options(spec, driver_class)
     try:
-        return driver_class(**spec.options)
+        return driver_class(**options)
     except ImportError as error:
         raise _missing_library(spec.name, next(iter(entry_points(group=GROUP, name=spec.name))), error) from None
     except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"driver {spec.name!r} refuses an option: {first_line(error)}") from None
+        problem = _without_secrets(str(error.args[0] if error.args else error), options, driver_class)
+        raise ConfigurationError(f"driver {spec.name!r} refuses an option: {problem}") from None
+
+
+def _convert_options(spec: DriverSpec, driver_class: type) -> dict[str, Any]:
+    """Return the options with what the environment and files write as text or list in the types of their fields."""
+    fields = attrs.fields_dict(driver_class) if attrs.has(driver_class) else {}
+    by_alias = {field.alias: field for field in fields.values()}
+    return {
+        name: _convert(spec.name, name, value, _field_type(driver_class, by_alias[name].name))
+        if name in by_alias and isinstance(value, (str, list))
+        else value
+        for name, value in spec.options.items()
+    }
+
+
+def _convert(driver: str, option: str, value: Any, wanted: Any) -> Any:
+    if isinstance(value, str) and get_origin(wanted) in (tuple, list, set, frozenset):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    try:
+        return msgspec.convert(value, wanted, strict=False, dec_hook=_to_path)
+    except msgspec.ValidationError:
+        shape = wanted.__name__ if isinstance(wanted, type) else wanted
+        raise ConfigurationError(
+            f"driver {driver!r}: option {option!r} cannot be read as {shape}: correct its value"
+        ) from None
+    except (TypeError, NotImplementedError):
+        return value
+
+
+def _to_path(wanted: type, value: Any) -> Any:
+    if issubclass(wanted, Path):
+        return wanted(value)
+    raise NotImplementedError
+
+
+def _field_type(driver_class: type, name: str) -> Any:
+    """Return the type of one field; the others may name what only type checkers import."""
+    for base in driver_class.__mro__:
+        annotation = inspect.get_annotations(base).get(name)
+        if annotation is not None:
+            probe = type("probe", (), {"__annotations__": {name: annotation}, "__module__": base.__module__})
+            try:
+                return get_type_hints(probe)[name]
+            except NameError:
+                return Any
+    return Any
+
+
+def _without_secrets(problem: str, options: Mapping[str, Any], driver_class: type) -> str:
+    """Return the first line of a problem without the values of options that are not shown either (``repr=False``)."""
+    fields = attrs.fields(driver_class) if attrs.has(driver_class) else ()
+    for field in fields:
+        value = str(options.get(field.alias, ""))
+        problem = problem.replace(value, "***") if value and not field.repr else problem
+    return problem.partition("\n")[0]
 
 
 def _check_contract(name: str, driver_class: type) -> None:

@@ -1,0 +1,9 @@
+"""Settings: which drivers, in which order, with which options, and why.
+
+From strongest to weakest: arguments, the environment, a TOML file, the names that WhisperEngine uses, defaults.
+"""
+
+from whisper_persistence.settings.loading import load_settings
+from whisper_persistence.settings.model import Settings
+
+__all__ = ["Settings", "load_settings"]
