@@ -1,0 +1,5 @@
+"""One line for every write."""
+
+from whisper_persistence_audit.observer import AuditObserver
+
+__all__ = ["AuditObserver"]
