@@ -112,7 +112,11 @@ class _Manager(pluggy.PluginManager):
     def add(self, spec: DriverSpec) -> object:
         driver = build_driver(spec)
         self._left_out[id(driver)] = _left_out(spec)
-        self.register(driver, spec.name)
+        try:
+            self.register(driver, spec.name)
+        except pluggy.PluginValidationError as error:
+            problem = str(error).splitlines()[-1]
+            raise ConfigurationError(f"driver {spec.name!r} does not fit the hooks of this version: {problem}") from None
         return driver
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:

@@ -1,0 +1,46 @@
+"""Real distributions of strangers, made on the spot and found like installed ones."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+
+class Site:
+    """A folder that Python looks for packages in, and that distributions can be installed into."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, module: str, source: str) -> None:
+        """Put a module there."""
+        (self.path / f"{module}.py").write_text(textwrap.dedent(source), encoding="utf-8")
+        importlib.invalidate_caches()
+
+    def install(self, distribution: str, drivers: Mapping[str, str], extras: Sequence[str] = ()) -> None:
+        """Let a distribution of this name offer drivers, by entry-point name."""
+        folder = self.path / f"{distribution.replace('-', '_')}-1.0.dist-info"
+        folder.mkdir()
+        lines = [f"Name: {distribution}", "Version: 1.0", *(f"Provides-Extra: {extra}" for extra in extras)]
+        (folder / "METADATA").write_text("\n".join(["Metadata-Version: 2.1", *lines, ""]), encoding="utf-8")
+        entries = "\n".join(f"{name} = {target}" for name, target in drivers.items())
+        (folder / "entry_points.txt").write_text(f"[whisper_persistence.drivers]\n{entries}\n", encoding="utf-8")
+        importlib.invalidate_caches()
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A place for strangers' distributions, forgotten after the test."""
+    path = tmp_path / "site-packages"
+    path.mkdir()
+    monkeypatch.syspath_prepend(str(path))
+    before = set(sys.modules)
+    yield Site(path)
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(path)):
+            del sys.modules[name]
