@@ -18,3 +18,22 @@ from whisper_persistence.errors import (
 )
 from whisper_persistence.hookspecs import hookimpl
 from whisper_persistence.store import Store
+
+__all__ = [
+    "ConfigurationError",
+    "ConflictError",
+    "ContractVersionError",
+    "DriverConflictError",
+    "DriverNotFoundError",
+    "IncompatibleSchemaError",
+    "MissingLibraryError",
+    "NotSupportedError",
+    "PersistenceError",
+    "StorageDamagedError",
+    "StorageRefusedError",
+    "StorageUnavailableError",
+    "Store",
+    "StoreClosedError",
+    "ValidationError",
+    "hookimpl",
+]
