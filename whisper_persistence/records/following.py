@@ -22,6 +22,10 @@ FollowedKind = Literal[
 ]
 
 
+#: What has a revision.
+ThingKind = Literal["user", "conversation"]
+
+
 @attrs.frozen
 class Thing:
     """What has a revision: a user or a conversation.
@@ -31,7 +35,7 @@ class Thing:
         thing_id: the user id or conversation id.
     """
 
-    kind: Literal["user", "conversation"]
+    kind: ThingKind
     thing_id: Id
 
 

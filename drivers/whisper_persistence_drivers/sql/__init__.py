@@ -1,0 +1,1 @@
+"""What the two SQL drivers share: tables, migrations and every hook once, in portable SQLAlchemy Core."""

@@ -1,0 +1,66 @@
+"""What a driver needs of its database: connections, and our errors in place of the library's."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from typing import Any
+
+from sqlalchemy import Engine
+
+from whisper_persistence.errors import PersistenceError
+from whisper_persistence_drivers.sql.flavour import Flavour
+
+
+class ConstraintError(Exception):
+    """The database refused rows because of what it holds; the attempt was rolled back, and looking first may help."""
+
+
+class Database(ABC):
+    """Connections to one database, shared by the threads of a process.
+
+    Attributes:
+        flavour: the kind of database, and where in it our tables are; known once it is open.
+        hash_key: the installation's key for hashes of ids; known once it is open.
+        errors: the class of every error of the database's library.
+    """
+
+    flavour: Flavour
+    hash_key: bytes
+    errors: type[Exception]
+
+    @abstractmethod
+    def engine(self) -> Engine:
+        """Return SQLAlchemy's engine, for migrations; the caller disposes of it."""
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[Any]:
+        """Lend a connection to read with."""
+
+    @abstractmethod
+    def writing(self) -> AbstractContextManager[Any]:
+        """Lend a connection inside a transaction that commits when the block ends well, and else rolls back."""
+
+    @abstractmethod
+    def as_constraint(self, error: Exception) -> ConstraintError | None:
+        """Return what to raise where an error means that a constraint refused a row, and else ``None``."""
+
+    @abstractmethod
+    def translate(self, error: Exception) -> PersistenceError:
+        """Return our error for one of the library's, which names its class and code only."""
+
+    @abstractmethod
+    def before_migration(self, version: str | None) -> None:
+        """Get ready for a change of the schema: ``version`` is the present one, ``None`` for a new installation."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Ask the database how it is, and return what is worth knowing."""
+
+    @abstractmethod
+    def scrub(self) -> tuple[str, ...]:
+        """Remove deleted bytes from where the database still keeps them, and return what was rewritten."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give every connection back."""

@@ -1,0 +1,247 @@
+"""Every hook of the SQL drivers, once; what they do stands in the modules of the subjects."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
+
+import attrs
+
+from whisper_persistence import records as rec
+from whisper_persistence.errors import PersistenceError, StorageRefusedError
+from whisper_persistence.hookspecs import (
+    Below,
+    ConversationSpecs,
+    FollowerSpecs,
+    LifecycleSpecs,
+    MaintenanceSpecs,
+    StatisticsSpecs,
+    StrategySpecs,
+    hookimpl,
+)
+from whisper_persistence_drivers.sql import erasing as sql_erasing
+from whisper_persistence_drivers.sql import following as sql_following
+from whisper_persistence_drivers.sql import messages as sql_messages
+from whisper_persistence_drivers.sql import patterns as sql_patterns
+from whisper_persistence_drivers.sql import scanning as sql_scanning
+from whisper_persistence_drivers.sql import statistics as sql_statistics
+from whisper_persistence_drivers.sql import strategies as sql_strategies
+from whisper_persistence_drivers.sql import windows as sql_windows
+from whisper_persistence_drivers.sql.database import ConstraintError, Database
+from whisper_persistence_drivers.sql.schema import SCHEMA_VERSION, open_installation
+from whisper_persistence_drivers.sql.session import Session, Transaction
+
+T = TypeVar("T")
+
+#: After this many users the memory of who is known starts anew.
+_REMEMBERED_USERS = 100_000
+
+
+@attrs.define(eq=False)
+class SqlDriver(LifecycleSpecs, StrategySpecs, StatisticsSpecs, ConversationSpecs, FollowerSpecs, MaintenanceSpecs):
+    """The hooks of a driver on a SQL database; a subclass says which database, and is registered under its own name."""
+
+    contract_version: ClassVar[int] = 1
+    tier: ClassVar[str]
+
+    _below: Below = attrs.field(init=False, repr=False)
+    _namespace: str = attrs.field(init=False, default="")
+    _database: Database = attrs.field(init=False, repr=False)
+    _known_users: set[str] = attrs.field(init=False, factory=set[str], repr=False)
+
+    def connect(self) -> Database:
+        """Return the database that the options name, not yet asked anything."""
+        raise TypeError(f"{type(self).__name__} names no database")
+
+    @hookimpl
+    def open(self, below: Below, namespace: str) -> None:
+        """Connect, and install or upgrade the schema if need be."""
+        self._below, self._namespace = below, namespace
+        self._known_users = set()
+        self._database = self.connect()
+        try:
+            found = self._translated(open_installation, self._database)
+        except BaseException:
+            self._database.close()
+            raise
+        self._database.flavour = attrs.evolve(self._database.flavour, prefix=found.prefix)
+        self._database.hash_key = found.hash_key
+
+    @hookimpl
+    def close(self) -> None:
+        """Give every connection back."""
+        self._database.close()
+
+    @hookimpl
+    def save_strategies(self, strategies: Sequence[rec.Strategy]) -> Sequence[rec.Receipt]:
+        """Put whole strategies."""
+        return self._write(sql_strategies.save_strategies, strategies)
+
+    @hookimpl
+    def load_strategies(self, user_ids: Sequence[str]) -> Mapping[str, rec.Strategy]:
+        """Return strategies by user id."""
+        return self._read(sql_strategies.load_strategies, user_ids)
+
+    @hookimpl
+    def update_strategies(self, changes: Sequence[rec.StrategyChange]) -> Sequence[rec.Receipt]:
+        """Apply changes to strategies."""
+        return self._write(sql_strategies.update_strategies, changes)
+
+    @hookimpl
+    def load_outcomes(self, queries: Sequence[rec.OutcomeQuery]) -> Mapping[rec.OutcomeQuery, tuple[rec.Outcome, ...]]:
+        """Return pages of the learning history."""
+        return self._read(sql_strategies.load_outcomes, queries)
+
+    @hookimpl
+    def save_statistics(self, statistics: Sequence[rec.Statistics]) -> Sequence[rec.Receipt]:
+        """Put whole statistics."""
+        return self._write(sql_statistics.save_statistics, statistics)
+
+    @hookimpl
+    def load_statistics(self, user_ids: Sequence[str]) -> Mapping[str, rec.Statistics]:
+        """Return statistics by user id."""
+        return self._read(sql_statistics.load_statistics, user_ids)
+
+    @hookimpl
+    def update_statistics(self, changes: Sequence[rec.StatisticsChange]) -> Sequence[rec.Receipt]:
+        """Apply changes to statistics and scores."""
+        return self._write(sql_statistics.update_statistics, changes)
+
+    @hookimpl
+    def save_patterns(self, patterns: Sequence[rec.Pattern]) -> Sequence[rec.Receipt]:
+        """Put whole patterns."""
+        return self._write(sql_patterns.save_patterns, patterns)
+
+    @hookimpl
+    def load_patterns(self, user_ids: Sequence[str]) -> Mapping[str, tuple[rec.Pattern, ...]]:
+        """Return patterns by user id."""
+        return self._read(sql_patterns.load_patterns, user_ids)
+
+    @hookimpl
+    def update_patterns(self, changes: Sequence[rec.PatternChange]) -> Sequence[rec.Receipt]:
+        """Apply observations to patterns."""
+        return self._write(sql_patterns.update_patterns, changes)
+
+    @hookimpl
+    def save_preferences(self, preferences: Sequence[rec.Preferences]) -> Sequence[rec.Receipt]:
+        """Put whole preferences."""
+        return self._write(sql_patterns.save_preferences, preferences)
+
+    @hookimpl
+    def load_preferences(self, user_ids: Sequence[str]) -> Mapping[str, rec.Preferences]:
+        """Return preferences by user id."""
+        return self._read(sql_patterns.load_preferences, user_ids)
+
+    @hookimpl
+    def update_preferences(self, changes: Sequence[rec.PreferencesChange]) -> Sequence[rec.Receipt]:
+        """Apply changes to preferences."""
+        return self._write(sql_patterns.update_preferences, changes)
+
+    @hookimpl
+    def load_scores(self, queries: Sequence[rec.ScoreQuery]) -> Mapping[rec.ScoreQuery, tuple[rec.MemoryScore, ...]]:
+        """Return pages of memory scores."""
+        return self._read(sql_statistics.load_scores, queries)
+
+    @hookimpl
+    def save_messages(self, messages: Sequence[rec.Message]) -> Sequence[rec.Receipt]:
+        """Append messages."""
+        return self._write(sql_messages.save_messages, messages)
+
+    @hookimpl
+    def load_messages(self, windows: Sequence[rec.Window]) -> Mapping[rec.Window, tuple[rec.Message, ...]]:
+        """Return what each window shows."""
+        return self._read(sql_windows.load_messages, windows)
+
+    @hookimpl
+    def update_messages(self, changes: Sequence[rec.MessageChange]) -> Sequence[rec.Receipt]:
+        """Edit, redact or clear."""
+        return self._write(sql_messages.update_messages, changes)
+
+    @hookimpl
+    def register_follower(self, follower: rec.Follower) -> bool:
+        """Make a follower known."""
+        return self._write(sql_following.register_follower, follower)
+
+    @hookimpl
+    def load_pending(self, follower: str, limit: int) -> tuple[rec.Pending, ...]:
+        """Return what a follower has not seen."""
+        return self._read(sql_following.load_pending, follower, limit)
+
+    @hookimpl
+    def clear_pending(self, pending: Sequence[rec.Pending]) -> int:
+        """Forget pending work."""
+        return self._write(sql_following.clear_pending, pending)
+
+    @hookimpl
+    def load_revisions(self, things: Sequence[rec.Thing]) -> Mapping[rec.Thing, rec.Revision]:
+        """Return the revisions of things."""
+        return self._read(sql_following.load_revisions, things)
+
+    @hookimpl
+    def scan(self, kind: str, cursor: str | None, limit: int) -> rec.Page | None:
+        """Return one page of the records of a kind."""
+        if not sql_scanning.knows(kind):
+            return self._below.scan(kind=kind, cursor=cursor, limit=limit)
+        return self._read(sql_scanning.scan, kind, cursor, limit)
+
+    @hookimpl
+    def erase_users(self, user_ids: Sequence[str]) -> tuple[rec.TierReport, ...]:
+        """Forget users, here and below."""
+        counts = self._write(sql_erasing.erase_users, user_ids)
+        rewritten = self._translated(self._database.scrub)
+        return (rec.TierReport(self.tier, counts, rewritten), *(self._below.erase_users(user_ids=user_ids) or ()))
+
+    @hookimpl
+    def check_health(self) -> tuple[rec.TierHealth, ...]:
+        """Ask the database for its version, and add the reports from below."""
+        return (self._health(), *(self._below.check_health() or ()))
+
+    def _health(self) -> rec.TierHealth:
+        began = time.perf_counter()
+        try:
+            details = self._translated(self._database.describe)
+        except PersistenceError as error:
+            return rec.TierHealth(self.tier, rec.State.DOWN, None, {"error": str(error)})
+        details["schema_version"] = SCHEMA_VERSION
+        return rec.TierHealth(self.tier, rec.State.UP, time.perf_counter() - began, details)
+
+    def _read(self, function: Callable[..., T], *arguments: Any) -> T:
+        database = self._database
+        try:
+            with database.reading() as connection:
+                return function(Session(connection, database.flavour, self._namespace, database.hash_key), *arguments)
+        except database.errors as error:
+            raise database.translate(error) from None
+
+    def _write(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Write hopefully, and where a constraint objects once more carefully."""
+        try:
+            return self._attempt(function, arguments, careful=False)
+        except ConstraintError:
+            pass
+        try:
+            return self._attempt(function, arguments, careful=True)
+        except ConstraintError as error:
+            raise StorageRefusedError(f"the {self.tier} database refuses what is written: {error}") from None
+
+    def _attempt(self, function: Callable[..., T], arguments: tuple[Any, ...], *, careful: bool) -> T:
+        database = self._database
+        if len(self._known_users) > _REMEMBERED_USERS:
+            self._known_users = set()
+        known = self._known_users
+        try:
+            with database.writing() as connection:
+                transaction = Transaction(connection, database.flavour, self._namespace, database.hash_key, known, careful)
+                answer = function(transaction, *arguments)
+                transaction.finish()
+        except database.errors as error:
+            raise (database.as_constraint(error) or database.translate(error)) from None
+        transaction.committed()
+        return answer
+
+    def _translated(self, function: Callable[..., T], *arguments: Any) -> T:
+        try:
+            return function(*arguments)
+        except self._database.errors as error:
+            raise self._database.translate(error) from None

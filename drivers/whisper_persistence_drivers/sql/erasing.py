@@ -1,0 +1,99 @@
+"""Forgetting users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import attrs
+from sqlalchemy import ColumnElement, Select, and_, delete, literal_column, or_, select
+
+from whisper_persistence.records import Thing
+from whisper_persistence.records.following import FollowedKind
+from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
+from whisper_persistence_drivers.sql.session import Counter, Transaction, mine
+
+#: What a user owns, with the column that names each record to followers.
+_OWNED: tuple[tuple[FollowedKind, str | None], ...] = (
+    ("strategies", None),
+    ("outcomes", "outcome_id"),
+    ("statistics", None),
+    ("scores", "memory_id"),
+    ("patterns", "pattern_id"),
+    ("preferences", None),
+)
+
+
+@attrs.frozen(eq=False)
+class _Statements:
+    spoken_in: Prepared
+    find_messages: Prepared
+    remove_messages: Prepared
+    remove_profiles: Prepared
+    find: dict[str, Prepared]
+    remove: dict[str, Prepared]
+
+
+@cache
+def _statements(flavour: Flavour) -> _Statements:
+    tables = flavour.tables
+    messages = tables.messages.c
+    owned = {kind: (getattr(tables, kind), item) for kind, item in _OWNED}
+    return _Statements(
+        spoken_in=flavour.prepare(select(messages.conversation_id).where(_concerning(flavour)).distinct()),
+        find_messages=flavour.prepare(select(messages.conversation_id, messages.message_id).where(_concerning(flavour))),
+        remove_messages=flavour.prepare(delete(tables.messages).where(_concerning(flavour))),
+        remove_profiles=flavour.prepare(delete(tables.profiles).where(_theirs(flavour, tables.profiles.c))),
+        find={kind: flavour.prepare(_named(flavour, table, item)) for kind, (table, item) in owned.items()},
+        remove={kind: flavour.prepare(delete(table).where(_theirs(flavour, table.c))) for kind, (table, _) in owned.items()},
+    )
+
+
+def _theirs(flavour: Flavour, columns: Any) -> ColumnElement[bool]:
+    return and_(mine(columns), columns.user_id.in_(flavour.listed("listed")))
+
+
+def _named(flavour: Flavour, table: Any, item: str | None) -> Select[Any]:
+    named = literal_column("''") if item is None else table.c[item]
+    return select(table.c.user_id, named).where(_theirs(flavour, table.c))
+
+
+def _concerning(flavour: Flavour) -> ColumnElement[bool]:
+    """Return the condition that a message concerns a listed user or was written by one, in the terms of the indexes."""
+    messages = flavour.tables.messages.c
+    wrote = and_(
+        mine(messages),
+        messages.author_id.in_(flavour.listed("listed")),
+        messages.role == literal_column("'user'"),
+        messages.author_id != messages.user_id,
+    )
+    return or_(_theirs(flavour, messages), wrote)
+
+
+def erase_users(transaction: Transaction, user_ids: Sequence[str]) -> dict[str, int]:
+    """Remove everything of these users and return how many records of each kind went."""
+    sql = _statements(transaction.flavour)
+    spoken_in = [row[0] for row in transaction.listed(sql.spoken_in, user_ids)]
+    things = {Thing("user", user_id): (1, 1, 0) for user_id in user_ids}
+    counters = transaction.count(things | {Thing("conversation", spoken): (1, 0, 0) for spoken in spoken_in})
+    _tell(transaction, user_ids, counters)
+    counts = {kind: transaction.run_listed(remove, user_ids) for kind, remove in sql.remove.items()}
+    counts["messages"] = transaction.run_listed(sql.remove_messages, user_ids)
+    transaction.run_listed(sql.remove_profiles, user_ids)
+    transaction.known_users.difference_update(user_ids)
+    return counts
+
+
+def _tell(transaction: Transaction, user_ids: Sequence[str], counters: dict[Thing, Counter]) -> None:
+    """Tell followers of every record that is about to go; read only where there are followers."""
+    if not any(counter.followed for counter in counters.values()):
+        return
+    sql = _statements(transaction.flavour)
+    for kind, _ in _OWNED:
+        for user_id, item in transaction.listed(sql.find[kind], user_ids):
+            transaction.tell(kind, user_id, item, counters[Thing("user", user_id)].revision)
+    for conversation_id, message_id in transaction.listed(sql.find_messages, user_ids):
+        revision = counters[Thing("conversation", conversation_id)].revision
+        transaction.tell("messages", conversation_id, message_id, revision)
+        transaction.tell("conversations", conversation_id, "", revision)

@@ -1,0 +1,77 @@
+"""Followers and their pending work, and the revisions of users and conversations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import attrs
+from sqlalchemy import bindparam, delete, select
+
+from whisper_persistence.records import Follower, Pending, Revision, Thing
+from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
+from whisper_persistence_drivers.sql.session import Session, Transaction, mine
+
+
+@attrs.frozen(eq=False)
+class _Statements:
+    add_follower: Prepared
+    remove_follower: Prepared
+    load_pending: Prepared
+    clear_pending: Prepared
+    load_revisions: Prepared
+
+
+@cache
+def _statements(flavour: Flavour) -> _Statements:
+    tables = flavour.tables
+    followers, outbox, revisions = tables.followers.c, tables.outbox.c, tables.revisions.c
+    pending = select(outbox.kind, outbox.thing_id, outbox.item, outbox.revision).where(
+        mine(outbox), outbox.follower == bindparam("follower")
+    )
+    in_order = pending.order_by(outbox.revision, outbox.kind, outbox.thing_id, outbox.item).limit(bindparam("limit"))
+    clear = delete(tables.outbox).where(
+        mine(outbox),
+        outbox.follower == bindparam("follower"),
+        outbox.kind == bindparam("kind"),
+        outbox.thing_id == bindparam("thing_id"),
+        outbox.item == bindparam("item"),
+        outbox.revision <= bindparam("revision"),
+    )
+    standing = select(revisions.thing, revisions.revision, revisions.epoch, revisions.sequence)
+    forget = delete(tables.followers).where(mine(followers), followers.name == bindparam("name"))
+    return _Statements(
+        add_follower=flavour.add(tables.followers),
+        remove_follower=flavour.prepare(forget),
+        load_pending=flavour.prepare(in_order),
+        clear_pending=flavour.prepare(clear),
+        load_revisions=flavour.prepare(standing.where(revisions.thing.in_(flavour.listed("listed")))),
+    )
+
+
+def register_follower(transaction: Transaction, follower: Follower) -> bool:
+    """Make a follower known, or replace the kinds it is told about; say whether it is new."""
+    sql = _statements(transaction.flavour)
+    known = transaction.run(sql.remove_follower, name=follower.name)
+    kinds = sorted(set(follower.kinds))
+    transaction.many(sql.add_follower, [(transaction.namespace, follower.name, kind) for kind in kinds])
+    return not known
+
+
+def load_pending(session: Session, follower: str, limit: int) -> tuple[Pending, ...]:
+    """Return what a follower has not seen, the oldest revision first."""
+    rows = session.rows(_statements(session.flavour).load_pending, follower=follower, limit=limit)
+    return tuple(Pending(follower, *row) for row in rows)
+
+
+def clear_pending(transaction: Transaction, pending: Sequence[Pending]) -> int:
+    """Forget pending work up to the revision that each names; return how many were forgotten."""
+    clear = _statements(transaction.flavour).clear_pending
+    return sum(transaction.run(clear, **attrs.asdict(work)) for work in pending)
+
+
+def load_revisions(session: Session, things: Sequence[Thing]) -> dict[Thing, Revision]:
+    """Return the revisions of the things that were ever written."""
+    keyed = {session.thing_key(thing.kind, thing.thing_id): thing for thing in things}
+    rows = session.listed(_statements(session.flavour).load_revisions, keyed)
+    return {keyed[key]: Revision(*standing) for key, *standing in rows}

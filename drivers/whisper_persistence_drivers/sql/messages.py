@@ -1,0 +1,172 @@
+"""Appending messages, and changing them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import attrs
+from sqlalchemy import BigInteger, Text, Update, bindparam, select
+
+from whisper_persistence.codec import encode
+from whisper_persistence.records import (
+    ClearMark,
+    Message,
+    MessageChange,
+    MessageEdit,
+    MessageRedaction,
+    Receipt,
+)
+from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
+from whisper_persistence_drivers.sql.session import Session, Step, Transaction, mine, to_micros
+from whisper_persistence_drivers.sql.windows import message_columns, read_message
+
+
+@attrs.frozen(eq=False)
+class _Statements:
+    add: Prepared
+    find: Prepared
+    read: Prepared
+    edit: Prepared
+    clear: Prepared
+
+
+@cache
+def _statements(flavour: Flavour) -> _Statements:
+    tables = flavour.tables
+    messages = tables.messages.c
+    ours = (mine(messages), messages.conversation_id == bindparam("conversation_id"))
+    listed = messages.message_id.in_(flavour.listed("listed"))
+    one = (*ours, messages.message_id == bindparam("message_id"))
+    return _Statements(
+        add=flavour.add(tables.messages),
+        find=flavour.prepare(select(messages.message_id, messages.sequence).where(*ours, listed)),
+        read=flavour.prepare(select(*message_columns(tables.messages)).where(*one)),
+        edit=flavour.prepare(_edit(flavour)),
+        clear=flavour.prepare(_clear(flavour)),
+    )
+
+
+def _edit(flavour: Flavour) -> Update:
+    table = flavour.tables.messages
+    changed = {
+        "content": bindparam("new_content", type_=Text()),
+        "author_name": bindparam("new_author_name", type_=Text()),
+        "edited_at": bindparam("new_edited_at", type_=BigInteger()),
+        "extra": bindparam("new_extra", type_=Text()),
+    }
+    here = (table.c.conversation_id == bindparam("conversation"), table.c.sequence == bindparam("at"))
+    return table.update().where(mine(table.c), *here).values(changed)
+
+
+def _clear(flavour: Flavour) -> Update:
+    table = flavour.tables.revisions
+    mark = bindparam("mark", type_=BigInteger())
+    return table.update().where(table.c.thing == bindparam("key")).values(cleared=mark)
+
+
+def save_messages(transaction: Transaction, messages: Sequence[Message]) -> list[Receipt]:
+    """Append messages in the order of the batch; those that are stored already stay as they are."""
+    transaction.hold("conversation", [message.conversation_id for message in messages])
+    stored = _stored(transaction, messages) if transaction.careful else {}
+    new: dict[tuple[str, str], Message] = {}
+    flags: list[bool] = []
+    for message in messages:
+        key = (message.conversation_id, message.message_id)
+        flags.append(key not in stored and key not in new)
+        new.setdefault(key, message)
+    transaction.ensure_users({message.user_id for message in messages})
+    items = [(message.conversation_id, int(flag), int(flag)) for message, flag in zip(messages, flags, strict=True)]
+    steps = transaction.advance("conversation", items)
+    rows: list[tuple[Any, ...]] = []
+    for message, flag, step in zip(messages, flags, steps, strict=True):
+        if flag:
+            stored[message.conversation_id, message.message_id] = step.sequence
+            rows.append(_row(transaction.namespace, message, step.sequence))
+            _tell(transaction, message.conversation_id, message.message_id, step)
+    transaction.many(_statements(transaction.flavour).add, rows)
+    sequences = (stored[message.conversation_id, message.message_id] for message in messages)
+    return [step.receipt(sequence) for step, sequence in zip(steps, sequences, strict=True)]
+
+
+def _stored(session: Session, messages: Sequence[Message]) -> dict[tuple[str, str], int]:
+    """Return the sequences of those messages that are stored already."""
+    wanted: dict[str, list[str]] = {}
+    for message in messages:
+        wanted.setdefault(message.conversation_id, []).append(message.message_id)
+    find = _statements(session.flavour).find
+    return {
+        (conversation_id, message_id): sequence
+        for conversation_id, ids in wanted.items()
+        for message_id, sequence in session.listed(find, ids, conversation_id=conversation_id)
+    }
+
+
+def _row(namespace: str, message: Message, sequence: int) -> tuple[Any, ...]:
+    return (
+        namespace,
+        message.conversation_id,
+        sequence,
+        message.message_id,
+        message.user_id,
+        message.author_id,
+        message.role,
+        message.content,
+        to_micros(message.timestamp),
+        message.in_reply_to,
+        message.author_name,
+        message.edited_at and to_micros(message.edited_at),
+        encode(message.extra) if message.extra else None,
+    )
+
+
+def _tell(transaction: Transaction, conversation_id: str, message_id: str, step: Step) -> None:
+    transaction.tell("messages", conversation_id, message_id, step.revision)
+    transaction.tell("conversations", conversation_id, "", step.revision)
+
+
+def update_messages(transaction: Transaction, changes: Sequence[MessageChange]) -> list[Receipt]:
+    """Edit, redact or clear, one after the other."""
+    transaction.careful = True
+    transaction.hold("conversation", [change.conversation_id for change in changes])
+    return [_change(transaction, change) for change in changes]
+
+
+def _change(transaction: Transaction, change: MessageChange) -> Receipt:
+    if isinstance(change, ClearMark):
+        flag = transaction.fresh([change])[0]
+        step = transaction.advance("conversation", [(change.conversation_id, int(flag), 0)])[0]
+        return step.receipt(_put_mark(transaction, change, step) if flag else step.cleared)
+    row = _read(transaction, change)
+    flag = row is not None and transaction.fresh([change])[0]
+    step = transaction.advance("conversation", [(change.conversation_id, int(flag), 0)])[0]
+    if row is not None and flag:
+        _put_edit(transaction, change.apply_to(read_message(change.conversation_id, row)))
+        _tell(transaction, change.conversation_id, change.message_id, step)
+    return step.receipt(None if row is None else row[-1])
+
+
+def _read(session: Session, change: MessageEdit | MessageRedaction) -> Any:
+    read = _statements(session.flavour).read
+    return next(iter(session.rows(read, conversation_id=change.conversation_id, message_id=change.message_id)), None)
+
+
+def _put_edit(transaction: Transaction, message: Message) -> None:
+    transaction.run(
+        _statements(transaction.flavour).edit,
+        conversation=message.conversation_id,
+        at=message.sequence,
+        new_content=message.content,
+        new_author_name=message.author_name,
+        new_edited_at=message.edited_at and to_micros(message.edited_at),
+        new_extra=encode(message.extra) if message.extra else None,
+    )
+
+
+def _put_mark(transaction: Transaction, change: ClearMark, step: Step) -> int:
+    mark = change.apply_to(step.cleared, step.sequence - 1)
+    key = transaction.thing_key("conversation", change.conversation_id)
+    transaction.run(_statements(transaction.flavour).clear, key=key, mark=mark)
+    transaction.tell("conversations", change.conversation_id, "", step.revision)
+    return mark

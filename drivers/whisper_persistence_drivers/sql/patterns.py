@@ -1,0 +1,135 @@
+"""Patterns and preferences: small records of a user, each folded by its own key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import attrs
+from sqlalchemy import bindparam, select
+
+from whisper_persistence.codec import decoder, encode
+from whisper_persistence.records import Pattern, PatternChange, Preferences, PreferencesChange, Receipt
+from whisper_persistence.records.following import FollowedKind
+from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
+from whisper_persistence_drivers.sql.session import Session, Transaction, mine
+
+_pattern = decoder(Pattern)
+_preferences = decoder(Preferences)
+
+
+@attrs.frozen(eq=False)
+class _Statements:
+    load_patterns: Prepared
+    find_patterns: Prepared
+    put_patterns: Prepared
+    load_preferences: Prepared
+    put_preferences: Prepared
+
+
+@cache
+def _statements(flavour: Flavour) -> _Statements:
+    tables = flavour.tables
+    patterns, preferences, listed = tables.patterns.c, tables.preferences.c, flavour.listed("listed")
+    every = select(patterns.user_id, patterns.record).where(mine(patterns), patterns.user_id.in_(listed))
+    some = select(patterns.pattern_id, patterns.record).where(
+        mine(patterns), patterns.user_id == bindparam("user_id"), patterns.pattern_id.in_(listed)
+    )
+    wishes = select(preferences.user_id, preferences.record).where(mine(preferences), preferences.user_id.in_(listed))
+    return _Statements(
+        load_patterns=flavour.prepare(every.order_by(patterns.user_id, patterns.pattern_id)),
+        find_patterns=flavour.prepare(some),
+        put_patterns=flavour.put(tables.patterns),
+        load_preferences=flavour.prepare(wishes),
+        put_preferences=flavour.put(tables.preferences),
+    )
+
+
+def load_patterns(session: Session, user_ids: Sequence[str]) -> dict[str, tuple[Pattern, ...]]:
+    """Return the patterns of the users that have any, by user id."""
+    found: dict[str, tuple[Pattern, ...]] = {}
+    for user_id, record in session.listed(_statements(session.flavour).load_patterns, user_ids):
+        found[user_id] = (*found.get(user_id, ()), _pattern(record))
+    return found
+
+
+def load_preferences(session: Session, user_ids: Sequence[str]) -> dict[str, Preferences]:
+    """Return the preferences that exist, by user id."""
+    rows = session.listed(_statements(session.flavour).load_preferences, user_ids)
+    return {user_id: _preferences(record) for user_id, record in rows}
+
+
+def save_patterns(transaction: Transaction, patterns: Sequence[Pattern]) -> list[Receipt]:
+    """Put whole patterns; of several of one key the last wins."""
+    receipts = _advance(transaction, [(pattern.user_id, True, pattern.pattern_id) for pattern in patterns], "patterns")
+    _put_patterns(transaction, {(pattern.user_id, pattern.pattern_id): pattern for pattern in patterns})
+    return receipts
+
+
+def save_preferences(transaction: Transaction, preferences: Sequence[Preferences]) -> list[Receipt]:
+    """Put whole preferences; of several of one user the last wins."""
+    receipts = _advance(transaction, [(record.user_id, True, "") for record in preferences], "preferences")
+    _put_preferences(transaction, {record.user_id: record for record in preferences})
+    return receipts
+
+
+def update_patterns(transaction: Transaction, changes: Sequence[PatternChange]) -> list[Receipt]:
+    """Fold observations into the patterns."""
+    transaction.hold("user", [change.user_id for change in changes])
+    flags = transaction.fresh(changes)
+    items = [(change.user_id, flag, change.pattern_id) for change, flag in zip(changes, flags, strict=True)]
+    receipts = _advance(transaction, items, "patterns")
+    patterns = _find_patterns(transaction, changes)
+    folded: dict[tuple[str, str], Pattern] = {}
+    for change, flag in zip(changes, flags, strict=True):
+        key = (change.user_id, change.pattern_id)
+        if flag:
+            folded[key] = patterns[key] = change.apply_to(patterns.get(key))
+    _put_patterns(transaction, folded)
+    return receipts
+
+
+def update_preferences(transaction: Transaction, changes: Sequence[PreferencesChange]) -> list[Receipt]:
+    """Fold changes into the preferences."""
+    transaction.hold("user", [change.user_id for change in changes])
+    flags = transaction.fresh(changes)
+    items = [(change.user_id, flag, "") for change, flag in zip(changes, flags, strict=True)]
+    receipts = _advance(transaction, items, "preferences")
+    stored = load_preferences(transaction, [change.user_id for change in changes])
+    folded: dict[str, Preferences] = {}
+    for change, flag in zip(changes, flags, strict=True):
+        if flag:
+            folded[change.user_id] = stored[change.user_id] = change.apply_to(stored.get(change.user_id))
+    _put_preferences(transaction, folded)
+    return receipts
+
+
+def _advance(transaction: Transaction, items: Sequence[tuple[str, bool, str]], kind: FollowedKind) -> list[Receipt]:
+    transaction.ensure_users(user_id for user_id, _, _ in items)
+    steps = transaction.advance("user", [(user_id, int(flag), 0) for user_id, flag, _ in items])
+    for (user_id, flag, item), step in zip(items, steps, strict=True):
+        if flag:
+            transaction.tell(kind, user_id, item, step.revision)
+    return [step.receipt() for step in steps]
+
+
+def _find_patterns(session: Session, changes: Sequence[PatternChange]) -> dict[tuple[str, str], Pattern]:
+    wanted: dict[str, set[str]] = {}
+    for change in changes:
+        wanted.setdefault(change.user_id, set()).add(change.pattern_id)
+    find = _statements(session.flavour).find_patterns
+    return {
+        (user_id, pattern_id): _pattern(record)
+        for user_id, pattern_ids in wanted.items()
+        for pattern_id, record in session.listed(find, pattern_ids, user_id=user_id)
+    }
+
+
+def _put_patterns(transaction: Transaction, patterns: dict[tuple[str, str], Pattern]) -> None:
+    rows = [(transaction.namespace, *key, encode(pattern)) for key, pattern in sorted(patterns.items())]
+    transaction.many(_statements(transaction.flavour).put_patterns, rows)
+
+
+def _put_preferences(transaction: Transaction, preferences: dict[str, Preferences]) -> None:
+    rows = [(transaction.namespace, user_id, encode(record)) for user_id, record in sorted(preferences.items())]
+    transaction.many(_statements(transaction.flavour).put_preferences, rows)

@@ -1,0 +1,123 @@
+"""Opening an installation: one SELECT when it is up to date, Alembic under a lock when it is not."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+from sqlalchemy import Connection, inspect, text
+
+from whisper_persistence.errors import IncompatibleSchemaError
+from whisper_persistence_drivers.sql.database import Database
+from whisper_persistence_drivers.sql.tables import INSTALLATION_TABLE, VERSION_TABLE, tables
+
+#: The version of the schema that this release works with: the newest migration.
+SCHEMA_VERSION: Final = "0001"
+#: What our tables' names begin with where tables of the same names are there already, in another's shape.
+PREFIX: Final = "whisper_persistence_"
+
+_log = logging.getLogger(__name__)
+
+
+@attrs.frozen
+class Installation:
+    """What is written down of an installation.
+
+    Attributes:
+        version: the version of its schema.
+        prefix: what its tables' names begin with.
+        hash_key: its key for hashes of ids.
+    """
+
+    version: str
+    prefix: str
+    hash_key: bytes = attrs.field(converter=bytes.fromhex, repr=False)
+
+
+def open_installation(database: Database) -> Installation:
+    """Return the installation, installed or upgraded if need be.
+
+    Raises:
+        IncompatibleSchemaError: its schema is newer than this release.
+    """
+    schema = database.flavour.schema
+    with database.reading() as connection:
+        found = _read(connection, schema, database.errors)
+    if found is None or found.version < SCHEMA_VERSION:
+        found = _migrate(database, found)
+    if found.version > SCHEMA_VERSION:
+        raise IncompatibleSchemaError(
+            f"the database has schema version {found.version} and this release knows versions up to {SCHEMA_VERSION}: "
+            "install a newer release of whisper-persistence"
+        )
+    return found
+
+
+def _select(schema: str | None) -> str:
+    where = f"{schema}." if schema else ""
+    return f"SELECT version_num, prefix, hash_key FROM {where}{VERSION_TABLE}, {where}{INSTALLATION_TABLE}"  # noqa: S608
+
+
+def _read(connection: Any, schema: str | None, errors: type[Exception]) -> Installation | None:
+    """Return the installation, or ``None`` where there is none or its tables cannot be read yet."""
+    try:
+        rows = connection.execute(_select(schema)).fetchall()
+    except errors:
+        return None
+    return Installation(*rows[0]) if rows else None
+
+
+def _migrate(database: Database, found: Installation | None) -> Installation:
+    database.before_migration(found.version if found else None)
+    engine = database.engine()
+    try:
+        with engine.begin() as connection:
+            return _upgrade(connection, database.flavour.schema)
+    finally:
+        engine.dispose()
+
+
+def _upgrade(connection: Connection, schema: str | None) -> Installation:
+    """Upgrade inside the connection's transaction, which holds the lock; another process may have done it before."""
+    found = _look(connection, schema)
+    if found is None or found.version < SCHEMA_VERSION:
+        prefix = found.prefix if found else _free_prefix(connection, schema)
+        run_migrations(connection, schema, prefix)
+        _log.info("database schema upgraded", extra={"schema_version": SCHEMA_VERSION})
+        found = _look(connection, schema)
+    assert found is not None
+    return found
+
+
+def _look(connection: Connection, schema: str | None) -> Installation | None:
+    if not inspect(connection).has_table(VERSION_TABLE, schema=schema):
+        return None
+    row = connection.execute(text(_select(schema))).first()
+    return Installation(*row) if row else None
+
+
+def _free_prefix(connection: Connection, schema: str | None) -> str:
+    taken = set(inspect(connection).get_table_names(schema=schema))
+    ours = {table.name for table in tables(schema).metadata.tables.values()}
+    return PREFIX if taken & ours else ""
+
+
+def run_migrations(connection: Connection, schema: str | None, prefix: str, revision: str = "head") -> None:
+    """Run Alembic's scripts inside the connection's transaction.
+
+    Args:
+        connection: where to run them.
+        schema: the schema the tables live in, or ``None`` for the database's own.
+        prefix: what the tables' names begin with.
+        revision: up to which version.
+    """
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.attributes.update(connection=connection, schema=schema, prefix=prefix)
+    command.upgrade(config, revision)
+

@@ -1,0 +1,196 @@
+"""Connections to one SQLite file: one writer, a few readers, none of them carried across a fork."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+from weakref import WeakSet
+
+import attrs
+from sqlalchemy import Engine, NullPool, create_engine, event
+
+from whisper_persistence.errors import (
+    PersistenceError,
+    StorageDamagedError,
+    StorageRefusedError,
+    StorageUnavailableError,
+)
+from whisper_persistence_drivers.sql.database import ConstraintError, Database
+from whisper_persistence_drivers.sql.flavour import Flavour
+from whisper_persistence_drivers.sqlite_flavour import SqliteFlavour
+
+#: Text that the file's owner must not find in it after an erase is overwritten with zeros.
+_PRAGMAS: Final = ("foreign_keys = ON", "secure_delete = ON", "temp_store = MEMORY", "mmap_size = 0")
+_DAMAGED: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
+_REFUSED: Final = ("SQLITE_TOOBIG", "SQLITE_MISMATCH", "SQLITE_RANGE")
+
+
+#: Databases whose connections a forked child must not touch.
+_open: WeakSet[SqliteDatabase] = WeakSet()
+#: Connections that a forked child inherited: neither used nor closed, since closing one drops the parent's locks.
+_inherited: list[sqlite3.Connection] = []
+
+
+@attrs.define(eq=False)
+class SqliteDatabase(Database):
+    """One file, its one writer and its readers.
+
+    Attributes:
+        path: the file.
+        synchronous: SQLite's setting of that name.
+        busy_timeout: how long to wait for another process's write, in seconds.
+        readers: how many connections may read at the same time.
+        cache_mb: memory for pages, per connection, in MiB.
+    """
+
+    path: Path
+    synchronous: str
+    busy_timeout: float
+    readers: int
+    cache_mb: int
+    flavour: Flavour = attrs.field(init=False, factory=SqliteFlavour)
+    hash_key: bytes = attrs.field(init=False, default=b"", repr=False)
+    errors: type[Exception] = attrs.field(init=False, default=sqlite3.Error, repr=False)
+    _writer: sqlite3.Connection | None = attrs.field(init=False, default=None, repr=False)
+    _writing: Any = attrs.field(init=False, factory=threading.Lock, repr=False)
+    _idle: list[sqlite3.Connection] = attrs.field(init=False, factory=list[sqlite3.Connection], repr=False)
+    _places: Any = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Make room for the readers, and be known to forks."""
+        self._places = threading.Semaphore(self.readers)
+        _open.add(self)
+
+    def engine(self) -> Engine:
+        """Return an engine whose transactions take the write lock at once."""
+        engine = create_engine("sqlite://", creator=self._connect, poolclass=NullPool, hide_parameters=True)
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        return engine
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Lend one of the readers."""
+        with self._places:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = self._connect()
+            try:
+                yield connection
+            finally:
+                self._idle.append(connection)
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Lend the writer inside a transaction that holds SQLite's write lock from its first statement on."""
+        with self._writing:
+            if self._writer is None:
+                self._writer = self._connect()
+            connection = self._writer
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def as_constraint(self, error: Exception) -> ConstraintError | None:
+        """Return what to raise where a constraint refused a row."""
+        return ConstraintError(_name(error)) if isinstance(error, sqlite3.IntegrityError) else None
+
+    def translate(self, error: Exception) -> PersistenceError:
+        """Return our error for one of SQLite's."""
+        name = _name(error)
+        if name.startswith(_DAMAGED) or (name == "" and type(error) is sqlite3.DatabaseError):
+            return StorageDamagedError(
+                f"the SQLite file {self.path} is damaged or is none ({name}): restore it from a backup, or name another path"
+            )
+        if name.startswith(_REFUSED) or isinstance(error, (sqlite3.DataError, sqlite3.ProgrammingError)):
+            return StorageRefusedError(f"the SQLite file {self.path} refuses what is written ({name})")
+        return StorageUnavailableError(f"the SQLite file {self.path} did not answer ({name}): try again")
+
+    def before_migration(self, version: str | None) -> None:
+        """Copy a file that holds an older schema, so that the upgrade can be taken back."""
+        if version is not None:
+            copy = self.path.with_name(f"{self.path.name}.before-{version}")
+            with closing(self._connect()) as source, closing(sqlite3.connect(copy)) as target:
+                source.backup(target)
+            shutil.copymode(self.path, copy)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the file, its size and journal, and SQLite's version."""
+        with self.reading() as connection:
+            journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+            size = pages * connection.execute("PRAGMA page_size").fetchone()[0]
+        return {
+            "path": str(self.path),
+            "bytes": size,
+            "journal_mode": journal,
+            "synchronous": self.synchronous,
+            "sqlite_version": sqlite3.sqlite_version,
+            "wal_reset_race": _has_wal_reset_race(sqlite3.sqlite_version_info),
+        }
+
+    def scrub(self) -> tuple[str, ...]:
+        """Empty the write-ahead log, the one place that secure_delete leaves deleted bytes in."""
+        with self._writing:
+            if self._writer is None:
+                self._writer = self._connect()
+            busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        return () if busy else ("wal",)
+
+    def close(self) -> None:
+        """Close every connection."""
+        _open.discard(self)
+        with self._writing:
+            connections = [*self._idle, *([self._writer] if self._writer else [])]
+            self._idle, self._writer = [], None
+        for connection in connections:
+            connection.close()
+
+    def forget_connections(self) -> None:
+        """In a forked child: leave the parent's connections alone and start with none."""
+        _inherited.extend([*self._idle, *([self._writer] if self._writer else [])])
+        self._idle, self._writer = [], None
+        self._writing, self._places = threading.Lock(), threading.Semaphore(self.readers)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=self.busy_timeout, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        try:
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode = WAL")
+            for pragma in (*_PRAGMAS, f"synchronous = {self.synchronous}", f"cache_size = {-1024 * self.cache_mb}"):
+                connection.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _name(error: Exception) -> str:
+    return getattr(error, "sqlite_errorname", "")
+
+
+def _has_wal_reset_race(version: tuple[int, int, int]) -> bool:
+    """Say whether this SQLite may, rarely, corrupt a file with several writers (fixed in 3.44.6, 3.50.7 and 3.51.3)."""
+    fixed = {(3, 44): 6, (3, 50): 7}
+    return (3, 7, 0) <= version < (3, 51, 3) and not version[2] >= fixed.get(version[:2], 1 << 30)
+
+
+def _after_fork() -> None:
+    for database in list(_open):
+        database.forget_connections()
+
+
+os.register_at_fork(after_in_child=_after_fork)
