@@ -62,8 +62,9 @@ def from_mapping(record_type: type[R], mapping: Mapping[str, Any]) -> R:
     known = {field.name for field in attrs.fields(record_type)}
     unknown = {key: value for key, value in mapping.items() if key not in known}
     plain = {key: value for key, value in mapping.items() if key in known}
-    if unknown and "extra" in known:
-        plain["extra"] = {**plain.get("extra", {}), **unknown}
+    extra = plain.get("extra", {})
+    if unknown and "extra" in known and isinstance(extra, dict):
+        plain["extra"] = {**extra, **unknown}
     try:
         record = msgspec.convert(plain, record_type)
     except msgspec.ValidationError as error:

@@ -1,0 +1,132 @@
+"""The commands. Each loads what it needs when it runs, and leaves the work to others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from whisper_persistence.errors import PersistenceError
+
+if TYPE_CHECKING:
+    from whisper_persistence.store import Store
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+class _Group(click.Group):
+    """Commands whose own errors are one line on standard error and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PersistenceError as error:
+            raise click.ClickException(" ".join(str(error).split())) from None
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", metavar="FILE", help="Read settings from this TOML file.")
+@click.option("--url", metavar="URL", help="Keep the memory here: sqlite:///path, postgresql://..., memory://.")
+@click.option("--namespace", metavar="NAME", help="The bot or character whose memory it is.")
+@click.version_option(package_name="whisper-persistence", prog_name="whisper-persistence")
+@click.pass_context
+def main(ctx: click.Context, config: str | None, url: str | None, namespace: str | None) -> None:
+    """A memory for AI companions, on the storage you choose."""
+    ctx.obj = {"config": config, "url": url, "namespace": namespace}
+
+
+@main.command()
+@_as_json
+@click.pass_obj
+def drivers(overrides: dict[str, Any], as_json: bool) -> None:
+    """List the drivers that are installed, which are chosen, and why."""
+    from whisper_persistence.cli.listing import describe_drivers, print_drivers
+    from whisper_persistence.settings import load_settings
+
+    listing = describe_drivers(load_settings(**overrides))
+    _print_json(listing) if as_json else print_drivers(listing)
+
+
+@main.command(name="import")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@_as_json
+@click.pass_obj
+def import_(overrides: dict[str, Any], files: tuple[str, ...], as_json: bool) -> None:
+    """Bring records in from JSON Lines files.
+
+    A line is one record: an object with the kind of record and its fields. Lines without a kind are messages.
+    """
+    from whisper_persistence.cli.importing import import_files, print_counts
+
+    with _open_store(overrides) as store:
+        counts = import_files(store, [Path(file) for file in files], show_progress=not as_json)
+    _print_json(counts) if as_json else print_counts(counts)
+
+
+@main.command()
+@click.argument("user")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="At most this many messages.")
+@click.option("--conversation", multiple=True, metavar="ID", help="Look only here; may be repeated.")
+@_as_json
+@click.pass_obj
+def show(overrides: dict[str, Any], user: str, limit: int, conversation: tuple[str, ...], as_json: bool) -> None:
+    """Show what is kept about a user: strategy, statistics, patterns, preferences, the newest messages."""
+    from whisper_persistence import codec
+    from whisper_persistence.cli.profile import print_profile
+    from whisper_persistence.operations import load_profile
+
+    with _open_store(overrides) as store:
+        profile = load_profile(store, user, limit, conversation)
+    _print_json(codec.to_mapping(profile)) if as_json else print_profile(profile)
+
+
+@main.command()
+@click.option("--path", metavar="FILE", help="Keep the demo's SQLite file here, instead of removing it at the end.")
+@click.pass_obj
+def demo(overrides: dict[str, Any], path: str | None) -> None:
+    """Watch a companion remember across a process that is killed.
+
+    One process talks and learns and is killed without warning; another remembers. They use a temporary SQLite file,
+    unless --path, --url or --config names another place, and the namespace "demo", unless --namespace names another.
+    """
+    from whisper_persistence.demo import run_demo
+
+    if path and (overrides["url"] or overrides["config"]):
+        raise click.UsageError("--path names a SQLite file; leave it out where --url or --config names the place")
+    if not run_demo(overrides, path):
+        raise click.exceptions.Exit(1)
+
+
+@main.command(name="demo-talk", hidden=True)
+@click.argument("run")
+@click.pass_obj
+def demo_talk(overrides: dict[str, Any], run: str) -> None:
+    """Talk, learn, and be killed: the first process of the demo."""
+    from whisper_persistence.demo import talk
+
+    talk(_open_store(overrides), run)
+
+
+@main.command(name="demo-recall", hidden=True)
+@click.argument("run")
+@click.pass_obj
+def demo_recall(overrides: dict[str, Any], run: str) -> None:
+    """Say what is remembered: the second process of the demo."""
+    from whisper_persistence.demo import recall
+
+    with _open_store(overrides) as store:
+        if not recall(store, run):
+            raise click.exceptions.Exit(1)
+
+
+def _open_store(overrides: dict[str, Any]) -> Store:
+    from whisper_persistence.store import Store
+
+    return Store.from_settings(**overrides)
+
+
+def _print_json(value: Any) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))

@@ -1,0 +1,38 @@
+"""The ``import`` command: a progress bar around the work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from whisper_persistence.operations import Batch, import_file
+from whisper_persistence.store import Store
+
+
+def import_files(store: Store, files: Sequence[Path], *, show_progress: bool) -> dict[str, int]:
+    """Store the records of files, and return how many of each kind they hold."""
+    counts: dict[str, int] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not (show_progress and console.is_terminal)) as progress:
+        for file in files:
+            task = progress.add_task(file.name, total=file.stat().st_size or None)
+
+            def advance(batch: Batch, task: object = task) -> None:
+                progress.advance(task, batch.size)  # type: ignore[arg-type]
+
+            for kind, count in import_file(store, file, advance).items():
+                counts[kind] = counts.get(kind, 0) + count
+    return counts
+
+
+def print_counts(counts: Mapping[str, int]) -> None:
+    """Print how many records of each kind there were."""
+    console = Console(highlight=False)
+    for kind, count in counts.items():
+        console.print(f"{count:>10,} {kind}")
+    if not counts:
+        console.print("the files hold no records")
