@@ -1,5 +1,6 @@
 """A memory for AI companions: how to support each user, which memories matter, and the talk itself."""
 
+from whisper_persistence.aio import AsyncStore
 from whisper_persistence.errors import (
     ConfigurationError,
     ConflictError,
@@ -17,23 +18,64 @@ from whisper_persistence.errors import (
     ValidationError,
 )
 from whisper_persistence.hookspecs import hookimpl
+from whisper_persistence.records import (
+    ClearMark,
+    Durability,
+    MemoryScore,
+    Message,
+    MessageEdit,
+    MessageRedaction,
+    Outcome,
+    OutcomeQuery,
+    Pattern,
+    PatternChange,
+    Preferences,
+    PreferencesChange,
+    Receipt,
+    ScoreQuery,
+    Statistics,
+    StatisticsChange,
+    Strategy,
+    StrategyChange,
+    Window,
+)
 from whisper_persistence.store import Store
 
 __all__ = [
+    "AsyncStore",
+    "ClearMark",
     "ConfigurationError",
     "ConflictError",
     "ContractVersionError",
     "DriverConflictError",
     "DriverNotFoundError",
+    "Durability",
     "IncompatibleSchemaError",
+    "MemoryScore",
+    "Message",
+    "MessageEdit",
+    "MessageRedaction",
     "MissingLibraryError",
     "NotSupportedError",
+    "Outcome",
+    "OutcomeQuery",
+    "Pattern",
+    "PatternChange",
     "PersistenceError",
+    "Preferences",
+    "PreferencesChange",
+    "Receipt",
+    "ScoreQuery",
+    "Statistics",
+    "StatisticsChange",
     "StorageDamagedError",
     "StorageRefusedError",
     "StorageUnavailableError",
     "Store",
     "StoreClosedError",
+    "Strategy",
+    "StrategyChange",
     "ValidationError",
+    "Window",
     "hookimpl",
 ]

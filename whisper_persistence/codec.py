@@ -7,7 +7,6 @@ not know is kept in its ``extra`` field by `from_mapping`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any, TypeVar, cast
 
 import attrs
@@ -26,7 +25,6 @@ def encode(value: Any) -> str:
     return _encoder.encode(value).decode()
 
 
-@cache
 def decoder(record_type: type[T]) -> Callable[[str | bytes], T]:
     """Return a function from JSON text to a record of this class.
 

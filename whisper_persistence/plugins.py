@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import attrs
@@ -47,6 +47,19 @@ class Chain:
         watching = [manager.add(spec) for spec in reversed(observers)]
         manager.check()
         return cls(dict(reversed(built.items())), manager, watching)
+
+    @classmethod
+    def of(cls, drivers: Mapping[str, object]) -> Chain:
+        """Return a chain of drivers that are built already, the first asked first, as tests need it.
+
+        Raises:
+            ConfigurationError: a driver implements a hook that there is not.
+        """
+        manager = _Manager(PROJECT)
+        for name, driver in reversed(drivers.items()):
+            manager.register(driver, name)
+        manager.check()
+        return cls(dict(drivers), manager, [])
 
     @property
     def hook(self) -> Below:
@@ -116,7 +129,9 @@ class _Manager(pluggy.PluginManager):
             self.register(driver, spec.name)
         except pluggy.PluginValidationError as error:
             problem = str(error).splitlines()[-1]
-            raise ConfigurationError(f"driver {spec.name!r} does not fit the hooks of this version: {problem}") from None
+            raise ConfigurationError(
+                f"driver {spec.name!r} does not fit the hooks of this version: {problem}"
+            ) from None
         return driver
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:

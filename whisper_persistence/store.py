@@ -14,7 +14,14 @@ from whisper_persistence.errors import NotSupportedError, StoreClosedError
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.plugins import Chain
 from whisper_persistence.records.maintenance import RecordKind
-from whisper_persistence.validation import validate_batch, validate_ids
+from whisper_persistence.validation import (
+    normalised,
+    validate_batch,
+    validate_choice,
+    validate_ids,
+    validate_limit,
+    validate_texts,
+)
 
 if TYPE_CHECKING:
     from whisper_persistence.settings import Settings
@@ -38,8 +45,7 @@ class Store:
             chain: the drivers, not yet open; the store closes them.
             namespace: the bot or character that every record belongs to.
         """
-        validate_ids("namespace", [namespace])
-        self.namespace = namespace.strip().lower()
+        self.namespace = normalised(namespace)
         self.chain = chain
         chain.open(self.namespace)
         self._hook = chain.hook
@@ -71,6 +77,11 @@ class Store:
     ) -> None:
         """Close the store."""
         self.close()
+
+    def ask(self, hook: str, batch: Sequence[Any]) -> Any:
+        """Ask one hook with a batch that `validate_batch` has passed."""
+        caller = getattr(self._hook, hook)
+        return _answered(hook, caller(**{caller.spec.argnames[0]: batch}))
 
     def save_strategies(self, strategies: Sequence[rec.Strategy]) -> Sequence[rec.Receipt]:
         """Put whole strategies."""
@@ -164,6 +175,7 @@ class Store:
 
     def embed(self, texts: Sequence[str]) -> Sequence[rec.Embedding]:
         """Return each text as a vector."""
+        validate_texts(texts)
         return _answered("embed", self._hook.embed(texts=texts))
 
     def save_vectors(self, vectors: Sequence[rec.Vector]) -> Sequence[rec.Receipt]:
@@ -184,6 +196,7 @@ class Store:
     def load_pending(self, follower: str, limit: int) -> tuple[rec.Pending, ...]:
         """Return what a follower has not seen."""
         validate_ids("follower", [follower])
+        validate_limit(limit)
         return _answered("load_pending", self._hook.load_pending(follower=follower, limit=limit))
 
     def clear_pending(self, pending: Sequence[rec.Pending]) -> int:
@@ -198,6 +211,8 @@ class Store:
 
     def scan(self, kind: RecordKind, cursor: str | None, limit: int) -> rec.Page:
         """Return one page of all records of a kind."""
+        validate_choice("kind", kind, tuple(rec.RECORD_KINDS))
+        validate_limit(limit)
         return _answered("scan", self._hook.scan(kind=kind, cursor=cursor, limit=limit))
 
     def erase_users(self, user_ids: Sequence[str]) -> tuple[rec.TierReport, ...]:
@@ -225,6 +240,11 @@ class _Closed:
 
 
 def _answered(hook: str, answer: T | None) -> T:
+    """Return a hook's answer.
+
+    Raises:
+        NotSupportedError: there is none.
+    """
     if answer is None:
         raise NotSupportedError(f"no driver of the chain answers {hook}: add one that does to the drivers setting")
     return answer

@@ -5,6 +5,7 @@ The stores disagree on what is legal, and a journal must never hold what the dat
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from functools import cache, partial
 from types import UnionType
@@ -55,9 +56,51 @@ def validate_ids(field: str, ids: object) -> None:
     Raises:
         ValidationError: names ``field``.
     """
-    problem = checks.check_members(ids, checks.check_id)
+    _refuse(field, checks.check_members(ids, checks.check_id))
+
+
+def validate_texts(texts: object) -> None:
+    """Refuse a batch of texts that is not a sequence of at most `MAX_BATCH` legal ones.
+
+    Raises:
+        ValidationError: names ``texts``.
+    """
+    _refuse("texts", checks.check_members(texts, checks.check_text))
+
+
+def validate_choice(field: str, value: object, choices: tuple[str, ...]) -> None:
+    """Refuse what is not one of ``choices``.
+
+    Raises:
+        ValidationError: names ``field``.
+    """
+    _refuse(field, checks.check_choice(value, choices))
+
+
+def validate_limit(limit: object) -> None:
+    """Refuse a limit that is not a whole number from 1 up.
+
+    Raises:
+        ValidationError: names ``limit``.
+    """
+    _refuse("limit", checks.check_whole(limit, 1))
+
+
+def _refuse(field: str, problem: str | None) -> None:
     if problem:
         raise ValidationError(field, problem)
+
+
+def normalised(namespace: str) -> str:
+    """Return a namespace as every record carries it: without blanks around it, in one case and one Unicode form.
+
+    Raises:
+        ValidationError: it is not an identifier.
+    """
+    validate_ids("namespace", [namespace])
+    plain = unicodedata.normalize("NFC", namespace.strip()).casefold()
+    validate_ids("namespace", [plain])
+    return plain
 
 
 @cache

@@ -84,7 +84,10 @@ class SqliteDatabase(Database):
             try:
                 yield connection
             finally:
-                self._idle.append(connection)
+                if self in _open:
+                    self._idle.append(connection)
+                else:
+                    connection.close()
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -111,7 +114,7 @@ class SqliteDatabase(Database):
         name = _name(error)
         if name.startswith(_DAMAGED) or (name == "" and type(error) is sqlite3.DatabaseError):
             return StorageDamagedError(
-                f"the SQLite file {self.path} is damaged or is none ({name}): restore it from a backup, or name another path"
+                f"the SQLite file {self.path} is damaged or is none ({name}): restore a backup, or name another path"
             )
         if name.startswith(_REFUSED) or isinstance(error, (sqlite3.DataError, sqlite3.ProgrammingError)):
             return StorageRefusedError(f"the SQLite file {self.path} refuses what is written ({name})")

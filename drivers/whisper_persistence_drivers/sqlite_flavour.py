@@ -14,7 +14,7 @@ from whisper_persistence.codec import encode
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Transaction
 
-_DIALECT: Final = sqlite.dialect()  # type: ignore[no-untyped-call]
+_DIALECT: Final = sqlite.dialect()
 
 
 @attrs.frozen

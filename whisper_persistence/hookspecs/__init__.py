@@ -5,13 +5,13 @@ does not answer ``None`` gives the answer. A driver that wants the answer of tho
 it was given by `LifecycleSpecs.open` and which has every hook of the drivers after it; ``below`` answers ``None`` when
 none of them has the hook.
 
-What every hook may rely on. Batches are sequences of at most 1,000 legal records or changes (`validation`), with known
-users, times in UTC and scores quantised to 1e-9. A batch has call order: changes to one key fold in that order, and of
+What every hook may rely on. Batches are sequences of at most 1,000 legal records or changes (`validation`), with
+times in UTC and scores quantised to 1e-9. A batch has call order: changes to one key fold in that order, and of
 several saves of one key the last wins. One call is one transaction: it is kept whole or not at all.
 
 What every hook promises. Writes answer one `Receipt` per item, in order; loads answer a mapping of what exists, so an
-absent key is absent. What could not be asked raises `StorageUnavailableError`; what the database refuses for good raises
-`StorageRefusedError`; nothing but the errors of `whisper_persistence.errors` leaves a hook, none of them carries a
+absent key is absent. What could not be asked raises `StorageUnavailableError`; what the database refuses for good
+raises `StorageRefusedError`; nothing but the errors of `whisper_persistence.errors` leaves a hook, none of them carries a
 password or a private text. Hooks may be called from several threads at once and must not block without a timeout.
 
 Writing a driver. Subclass the spec classes you implement, mark each implementation with `hookimpl`, declare
@@ -63,7 +63,7 @@ class Below(
     AnalyticsSpecs,
     LifecycleSpecs,
 ):
-    """The hooks of some drivers together, as type checkers see them; called by keyword, ``None`` where nobody answers."""
+    """The hooks of some drivers together, as type checkers see them; ``None`` where nobody answers."""
 
 
 SPECS: Final[tuple[type, ...]] = (

@@ -36,7 +36,7 @@ Check = Callable[[Any], str | None]
 
 def check_text(value: Any, limit: int = MAX_TEXT_BYTES) -> str | None:
     """Refuse what is not text, holds NUL or a lone surrogate, or is longer than ``limit`` bytes of UTF-8."""
-    if not isinstance(value, str):
+    if type(value) is not str:
         return f"must be text, not {type(value).__name__}"
     if "\0" in value:
         return "holds a NUL character, which not every database can keep"
@@ -54,21 +54,21 @@ def check_id(value: Any) -> str | None:
 
 def check_moment(value: Any) -> str | None:
     """Refuse what is not an aware moment."""
-    if not isinstance(value, datetime):
+    if type(value) is not datetime:
         return f"must be a datetime, not {type(value).__name__}"
     return None if value.utcoffset() is not None else "has no time zone: use datetime.now(UTC) or attach one"
 
 
 def check_number(value: Any, low: float, high: float) -> str | None:
     """Refuse what is not a finite number between ``low`` and ``high``, both included."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
+    if type(value) not in (int, float):
         return f"must be a number, not {type(value).__name__}"
     return None if low <= value <= high else f"must be between {low:g} and {high:g}, not {value!r}"
 
 
 def check_whole(value: Any, low: int = 0) -> str | None:
     """Refuse what is not a whole number from ``low`` up that fits in 64 bits."""
-    if not isinstance(value, int) or isinstance(value, bool):
+    if type(value) is not int:
         return f"must be a whole number, not {type(value).__name__}"
     return None if low <= value < INT64 else f"must be between {low} and 2**63 - 1, not {value!r}"
 
@@ -85,20 +85,26 @@ def check_json(value: Any) -> str | None:
 def _json_size(value: Any, depth: int) -> int:
     if depth < 0:
         raise ValueError(f"is nested deeper than {MAX_JSON_DEPTH} levels")
-    if value is None or value is True or value is False:
-        return 8
     kind = type(value)
     if kind is str:
         return _text_size(value)
-    if kind is int:
-        return 8 if not check_whole(value, -INT64) else _refuse("holds a whole number beyond 64 bits")
-    if kind is float:
-        return 8 if math.isfinite(value) else _refuse("holds a number that is not finite")
     if kind is list:
         return 8 + sum(_json_size(item, depth - 1) for item in value)
     if kind is dict:
         return 8 + sum(_text_size(key) + _json_size(item, depth - 1) for key, item in value.items())
-    return _refuse(f"holds a {kind.__name__}, which is not JSON (allowed: str, int, float, bool, None, list, dict)")
+    return _scalar_size(value, kind)
+
+
+def _scalar_size(value: Any, kind: type) -> int:
+    if kind is int and check_whole(value, -INT64):
+        raise ValueError("holds a whole number beyond 64 bits")
+    if kind is float and not math.isfinite(value):
+        raise ValueError("holds a number that is not finite")
+    if kind not in (bool, int, float, type(None)):
+        raise ValueError(
+            f"holds a {kind.__name__}, which is not JSON (allowed: str, int, float, bool, None, list, dict)"
+        )
+    return 8
 
 
 def _text_size(value: Any) -> int:
@@ -106,10 +112,6 @@ def _text_size(value: Any) -> int:
     if problem:
         raise ValueError(f"holds a key or text that {problem}")
     return 8 + (len(value) if value.isascii() else len(value.encode()))
-
-
-def _refuse(problem: str) -> int:
-    raise ValueError(problem)
 
 
 def check_members(value: Any, member: Check) -> str | None:

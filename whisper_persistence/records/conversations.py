@@ -50,8 +50,8 @@ class Message:
 class Window:
     """Which part of a conversation to read.
 
-    Without ``after`` it is the newest ``limit`` messages; with ``after`` the oldest ``limit`` that follow it. Either way
-    they come oldest first. A window without ``after`` whose oldest message is a reply takes the message it answers
+    Without ``after`` it is the newest ``limit`` messages; with ``after`` the oldest ``limit`` that follow it. Either
+    way they come oldest first. A window without ``after`` whose oldest message is a reply takes the message it answers
     along, so it may hold one more.
 
     Attributes:

@@ -7,7 +7,6 @@ caller hands in.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -77,8 +76,8 @@ def from_units(units: int) -> float:
 
 def quantise(value: float) -> float:
     """Return a number rounded to whole units of 1e-9; anything else as it is, for the check to refuse."""
-    if value.__class__ in (float, int) and math.isfinite(value) and abs(value) <= 1e6:
-        return from_units(to_units(value))
+    if isinstance(value, (float, int)) and not isinstance(value, bool) and abs(value) <= 1e6:
+        return from_units(to_units(float(value)))
     return value
 
 

@@ -178,16 +178,16 @@ class StatisticsChange:
         scores replaces them.
         """
         before = record or Statistics(self.user_id, last_updated=self.timestamp)
-        new = {score.memory_id: score for score in self.scores}
+        new = self.latest_scores()
         gone = {key: score for key, score in previous.items() if key in new or key in self.forgotten}
         added, taken = list(new.values()), list(gone.values())
         return attrs.evolve(
             before,
-            total_memories_scored=before.total_memories_scored + len(added) - len(taken),
+            total_memories_scored=max(0, before.total_memories_scored + len(added) - len(taken)),
             score_sum=before.score_sum + _units(added) - _units(taken),
             minimum=min([s.overall_score for s in added] + _known(before.minimum), default=None),
             maximum=max([s.overall_score for s in added] + _known(before.maximum), default=None),
-            core_memory_candidates=before.core_memory_candidates + _core(added) - _core(taken),
+            core_memory_candidates=max(0, before.core_memory_candidates + _core(added) - _core(taken)),
             factor_sums=_moved(before.factor_sums, _factors(added, fields.to_units), _factors(taken, fields.to_units)),
             factor_counts=_moved(before.factor_counts, _factors(added, _one), _factors(taken, _one)),
             weight_adjustments=_moved(
@@ -197,6 +197,11 @@ class StatisticsChange:
             last_updated=max(before.last_updated, self.timestamp),
             extra={**before.extra, **self.extra},
         )
+
+    def latest_scores(self) -> dict[str, MemoryScore]:
+        """Return the last score of each memory, by memory id, in the order of those last scores."""
+        last = {score.memory_id: position for position, score in enumerate(self.scores)}
+        return {self.scores[position].memory_id: self.scores[position] for position in sorted(last.values())}
 
     def memory_ids(self) -> tuple[str, ...]:
         """Return the ids of the memories this change scores or forgets, each once."""

@@ -232,7 +232,9 @@ class SqlDriver(LifecycleSpecs, StrategySpecs, StatisticsSpecs, ConversationSpec
         known = self._known_users
         try:
             with database.writing() as connection:
-                transaction = Transaction(connection, database.flavour, self._namespace, database.hash_key, known, careful)
+                transaction = Transaction(
+                    connection, database.flavour, self._namespace, database.hash_key, known, careful
+                )
                 answer = function(transaction, *arguments)
                 transaction.finish()
         except database.errors as error:

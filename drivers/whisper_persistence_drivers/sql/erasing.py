@@ -42,11 +42,15 @@ def _statements(flavour: Flavour) -> _Statements:
     owned = {kind: (getattr(tables, kind), item) for kind, item in _OWNED}
     return _Statements(
         spoken_in=flavour.prepare(select(messages.conversation_id).where(_concerning(flavour)).distinct()),
-        find_messages=flavour.prepare(select(messages.conversation_id, messages.message_id).where(_concerning(flavour))),
+        find_messages=flavour.prepare(
+            select(messages.conversation_id, messages.message_id).where(_concerning(flavour))
+        ),
         remove_messages=flavour.prepare(delete(tables.messages).where(_concerning(flavour))),
         remove_profiles=flavour.prepare(delete(tables.profiles).where(_theirs(flavour, tables.profiles.c))),
         find={kind: flavour.prepare(_named(flavour, table, item)) for kind, (table, item) in owned.items()},
-        remove={kind: flavour.prepare(delete(table).where(_theirs(flavour, table.c))) for kind, (table, _) in owned.items()},
+        remove={
+            kind: flavour.prepare(delete(table).where(_theirs(flavour, table.c))) for kind, (table, _) in owned.items()
+        },
     )
 
 

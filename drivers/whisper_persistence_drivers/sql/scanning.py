@@ -23,7 +23,7 @@ from whisper_persistence_drivers.sql.windows import COLUMNS, read_message
 
 @attrs.frozen(eq=False)
 class _Kind:
-    """How one kind is scanned: its key columns after the namespace, its other columns, and how a row becomes a record."""
+    """How one kind is scanned: key columns after the namespace, other columns, and how a row becomes a record."""
 
     table: Callable[[Tables], Table]
     key: tuple[str, ...]
@@ -39,7 +39,10 @@ def _read_by(record_type: type) -> Callable[..., Any]:
 _KINDS = {
     "strategies": _Kind(lambda t: t.strategies, ("user_id",), ("record",), _read_by(Strategy)),
     "outcomes": _Kind(
-        lambda t: t.outcomes, ("user_id", "sequence"), ("record",), lambda _, sequence, record: read_outcome(sequence, record)
+        lambda t: t.outcomes,
+        ("user_id", "sequence"),
+        ("record",),
+        lambda _, sequence, record: read_outcome(sequence, record),
     ),
     "statistics": _Kind(lambda t: t.statistics, ("user_id",), ("record",), _read_by(Statistics)),
     "scores": _Kind(

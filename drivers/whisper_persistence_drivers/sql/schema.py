@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import attrs
 from sqlalchemy import Connection, inspect, text
 
-from whisper_persistence.errors import IncompatibleSchemaError
+from whisper_persistence.errors import IncompatibleSchemaError, StorageDamagedError
 from whisper_persistence_drivers.sql.database import Database
 from whisper_persistence_drivers.sql.tables import INSTALLATION_TABLE, VERSION_TABLE, tables
 
@@ -19,6 +19,10 @@ SCHEMA_VERSION: Final = "0001"
 PREFIX: Final = "whisper_persistence_"
 
 _log = logging.getLogger(__name__)
+
+
+def _from_hex(text: str) -> bytes:
+    return bytes.fromhex(text)
 
 
 @attrs.frozen
@@ -33,7 +37,7 @@ class Installation:
 
     version: str
     prefix: str
-    hash_key: bytes = attrs.field(converter=bytes.fromhex, repr=False)
+    hash_key: bytes = attrs.field(converter=_from_hex, repr=False)
 
 
 def open_installation(database: Database) -> Installation:
@@ -87,8 +91,13 @@ def _upgrade(connection: Connection, schema: str | None) -> Installation:
         run_migrations(connection, schema, prefix)
         _log.info("database schema upgraded", extra={"schema_version": SCHEMA_VERSION})
         found = _look(connection, schema)
-    assert found is not None
-    return found
+    return found or _missing(schema)
+
+
+def _missing(schema: str | None) -> NoReturn:
+    raise StorageDamagedError(
+        f"the installation's tables are not there after the upgrade (schema {schema or 'default'})"
+    )
 
 
 def _look(connection: Connection, schema: str | None) -> Installation | None:
@@ -120,4 +129,3 @@ def run_migrations(connection: Connection, schema: str | None, prefix: str, revi
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
     config.attributes.update(connection=connection, schema=schema, prefix=prefix)
     command.upgrade(config, revision)
-

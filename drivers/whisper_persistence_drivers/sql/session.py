@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
 from functools import cache
+from hashlib import blake2b
 from typing import Any, Final, cast
 
 import attrs
@@ -158,7 +158,7 @@ class Transaction(Session):
         return touched
 
     def run_listed(self, statement: Prepared, texts: Iterable[str], **values: Any) -> int:
-        """Run a statement over the distinct texts of a list, bound as ``listed``, and return how many rows it touched."""
+        """Run a statement over the distinct texts of a list, as `listed` does, and return how many rows it touched."""
         return self.run(statement, listed=self.flavour.pack(sorted(set(texts))), **values)
 
     def many(self, statement: Prepared, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -187,13 +187,15 @@ class Transaction(Session):
 
         Args:
             kind: whether the items belong to users or to conversations.
-            items: for each, in order, whose it is, whether it changes anything (1 or 0), and how many sequences it takes.
+            items: for each, in order: whose it is, 1 if it changes anything or 0, and how many sequences it takes.
         """
         totals: dict[str, tuple[int, int]] = {}
         for thing_id, raised, taken in items:
             before = totals.get(thing_id, (0, 0))
             totals[thing_id] = (before[0] + raised, before[1] + taken)
-        counters = self.count({Thing(kind, thing_id): (raised, 0, taken) for thing_id, (raised, taken) in totals.items()})
+        counters = self.count(
+            {Thing(kind, thing_id): (raised, 0, taken) for thing_id, (raised, taken) in totals.items()}
+        )
         steps: list[Step] = []
         for thing_id, raised, taken in items:
             counter = counters[Thing(kind, thing_id)]
@@ -207,16 +209,21 @@ class Transaction(Session):
         """See to it that every user has the parent row that their records hang on."""
         wanted = set(user_ids) if self.careful else set(user_ids) - self.known_users
         created = to_micros(datetime.now(UTC))
-        self.many(_statements(self.flavour).add_user, [(self.namespace, user_id, created, 0, 0, 0) for user_id in sorted(wanted)])
+        self.many(
+            _statements(self.flavour).add_user,
+            [(self.namespace, user_id, created, 0, 0, 0) for user_id in sorted(wanted)],
+        )
         self._new_users |= wanted
 
     def fresh(self, changes: Sequence[Any]) -> list[bool]:
         """Say of each change whether it was never applied before, and write down that it is now."""
         ids = [change.change_id for change in changes]
-        known = {row[0] for row in self.listed(_statements(self.flavour).find_applied, ids)} if self.careful else set()
-        flags = [not (change_id in known or known.add(change_id)) for change_id in ids]
+        find = _statements(self.flavour).find_applied
+        known = {row[0] for row in self.listed(find, ids)} if self.careful else set[str]()
+        first = {change_id: position for position, change_id in reversed(list(enumerate(ids)))}
+        flags = [change_id not in known and first[change_id] == position for position, change_id in enumerate(ids)]
         now = to_micros(datetime.now(UTC))
-        new = [(self.namespace, change_id, now) for change_id, flag in zip(ids, flags, strict=True) if flag]
+        new = [(self.namespace, change_id, now) for change_id in first if change_id not in known]
         self.many(_statements(self.flavour).add_applied, new)
         return flags
 
@@ -235,10 +242,10 @@ class Transaction(Session):
             for name, wanted in followers
             if wanted == kind
         }
-        self.many(_statements(self.flavour).put_pending, [(*key, revision) for key, revision in sorted(pending.items())])
+        self.many(
+            _statements(self.flavour).put_pending, [(*key, revision) for key, revision in sorted(pending.items())]
+        )
 
     def committed(self) -> None:
         """Remember what the commit made sure."""
         self.known_users |= self._new_users
-
-

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import attrs
-from sqlalchemy import ColumnElement, bindparam, delete, func, select, tuple_
+from sqlalchemy import BindParameter, ColumnElement, bindparam, delete, func, select, tuple_
 
 from whisper_persistence.codec import decoder, encode
 from whisper_persistence.records import MemoryScore, Receipt, ScoreQuery, Statistics, StatisticsChange
@@ -42,7 +42,8 @@ def _statements(flavour: Flavour) -> _Statements:
     named = scores.memory_id.in_(flavour.listed("listed"))
     top = tuple_(scores.score, scores.memory_id) < tuple_(bindparam("score"), bindparam("memory_id"))
     recent = scores.sequence < bindparam("before")
-    page, limit = select(scores.sequence, scores.record).where(*owner), bindparam("limit")
+    page = select(scores.sequence, scores.record).where(*owner)
+    limit: BindParameter[int] = bindparam("limit")
     ordered = select(scores.score).where(*owner).order_by(scores.score).limit(limit)
     return _Statements(
         load=flavour.prepare(select(*columns, *_extremes(flavour)).where(*listed)),
@@ -101,7 +102,8 @@ def _page(session: Session, query: ScoreQuery) -> list[Any]:
 
 def read_score(sequence: int, record: str) -> MemoryScore:
     """Return a score from its row."""
-    return attrs.evolve(_score(record), sequence=sequence)
+    score = _score(record)
+    return attrs.evolve(score, sequence=sequence)
 
 
 def save_statistics(transaction: Transaction, statistics: Sequence[Statistics]) -> list[Receipt]:
@@ -156,7 +158,7 @@ class _Folding:
             del self.scores[user_id, memory_id]
             self.put_scores.pop((user_id, memory_id), None)
             self.removed.setdefault(user_id, set()).add(memory_id)
-        latest = {score.memory_id: score for score in change.scores}
+        latest = change.latest_scores()
         for sequence, (memory_id, score) in enumerate(latest.items(), step.sequence):
             self.scores[user_id, memory_id] = score
             self.put_scores[user_id, memory_id] = (sequence, score)
@@ -197,5 +199,7 @@ def _find_scores(session: Session, changes: Sequence[StatisticsChange]) -> dict[
 
 
 def _put(transaction: Transaction, statistics: Mapping[str, tuple[Statistics, int]]) -> None:
-    rows = [(transaction.namespace, key, stored, encode(record)) for key, (record, stored) in sorted(statistics.items())]
+    rows = [
+        (transaction.namespace, key, stored, encode(record)) for key, (record, stored) in sorted(statistics.items())
+    ]
     transaction.many(_statements(transaction.flavour).put, rows)

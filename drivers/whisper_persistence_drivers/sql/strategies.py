@@ -57,7 +57,9 @@ def _totals(profiles: Table) -> Update:
 
 def load_strategies(session: Session, user_ids: Sequence[str]) -> dict[str, Strategy]:
     """Return the strategies that exist, by user id."""
-    return {user_id: _strategy(record) for user_id, record in session.listed(_statements(session.flavour).load, user_ids)}
+    return {
+        user_id: _strategy(record) for user_id, record in session.listed(_statements(session.flavour).load, user_ids)
+    }
 
 
 def load_outcomes(session: Session, queries: Sequence[OutcomeQuery]) -> dict[OutcomeQuery, tuple[Outcome, ...]]:
@@ -75,7 +77,8 @@ def load_outcomes(session: Session, queries: Sequence[OutcomeQuery]) -> dict[Out
 
 def read_outcome(sequence: int, record: str) -> Outcome:
     """Return an outcome from its row."""
-    return attrs.evolve(_outcome(record), sequence=sequence)
+    outcome = _outcome(record)
+    return attrs.evolve(outcome, sequence=sequence)
 
 
 def save_strategies(transaction: Transaction, strategies: Sequence[Strategy]) -> list[Receipt]:
@@ -96,7 +99,10 @@ def update_strategies(transaction: Transaction, changes: Sequence[StrategyChange
     new = _new_changes(transaction, changes)
     steps = transaction.advance(
         "user",
-        [(was.user_id, 1, len(now.outcomes)) if now else (was.user_id, 0, 0) for was, now in zip(changes, new, strict=True)],
+        [
+            (was.user_id, 1, len(now.outcomes)) if now else (was.user_id, 0, 0)
+            for was, now in zip(changes, new, strict=True)
+        ],
     )
     strategies = load_strategies(transaction, users)
     folded: dict[str, Strategy] = {}

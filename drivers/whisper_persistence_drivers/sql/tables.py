@@ -102,8 +102,16 @@ def tables(schema: str | None = None, prefix: str = "") -> Tables:
         owned(),
         clustered=True,
     )
-    Index(f"{prefix}memory_importance_scores_top", scores.c.namespace, scores.c.user_id, scores.c.score, scores.c.memory_id)
-    Index(f"{prefix}memory_importance_scores_recent", scores.c.namespace, scores.c.user_id, scores.c.sequence, unique=True)
+    Index(
+        f"{prefix}memory_importance_scores_top",
+        scores.c.namespace,
+        scores.c.user_id,
+        scores.c.score,
+        scores.c.memory_id,
+    )
+    Index(
+        f"{prefix}memory_importance_scores_recent", scores.c.namespace, scores.c.user_id, scores.c.sequence, unique=True
+    )
     messages = table(
         "conversation_history",
         *_keys("conversation_id", "sequence"),

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, Final
 
 import attrs
-from sqlalchemy import Table, bindparam, func, literal_column, select
+from sqlalchemy import BindParameter, Table, bindparam, func, literal_column, select
 
 from whisper_persistence.codec import decode_object
 from whisper_persistence.records import Message, Window
@@ -52,7 +52,7 @@ def _statements(flavour: Flavour) -> _Statements:
     )
     of_user = messages.user_id == bindparam("user_id")
     after = messages.sequence > bindparam("after")
-    limit = bindparam("limit")
+    limit: BindParameter[int] = bindparam("limit")
     newest = shown.order_by(messages.sequence.desc()).limit(limit)
     following = shown.where(after).order_by(messages.sequence).limit(limit)
     return _Statements(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from alembic import context
-
 from whisper_persistence_drivers.sql.tables import VERSION_TABLE
 
 given = context.config.attributes

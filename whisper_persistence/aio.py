@@ -1,0 +1,262 @@
+"""The same store for asyncio: one method per hook, of the same name, that never blocks the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Concatenate, Final, NoReturn, ParamSpec, Self, TypeVar, cast
+
+from whisper_persistence import records as rec
+from whisper_persistence.crew import Crew
+from whisper_persistence.errors import StoreClosedError
+from whisper_persistence.lanes import Lanes
+from whisper_persistence.plugins import Chain
+from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.store import Store
+from whisper_persistence.validation import validate_batch, validate_ids
+
+if TYPE_CHECKING:
+    from whisper_persistence.settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: How long `AsyncStore.close` waits for what is on its way, in seconds.
+DRAIN_SECONDS: Final = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+class AsyncStore:
+    """A memory on the storage that settings choose, for asyncio; use it in an ``async with`` statement.
+
+    Calls of one hook that wait together travel together: thirty-two callers share one transaction. Awaited in sequence
+    means applied in sequence; calls that nobody awaited in between have no order, except that the writes to one user
+    or conversation keep theirs. A cancelled caller's write still completes. Errors are those of `Store`.
+    """
+
+    def __init__(self, chain: Chain, namespace: str = "default", workers: int = 4) -> None:
+        """Get ready to open a chain of drivers.
+
+        Args:
+            chain: the drivers, not yet open; the store closes them.
+            namespace: the bot or character that every record belongs to.
+            workers: how many threads talk to the drivers, and how many batches of one hook may be on their way.
+        """
+        self._chain = chain
+        self._namespace = namespace
+        self._workers = workers
+        self._crew = Crew(workers)
+        self._store: Store | None = None
+        self._lanes = cast("Lanes", _NotOpen())
+
+    @classmethod
+    def from_settings(cls, settings: Settings | None = None, **overrides: Any) -> Self:
+        """Return the store that settings describe, not yet open.
+
+        Args:
+            settings: as loaded before, or ``None`` to load them now.
+            **overrides: settings given here, stronger than environment and file.
+        """
+        from whisper_persistence.settings import load_settings
+
+        chosen = settings or load_settings(**overrides)
+        chain = Chain.build(chosen.driver_specs(), chosen.observer_specs())
+        return cls(chain, chosen.namespace, chosen.workers)
+
+    async def open(self) -> None:
+        """Open the chain of drivers."""
+        self._store = await self._crew.run(Store, self._chain, self._namespace)
+        readers, writers = (self._chain.limit(name) or self._workers for name in ("max_readers", "max_writers"))
+        self._lanes = Lanes(self._crew, self._store.ask, min(readers, self._workers), min(writers, self._workers))
+
+    async def close(self, deadline: float = DRAIN_SECONDS) -> None:
+        """Wait for what is on its way, then close every driver; closing twice is closing once.
+
+        Args:
+            deadline: how long to wait, in seconds; what waits longer raises `StoreClosedError` at its caller.
+        """
+        store, lanes = self._store, self._lanes
+        if store is None:
+            return
+        self._store, self._lanes = None, cast("Lanes", _NotOpen())
+        late = await lanes.drain(deadline)
+        if late:
+            _log.warning("closed before all was done", extra={"hooks": late, "deadline": deadline})
+        await self._crew.run(store.close)
+        await asyncio.to_thread(self._crew.stop)
+
+    async def __aenter__(self) -> Self:
+        """Open the store."""
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the store."""
+        await self.close()
+
+    async def _run(self, method: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        store = self._store or cast("Store", _NotOpen().refuse())
+        return await self._crew.run(method, store, *args, **kwargs)
+
+    async def save_strategies(self, strategies: Sequence[rec.Strategy]) -> Sequence[rec.Receipt]:
+        """Put whole strategies."""
+        validate_batch(strategies, rec.Strategy)
+        return await self._lanes.write("save_strategies", strategies, _users(strategies))
+
+    async def load_strategies(self, user_ids: Sequence[str]) -> Mapping[str, rec.Strategy]:
+        """Return strategies by user id."""
+        validate_ids("user_ids", user_ids)
+        return await self._lanes.load("load_strategies", user_ids)
+
+    async def update_strategies(self, changes: Sequence[rec.StrategyChange]) -> Sequence[rec.Receipt]:
+        """Apply changes to strategies."""
+        validate_batch(changes, rec.StrategyChange)
+        return await self._lanes.write("update_strategies", changes, _users(changes))
+
+    async def load_outcomes(
+        self, queries: Sequence[rec.OutcomeQuery]
+    ) -> Mapping[rec.OutcomeQuery, tuple[rec.Outcome, ...]]:
+        """Return pages of the users' learning histories."""
+        validate_batch(queries, rec.OutcomeQuery)
+        return await self._lanes.load("load_outcomes", queries)
+
+    async def save_statistics(self, statistics: Sequence[rec.Statistics]) -> Sequence[rec.Receipt]:
+        """Put whole statistics."""
+        validate_batch(statistics, rec.Statistics)
+        return await self._lanes.write("save_statistics", statistics, _users(statistics))
+
+    async def load_statistics(self, user_ids: Sequence[str]) -> Mapping[str, rec.Statistics]:
+        """Return statistics by user id."""
+        validate_ids("user_ids", user_ids)
+        return await self._lanes.load("load_statistics", user_ids)
+
+    async def update_statistics(self, changes: Sequence[rec.StatisticsChange]) -> Sequence[rec.Receipt]:
+        """Apply changes to statistics and scores."""
+        validate_batch(changes, rec.StatisticsChange)
+        return await self._lanes.write("update_statistics", changes, _users(changes))
+
+    async def save_patterns(self, patterns: Sequence[rec.Pattern]) -> Sequence[rec.Receipt]:
+        """Put whole patterns."""
+        validate_batch(patterns, rec.Pattern)
+        return await self._lanes.write("save_patterns", patterns, _users(patterns))
+
+    async def load_patterns(self, user_ids: Sequence[str]) -> Mapping[str, tuple[rec.Pattern, ...]]:
+        """Return patterns by user id."""
+        validate_ids("user_ids", user_ids)
+        return await self._lanes.load("load_patterns", user_ids)
+
+    async def update_patterns(self, changes: Sequence[rec.PatternChange]) -> Sequence[rec.Receipt]:
+        """Apply observations to patterns."""
+        validate_batch(changes, rec.PatternChange)
+        return await self._lanes.write("update_patterns", changes, _users(changes))
+
+    async def save_preferences(self, preferences: Sequence[rec.Preferences]) -> Sequence[rec.Receipt]:
+        """Put whole preferences."""
+        validate_batch(preferences, rec.Preferences)
+        return await self._lanes.write("save_preferences", preferences, _users(preferences))
+
+    async def load_preferences(self, user_ids: Sequence[str]) -> Mapping[str, rec.Preferences]:
+        """Return preferences by user id."""
+        validate_ids("user_ids", user_ids)
+        return await self._lanes.load("load_preferences", user_ids)
+
+    async def update_preferences(self, changes: Sequence[rec.PreferencesChange]) -> Sequence[rec.Receipt]:
+        """Apply changes to preferences."""
+        validate_batch(changes, rec.PreferencesChange)
+        return await self._lanes.write("update_preferences", changes, _users(changes))
+
+    async def load_scores(
+        self, queries: Sequence[rec.ScoreQuery]
+    ) -> Mapping[rec.ScoreQuery, tuple[rec.MemoryScore, ...]]:
+        """Return pages of the users' memory scores."""
+        validate_batch(queries, rec.ScoreQuery)
+        return await self._lanes.load("load_scores", queries)
+
+    async def save_messages(self, messages: Sequence[rec.Message]) -> Sequence[rec.Receipt]:
+        """Append messages to their conversations."""
+        validate_batch(messages, rec.Message)
+        return await self._lanes.write("save_messages", messages, _conversations(messages))
+
+    async def load_messages(self, windows: Sequence[rec.Window]) -> Mapping[rec.Window, tuple[rec.Message, ...]]:
+        """Return what each window shows, oldest first."""
+        validate_batch(windows, rec.Window)
+        return await self._lanes.load("load_messages", windows)
+
+    async def update_messages(self, changes: Sequence[rec.MessageChange]) -> Sequence[rec.Receipt]:
+        """Edit, redact or clear messages."""
+        validate_batch(changes, rec.MessageEdit, rec.MessageRedaction, rec.ClearMark)
+        return await self._lanes.write("update_messages", changes, _conversations(changes))
+
+    async def search_messages(self, queries: Sequence[rec.SearchQuery]) -> Mapping[rec.SearchQuery, rec.SearchResult]:
+        """Return what each query finds, the best first."""
+        return await self._run(Store.search_messages, queries)
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[rec.Embedding]:
+        """Return each text as a vector."""
+        return await self._run(Store.embed, texts)
+
+    async def save_vectors(self, vectors: Sequence[rec.Vector]) -> Sequence[rec.Receipt]:
+        """Keep vectors beside their messages."""
+        return await self._run(Store.save_vectors, vectors)
+
+    async def load_vectors(self, queries: Sequence[rec.VectorQuery]) -> Mapping[rec.VectorQuery, rec.Page]:
+        """Return pages of vectors."""
+        return await self._run(Store.load_vectors, queries)
+
+    async def register_follower(self, follower: rec.Follower) -> bool:
+        """Make a follower known, durably."""
+        return await self._run(Store.register_follower, follower)
+
+    async def load_pending(self, follower: str, limit: int) -> tuple[rec.Pending, ...]:
+        """Return what a follower has not seen."""
+        return await self._run(Store.load_pending, follower, limit)
+
+    async def clear_pending(self, pending: Sequence[rec.Pending]) -> int:
+        """Forget pending work up to the revision that each names."""
+        return await self._run(Store.clear_pending, pending)
+
+    async def load_revisions(self, things: Sequence[rec.Thing]) -> Mapping[rec.Thing, rec.Revision]:
+        """Return the revisions of users and conversations."""
+        validate_batch(things, rec.Thing)
+        return await self._lanes.load("load_revisions", things)
+
+    async def scan(self, kind: RecordKind, cursor: str | None, limit: int) -> rec.Page:
+        """Return one page of all records of a kind."""
+        return await self._run(Store.scan, kind, cursor, limit)
+
+    async def erase_users(self, user_ids: Sequence[str]) -> tuple[rec.TierReport, ...]:
+        """Forget users in every tier."""
+        return await self._run(Store.erase_users, user_ids)
+
+    async def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> tuple[rec.TierReport, ...]:
+        """Remove, or only count, what the policies no longer keep."""
+        return await self._run(Store.expire, policies, dry_run)
+
+    async def aggregate(self, question: rec.Question) -> rec.Answer:
+        """Answer one question over many users."""
+        return await self._run(Store.aggregate, question)
+
+    async def check_health(self) -> tuple[rec.TierHealth, ...]:
+        """Ask every tier how it is."""
+        return await self._run(Store.check_health)
+
+
+class _NotOpen:
+    def refuse(self) -> NoReturn:
+        raise StoreClosedError("the store is not open: use it inside `async with`, or await open() first")
+
+    def __getattr__(self, name: str) -> Any:
+        self.refuse()
+
+
+def _users(items: Sequence[Any]) -> frozenset[str]:
+    return frozenset([item.user_id for item in items])
+
+
+def _conversations(items: Sequence[Any]) -> frozenset[str]:
+    return frozenset([item.conversation_id for item in items])

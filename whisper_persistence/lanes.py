@@ -1,0 +1,186 @@
+"""From an event loop to threads and back, gathering the calls that wait.
+
+A hook takes a batch, so the calls that arrive while an earlier batch is on its way go together: one hop, one
+transaction, one flush of the disk for all of them. There is no timer: a call that finds nothing on its way goes at the
+end of the loop's present turn, together with those of the same turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import attrs
+
+from whisper_persistence.crew import Crew, hand_back, outcome, settle
+from whisper_persistence.errors import StorageRefusedError
+from whisper_persistence.records.checks import MAX_BATCH
+
+
+@attrs.define(eq=False)
+class Call:
+    """One caller's part of a batch.
+
+    Attributes:
+        items: what the caller handed in.
+        keys: the users or conversations that the items write to; calls with a common key keep their order.
+        future: what the caller waits for.
+    """
+
+    items: Sequence[Any]
+    keys: frozenset[str]
+    future: asyncio.Future[Any]
+
+
+@attrs.define(eq=False)
+class Lane:
+    """The calls of one hook on one event loop, on their way or waiting.
+
+    Attributes:
+        crew: who does the work.
+        ask: the hook, as a function of a batch.
+        part: a caller's part of the batch's answer, from the answer, the position of its first item, and its items.
+        width: how many batches may be on their way at once.
+    """
+
+    crew: Crew
+    ask: Callable[[Sequence[Any]], Any]
+    part: Callable[[Any, int, Sequence[Any]], Any]
+    width: int
+    loop: asyncio.AbstractEventLoop
+    _waiting: deque[Call] = attrs.field(factory=deque[Call])
+    _busy: set[str] = attrs.field(factory=set[str])
+    _on_their_way: int = 0
+    _due: bool = False
+    _quiet: list[asyncio.Future[None]] = attrs.field(factory=list[asyncio.Future[None]])
+
+    def call(self, items: Sequence[Any], keys: frozenset[str] = frozenset()) -> asyncio.Future[Any]:
+        """Add a caller's items to the next batch, and return a future for its part of the answer."""
+        future: asyncio.Future[Any] = self.loop.create_future()
+        self._waiting.append(Call(items, keys, future))
+        self._send_soon()
+        return future
+
+    def drained(self) -> asyncio.Future[None]:
+        """Return a future that is done when nothing waits and nothing is on its way."""
+        future: asyncio.Future[None] = self.loop.create_future()
+        self._quiet.append(future)
+        self._notice_quiet()
+        return future
+
+    def _send_soon(self) -> None:
+        if not self._due and self._on_their_way < self.width:
+            self._due = True
+            self.loop.call_soon(self._send)
+
+    def _send(self) -> None:
+        self._due = False
+        while self._waiting and self._on_their_way < self.width:
+            calls = self._take()
+            if not calls:
+                return
+            self._on_their_way += 1
+            self._busy.update(*(call.keys for call in calls))
+            self.crew.submit(lambda calls=calls: hand_back(self.loop, self._done, calls, _answers(self, calls)))  # type: ignore[misc]
+
+    def _take(self) -> list[Call]:
+        """Return the calls that may go now, at most `MAX_BATCH` items; those behind a busy key go on waiting."""
+        taken: list[Call] = []
+        left: list[Call] = []
+        blocked = set(self._busy)
+        size = 0
+        while self._waiting and size + len(self._waiting[0].items) <= max(MAX_BATCH, len(self._waiting[0].items)):
+            call = self._waiting.popleft()
+            if blocked and not blocked.isdisjoint(call.keys):
+                blocked |= call.keys
+                left.append(call)
+            else:
+                taken.append(call)
+                size += len(call.items)
+        self._waiting.extendleft(reversed(left))
+        return taken
+
+    def _done(self, calls: list[Call], answers: list[tuple[Any, BaseException | None]]) -> None:
+        self._on_their_way -= 1
+        for call, (value, error) in zip(calls, answers, strict=True):
+            self._busy -= call.keys
+            settle(call.future, value, error)
+        self._send_soon()
+        self._notice_quiet()
+
+    def _notice_quiet(self) -> None:
+        if not self._waiting and not self._on_their_way:
+            for future in self._quiet:
+                settle(future, None, None)
+            self._quiet.clear()
+
+
+def receipts_of(answer: Sequence[Any], first: int, items: Sequence[Any]) -> Sequence[Any]:
+    """Return a caller's receipts: those at the positions of its items."""
+    return answer[first : first + len(items)]
+
+
+def entries_of(answer: Mapping[Any, Any], first: int, items: Sequence[Any]) -> dict[Any, Any]:
+    """Return a caller's entries: those under the keys it asked for."""
+    return {item: answer[item] for item in items if item in answer}
+
+
+def _answers(lane: Lane, calls: list[Call]) -> list[tuple[Any, BaseException | None]]:
+    """Ask for all calls together; where the content of one is refused, for each alone."""
+    batch = [item for call in calls for item in call.items]
+    answer, error = outcome(lane.ask, batch)
+    if isinstance(error, StorageRefusedError) and len(calls) > 1:
+        return [answers for call in calls for answers in _answers(lane, [call])]
+    if error is not None:
+        return [(None, error)] * len(calls)
+    parts: list[tuple[Any, BaseException | None]] = []
+    first = 0
+    for call in calls:
+        parts.append(outcome(lane.part, answer, first, call.items))
+        first += len(call.items)
+    return parts
+
+
+@attrs.define(eq=False)
+class Lanes:
+    """The lanes of every hook on the running event loop; another loop than before starts with lanes of its own.
+
+    Attributes:
+        crew: who does the work.
+        ask: any hook, as a function of its name and a batch.
+        readers, writers: how many batches of a loading and of a writing hook may be on their way at once.
+    """
+
+    crew: Crew
+    ask: Callable[[str, Sequence[Any]], Any]
+    readers: int
+    writers: int
+    _loop: asyncio.AbstractEventLoop | None = None
+    _lanes: dict[str, Lane] = attrs.field(factory=dict[str, Lane])
+
+    def load(self, hook: str, items: Sequence[Any]) -> asyncio.Future[Any]:
+        """Add items to the next batch of a loading hook."""
+        return self._lane(hook, entries_of, self.readers).call(items)
+
+    def write(self, hook: str, items: Sequence[Any], keys: frozenset[str]) -> asyncio.Future[Any]:
+        """Add items to the next batch of a writing hook."""
+        return self._lane(hook, receipts_of, self.writers).call(items, keys)
+
+    async def drain(self, deadline: float) -> int:
+        """Wait for what is on its way on the running loop, and return how many hooks were not done in time."""
+        if self._loop is not asyncio.get_running_loop() or not self._lanes:
+            return 0
+        _, late = await asyncio.wait([lane.drained() for lane in self._lanes.values()], timeout=deadline)
+        return len(late)
+
+    def _lane(self, hook: str, part: Callable[[Any, int, Sequence[Any]], Any], width: int) -> Lane:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._lanes = loop, {}
+        lane = self._lanes.get(hook)
+        if lane is None:
+            lane = self._lanes[hook] = Lane(self.crew, partial(self.ask, hook), part, width, loop)
+        return lane
