@@ -1,0 +1,82 @@
+"""What every conformance class builds on: how a store is opened, and what its driver claims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Final, TypeVar
+
+import pytest
+
+from whisper_persistence.store import Store
+from whisper_persistence.testing import plugin
+
+T = TypeVar("T", bound=Callable[..., Any] | type)
+
+#: What a driver may claim, and what the claim means. Each is tested both ways.
+CAPABILITIES: Final[dict[str, str]] = {
+    "strategies": "keeps strategies and outcomes",
+    "statistics": "keeps statistics, scores, patterns and preferences",
+    "conversations": "keeps messages",
+    "revisions": "answers `load_revisions`",
+    "followers": "registers followers and keeps their pending work",
+    "scan": "walks through every record it keeps",
+    "erase": "forgets users",
+    "expire": "removes what is too old or too many",
+    "search": "finds messages by their words",
+    "vectors": "keeps vectors beside messages",
+    "embed": "turns texts into vectors",
+    "durable": "a store opened again on the same path has everything",
+    "processes": "several processes may use one path at once",
+}
+#: The subjects, of which a driver keeps at least one.
+SUBJECT_CAPABILITIES: Final = frozenset({"strategies", "statistics", "conversations"})
+
+
+def needs(*capabilities: str) -> Callable[[T], T]:
+    """Mark a test, or every test of a class, as being about drivers that claim these capabilities."""
+
+    def mark(target: T) -> T:
+        marked = vars(target).values() if isinstance(target, type) else [target]
+        for test in marked:
+            if getattr(test, "__name__", "").startswith("test_"):
+                test.needs = frozenset(capabilities) | getattr(test, "needs", frozenset())
+        return target
+
+    return mark
+
+
+class Conformance:
+    """The base of every conformance class; a driver's test class supplies `open_store` and `capabilities`."""
+
+    __test__: ClassVar[bool] = False
+    #: What the driver claims, some of `CAPABILITIES`.
+    capabilities: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let pytest collect the classes of drivers, and not those that they are made of."""
+        super().__init_subclass__(**options)
+        cls.__test__ = not cls.__module__.startswith("whisper_persistence.testing")
+
+    def open_store(self, path: Path, namespace: str = "default") -> Store:
+        """Return an open store whose data, if any, is at ``path``; called again with it, this is a restart."""
+        raise NotImplementedError(f"{type(self).__name__} must define open_store(self, path, namespace)")
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        """An empty folder."""
+        return tmp_path
+
+    @pytest.fixture
+    def store(self, path: Path) -> Iterator[Store]:
+        """An open store in an empty folder, closed after the test."""
+        with self.open_store(path) as store:
+            yield store
+
+    @pytest.fixture(autouse=True)
+    def _only_what_is_claimed(self, request: pytest.FixtureRequest) -> None:
+        claimed = type(self).capabilities
+        plugin.report(request.config, type(self).__name__, claimed, frozenset(CAPABILITIES) - claimed)
+        missing = getattr(request.function, "needs", frozenset[str]()) - claimed
+        if missing:
+            pytest.skip(f"{type(self).__name__} does not claim {', '.join(sorted(missing))}")
