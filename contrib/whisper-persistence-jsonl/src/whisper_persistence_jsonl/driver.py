@@ -122,18 +122,19 @@ class JsonlDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs, FollowerS
 
     @hookimpl
     def scan(self, kind: str, cursor: str | None, limit: int) -> Page | None:
-        """Walk through the messages by file and sequence; every other kind is found below."""
+        """Walk through the messages by conversation and sequence; every other kind is found below."""
         if kind != "messages":
             return self._below.scan(kind=kind, cursor=cursor, limit=limit)
-        first, _, after = (cursor or "").partition(":")
+        after, _, first = (cursor or "0:").partition(":")
         messages: list[Message] = []
         with self._folder.locked():
-            for name in (name for name in self._folder.names() if name >= first):
+            for conversation_id in (known for known in self._shelf.conversation_ids() if known >= first):
+                name = self._folder.name_of(conversation_id)
                 places = self._shelf.find(name).places.values()
-                later = (place for place in places if name != first or place.sequence > int(after))
+                later = (place for place in places if conversation_id != first or place.sequence > int(after))
                 messages += self._shelf.read(name, islice(later, limit - len(messages)))
                 if len(messages) == limit:
-                    return Page(tuple(messages), f"{name}:{messages[-1].sequence}")
+                    return Page(tuple(messages), f"{messages[-1].sequence}:{conversation_id}")
         return Page(tuple(messages))
 
     @hookimpl
@@ -151,14 +152,14 @@ class JsonlDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs, FollowerS
         return (report, *(self._below.expire(policies=policies, dry_run=dry_run) or ()))
 
     @hookimpl
-    def load_revisions(self, things: Sequence[Thing]) -> Mapping[Thing, Revision]:
-        """Return the counters of conversations, and ask below for those of users."""
-        others = [thing for thing in things if thing.kind != "conversation"]
-        found = dict(self._below.load_revisions(things=others) or {}) if others else {}
+    def load_revisions(self, things: Sequence[Thing]) -> Mapping[Thing, Revision] | None:
+        """Add the counters of conversations to those of users from below; ``None`` where nobody below keeps users."""
+        below = self._below.load_revisions(things=[thing for thing in things if thing.kind != "conversation"])
+        if below is None:
+            return None
         with self._folder.locked():
             ours = {t: self._shelf.find(self._folder.name_of(t.thing_id)) for t in things if t.kind == "conversation"}
-            found |= {thing: conversation.counters() for thing, conversation in ours.items() if conversation.size}
-        return found
+        return {**below, **{thing: found.counters() for thing, found in ours.items() if found.size}}
 
     @hookimpl
     def check_health(self) -> tuple[TierHealth, ...]:

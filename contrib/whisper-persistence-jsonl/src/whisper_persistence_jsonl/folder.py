@@ -47,6 +47,8 @@ class Folder:
         with self.locked():
             key = self.path / "key"
             if not key.exists():
+                if self.names():
+                    raise StorageDamagedError("the key of the conversation files is gone: restore it from a backup")
                 _replace(key, 0, os.urandom(32))
             self._key = key.read_bytes()
 

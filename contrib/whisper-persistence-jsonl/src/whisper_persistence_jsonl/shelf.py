@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import attrs
 
@@ -20,6 +21,7 @@ class Shelf:
     """What is known of the files of a folder. To be used while the folder is locked."""
 
     folder: Folder
+    _ids: dict[str, str] = attrs.field(init=False, factory=dict[str, str])
     _known: OrderedDict[str, Conversation] = attrs.field(init=False, factory=OrderedDict[str, Conversation])
 
     def find(self, name: str) -> Conversation:
@@ -39,6 +41,14 @@ class Shelf:
     def find_all(self) -> Iterator[tuple[str, Conversation]]:
         """Return every conversation with the name of its file, in a stable order."""
         return ((name, self.find(name)) for name in self.folder.names())
+
+    def conversation_ids(self) -> list[str]:
+        """Return the ids of all conversations that hold a message, in order."""
+        for name in self.folder.names():
+            if name not in self._ids:
+                for message in self.read(name, islice(self.find(name).places.values(), 1)):
+                    self._ids[name] = message.conversation_id
+        return sorted(self._ids.values())
 
     def read(self, name: str, places: Iterable[Place]) -> tuple[Message, ...]:
         """Return the messages at these places of a file."""
