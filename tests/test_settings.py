@@ -129,11 +129,16 @@ def test_the_longest_driver_name_takes_an_environment_option(monkeypatch: pytest
 
 
 def test_a_relative_path_in_a_file_is_relative_to_the_file(tmp_path: Path) -> None:
-    config = write(tmp_path, "[whisper-persistence.options.sqlite]\npath = 'data/m.db'\nsubjects = ['strategies']\n")
+    config = write(
+        tmp_path,
+        "[whisper-persistence.options.sqlite]\n"
+        "path = 'data/m.db'\ndirectory = 'talk'\nbackup_path = '/b'\nmode = 'full'\nsubjects = ['strategies']\n",
+    )
 
     (spec,) = load_settings(config=config).driver_specs()
 
-    assert spec == DriverSpec("sqlite", {"path": str(tmp_path / "data/m.db")}, frozenset({"strategies"}))
+    paths = {"path": str(tmp_path / "data/m.db"), "directory": str(tmp_path / "talk"), "backup_path": "/b"}
+    assert spec == DriverSpec("sqlite", {**paths, "mode": "full"}, frozenset({"strategies"}))
 
 
 @pytest.mark.parametrize(

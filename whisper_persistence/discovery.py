@@ -123,7 +123,7 @@ def _convert(driver: str, option: str, value: Any, wanted: Any) -> Any:
     try:
         return msgspec.convert(value, wanted, strict=False, dec_hook=_to_path)
     except msgspec.ValidationError:
-        shape = wanted.__name__ if isinstance(wanted, type) else wanted
+        shape = wanted.__name__ if isinstance(wanted, type) else str(wanted).replace("typing.", "")
         raise ConfigurationError(
             f"driver {driver!r}: option {option!r} cannot be read as {shape}: correct its value"
         ) from None

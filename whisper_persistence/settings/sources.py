@@ -140,7 +140,7 @@ def unknown_names(drivers: Iterable[str]) -> list[str]:
 def read_file(path: Path) -> Source:
     """Return what a TOML file says in its ``[whisper-persistence]`` table.
 
-    Relative values of options called ``path``, or ending in ``_path``, are relative to the file.
+    Relative values of options whose name ends in ``path`` or ``directory`` are relative to the file.
 
     Raises:
         ConfigurationError: the file cannot be read, has no such table, or names something unknown; names file and key.
@@ -170,7 +170,7 @@ def _resolve_paths(options: Mapping[str, Mapping[str, Any]], folder: Path) -> di
 
 
 def _names_path(key: str, value: Any) -> bool:
-    return isinstance(value, str) and (key == "path" or key.endswith(("_path", "-path")))
+    return isinstance(value, str) and key.endswith(("path", "directory"))
 
 
 def _plain(value: Any) -> Any:
