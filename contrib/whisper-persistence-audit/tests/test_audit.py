@@ -33,17 +33,17 @@ from whisper_persistence.records import (
     Window,
 )
 
-SECRET = "the very secret words"
-MESSAGE = Message("talk", "alice", "alice", SECRET, extra={"note": SECRET})
+WORDS = "the very secret words"
+MESSAGE = Message("talk", "alice", "alice", WORDS, extra={"note": WORDS})
 WRITES = {
-    "save_strategies": [Strategy("alice", "s", user_preferences={"note": SECRET})],
-    "update_strategies": [StrategyChange("alice", [Outcome("1", "gentle", 0.9, user_response=SECRET)])],
+    "save_strategies": [Strategy("alice", "s", user_preferences={"note": WORDS})],
+    "update_strategies": [StrategyChange("alice", [Outcome("1", "gentle", 0.9, user_response=WORDS)])],
     "save_statistics": [Statistics("alice")],
     "update_statistics": [StatisticsChange("alice", [MemoryScore("alice", "m", 0.5)])],
     "save_patterns": [Pattern("alice", "p")],
     "update_patterns": [PatternChange("alice", "p")],
-    "save_preferences": [Preferences("alice", {"note": SECRET})],
-    "update_preferences": [PreferencesChange("alice", {"note": SECRET})],
+    "save_preferences": [Preferences("alice", {"note": WORDS})],
+    "update_preferences": [PreferencesChange("alice", {"note": WORDS})],
     "save_messages": [MESSAGE],
     "update_messages": [ClearMark("talk")],
     "erase_users": ["alice"],
@@ -126,7 +126,7 @@ def test_a_write_that_fails_is_noted_with_the_class_of_its_error_and_still_fails
     (line,) = lines(tmp_path)
     assert line["error"] == "StorageUnavailableError"
     assert "durability" not in line
-    assert SECRET not in json.dumps(line)
+    assert WORDS not in json.dumps(line)
 
 
 def test_a_write_that_nobody_keeps_is_noted(tmp_path):
