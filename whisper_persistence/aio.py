@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Final, NoReturn, ParamSpec, Self, TypeVar, cast
 
 from whisper_persistence import records as rec
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
 #: How long `AsyncStore.close` waits for what is on its way, in seconds.
 DRAIN_SECONDS: Final = 30.0
 
@@ -68,9 +66,10 @@ class AsyncStore:
 
     async def open(self) -> None:
         """Open the chain of drivers."""
-        self._store = await self._crew.run(Store, self._chain, self._namespace)
+        store = await self._crew.run(Store, self._chain, self._namespace)
         readers, writers = (self._chain.limit(name) or self._workers for name in ("max_readers", "max_writers"))
-        self._lanes = Lanes(self._crew, self._store.ask, min(readers, self._workers), min(writers, self._workers))
+        self._lanes = Lanes(self._crew, store.ask, min(readers, self._workers), min(writers, self._workers))
+        self._store = store
 
     async def close(self, deadline: float = DRAIN_SECONDS) -> None:
         """Wait for what is on its way, then close every driver; closing twice is closing once.
@@ -93,9 +92,7 @@ class AsyncStore:
         await self.open()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         """Close the store."""
         await self.close()
 
@@ -106,7 +103,7 @@ class AsyncStore:
     async def save_strategies(self, strategies: Sequence[rec.Strategy]) -> Sequence[rec.Receipt]:
         """Put whole strategies."""
         validate_batch(strategies, rec.Strategy)
-        return await self._lanes.write("save_strategies", strategies, _users(strategies))
+        return await self._lanes.write("save_strategies", strategies, "user_id")
 
     async def load_strategies(self, user_ids: Sequence[str]) -> Mapping[str, rec.Strategy]:
         """Return strategies by user id."""
@@ -116,7 +113,7 @@ class AsyncStore:
     async def update_strategies(self, changes: Sequence[rec.StrategyChange]) -> Sequence[rec.Receipt]:
         """Apply changes to strategies."""
         validate_batch(changes, rec.StrategyChange)
-        return await self._lanes.write("update_strategies", changes, _users(changes))
+        return await self._lanes.write("update_strategies", changes, "user_id")
 
     async def load_outcomes(
         self, queries: Sequence[rec.OutcomeQuery]
@@ -128,7 +125,7 @@ class AsyncStore:
     async def save_statistics(self, statistics: Sequence[rec.Statistics]) -> Sequence[rec.Receipt]:
         """Put whole statistics."""
         validate_batch(statistics, rec.Statistics)
-        return await self._lanes.write("save_statistics", statistics, _users(statistics))
+        return await self._lanes.write("save_statistics", statistics, "user_id")
 
     async def load_statistics(self, user_ids: Sequence[str]) -> Mapping[str, rec.Statistics]:
         """Return statistics by user id."""
@@ -138,12 +135,12 @@ class AsyncStore:
     async def update_statistics(self, changes: Sequence[rec.StatisticsChange]) -> Sequence[rec.Receipt]:
         """Apply changes to statistics and scores."""
         validate_batch(changes, rec.StatisticsChange)
-        return await self._lanes.write("update_statistics", changes, _users(changes))
+        return await self._lanes.write("update_statistics", changes, "user_id")
 
     async def save_patterns(self, patterns: Sequence[rec.Pattern]) -> Sequence[rec.Receipt]:
         """Put whole patterns."""
         validate_batch(patterns, rec.Pattern)
-        return await self._lanes.write("save_patterns", patterns, _users(patterns))
+        return await self._lanes.write("save_patterns", patterns, "user_id")
 
     async def load_patterns(self, user_ids: Sequence[str]) -> Mapping[str, tuple[rec.Pattern, ...]]:
         """Return patterns by user id."""
@@ -153,12 +150,12 @@ class AsyncStore:
     async def update_patterns(self, changes: Sequence[rec.PatternChange]) -> Sequence[rec.Receipt]:
         """Apply observations to patterns."""
         validate_batch(changes, rec.PatternChange)
-        return await self._lanes.write("update_patterns", changes, _users(changes))
+        return await self._lanes.write("update_patterns", changes, "user_id")
 
     async def save_preferences(self, preferences: Sequence[rec.Preferences]) -> Sequence[rec.Receipt]:
         """Put whole preferences."""
         validate_batch(preferences, rec.Preferences)
-        return await self._lanes.write("save_preferences", preferences, _users(preferences))
+        return await self._lanes.write("save_preferences", preferences, "user_id")
 
     async def load_preferences(self, user_ids: Sequence[str]) -> Mapping[str, rec.Preferences]:
         """Return preferences by user id."""
@@ -168,7 +165,7 @@ class AsyncStore:
     async def update_preferences(self, changes: Sequence[rec.PreferencesChange]) -> Sequence[rec.Receipt]:
         """Apply changes to preferences."""
         validate_batch(changes, rec.PreferencesChange)
-        return await self._lanes.write("update_preferences", changes, _users(changes))
+        return await self._lanes.write("update_preferences", changes, "user_id")
 
     async def load_scores(
         self, queries: Sequence[rec.ScoreQuery]
@@ -180,7 +177,7 @@ class AsyncStore:
     async def save_messages(self, messages: Sequence[rec.Message]) -> Sequence[rec.Receipt]:
         """Append messages to their conversations."""
         validate_batch(messages, rec.Message)
-        return await self._lanes.write("save_messages", messages, _conversations(messages))
+        return await self._lanes.write("save_messages", messages, "conversation_id")
 
     async def load_messages(self, windows: Sequence[rec.Window]) -> Mapping[rec.Window, tuple[rec.Message, ...]]:
         """Return what each window shows, oldest first."""
@@ -190,7 +187,7 @@ class AsyncStore:
     async def update_messages(self, changes: Sequence[rec.MessageChange]) -> Sequence[rec.Receipt]:
         """Edit, redact or clear messages."""
         validate_batch(changes, rec.MessageEdit, rec.MessageRedaction, rec.ClearMark)
-        return await self._lanes.write("update_messages", changes, _conversations(changes))
+        return await self._lanes.write("update_messages", changes, "conversation_id")
 
     async def search_messages(self, queries: Sequence[rec.SearchQuery]) -> Mapping[rec.SearchQuery, rec.SearchResult]:
         """Return what each query finds, the best first."""
@@ -252,11 +249,3 @@ class _NotOpen:
 
     def __getattr__(self, name: str) -> Any:
         self.refuse()
-
-
-def _users(items: Sequence[Any]) -> frozenset[str]:
-    return frozenset([item.user_id for item in items])
-
-
-def _conversations(items: Sequence[Any]) -> frozenset[str]:
-    return frozenset([item.conversation_id for item in items])

@@ -165,8 +165,9 @@ class Lanes:
         """Add items to the next batch of a loading hook."""
         return self._lane(hook, entries_of, self.readers).call(items)
 
-    def write(self, hook: str, items: Sequence[Any], keys: frozenset[str]) -> asyncio.Future[Any]:
-        """Add items to the next batch of a writing hook."""
+    def write(self, hook: str, items: Sequence[Any], key: str) -> asyncio.Future[Any]:
+        """Add items to the next batch of a writing hook; ``key`` names the field of what they write to."""
+        keys = frozenset([getattr(item, key) for item in items])
         return self._lane(hook, receipts_of, self.writers).call(items, keys)
 
     async def drain(self, deadline: float) -> int:

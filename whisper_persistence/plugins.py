@@ -56,7 +56,7 @@ class Chain:
             ConfigurationError: a driver implements a hook that there is not.
         """
         manager = _Manager(PROJECT)
-        for name, driver in reversed(drivers.items()):
+        for name, driver in reversed(list(drivers.items())):
             manager.register(driver, name)
         manager.check()
         return cls(dict(drivers), manager, [])

@@ -6,14 +6,14 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 from weakref import WeakSet
 
 import attrs
-from sqlalchemy import Engine, NullPool, create_engine, event
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 
 from whisper_persistence.errors import (
     PersistenceError,
@@ -70,11 +70,11 @@ class SqliteDatabase(Database):
     def engine(self) -> Engine:
         """Return an engine whose transactions take the write lock at once."""
         engine = create_engine("sqlite://", creator=self._connect, poolclass=NullPool, hide_parameters=True)
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        event.listen(engine, "begin", _begin_immediate)
         return engine
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Generator[sqlite3.Connection]:
         """Lend one of the readers."""
         with self._places:
             try:
@@ -90,7 +90,7 @@ class SqliteDatabase(Database):
                     connection.close()
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Generator[sqlite3.Connection]:
         """Lend the writer inside a transaction that holds SQLite's write lock from its first statement on."""
         with self._writing:
             if self._writer is None:
@@ -179,6 +179,10 @@ class SqliteDatabase(Database):
             connection.close()
             raise
         return connection
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _name(error: Exception) -> str:

@@ -11,7 +11,7 @@ several saves of one key the last wins. One call is one transaction: it is kept 
 
 What every hook promises. Writes answer one `Receipt` per item, in order; loads answer a mapping of what exists, so an
 absent key is absent. What could not be asked raises `StorageUnavailableError`; what the database refuses for good
-raises `StorageRefusedError`; nothing but the errors of `whisper_persistence.errors` leaves a hook, none of them carries a
+raises `StorageRefusedError`; nothing but the errors of `whisper_persistence.errors` leaves a hook, and none carries a
 password or a private text. Hooks may be called from several threads at once and must not block without a timeout.
 
 Writing a driver. Subclass the spec classes you implement, mark each implementation with `hookimpl`, declare

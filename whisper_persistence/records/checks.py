@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 #: Longest identifier (user, conversation, message, ...), in bytes of UTF-8.
 MAX_ID_BYTES = 512
@@ -85,7 +85,7 @@ def check_json(value: Any) -> str | None:
 def _json_size(value: Any, depth: int) -> int:
     if depth < 0:
         raise ValueError(f"is nested deeper than {MAX_JSON_DEPTH} levels")
-    kind = type(value)
+    kind = cast("type", type(value))
     if kind is str:
         return _text_size(value)
     if kind is list:
@@ -118,16 +118,18 @@ def check_members(value: Any, member: Check) -> str | None:
     """Refuse what is not a sequence of at most `MAX_MEMBERS` legal members."""
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
         return f"must be a sequence, not {type(value).__name__}"
-    if len(value) > MAX_MEMBERS:
-        return f"has {len(value):,} members, more than the {MAX_MEMBERS:,} allowed"
-    return next((f"has a member that {problem}" for problem in map(member, value) if problem), None)
+    members = cast("Sequence[Any]", value)
+    if len(members) > MAX_MEMBERS:
+        return f"has {len(members):,} members, more than the {MAX_MEMBERS:,} allowed"
+    return next((f"has a member that {problem}" for problem in map(member, members) if problem), None)
 
 
 def check_table(value: Any, member: Check) -> str | None:
     """Refuse what is not a mapping of identifiers to legal members."""
     if not isinstance(value, dict):
         return f"must be a dict, not {type(value).__name__}"
-    return check_members(list(value), check_id) or check_members(list(value.values()), member)
+    table = cast("dict[Any, Any]", value)
+    return check_members(list(table), check_id) or check_members(list(table.values()), member)
 
 
 def check_object(value: Any) -> str | None:

@@ -54,8 +54,12 @@ class Conformance:
     capabilities: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Let pytest collect the classes of drivers, and not those that they are made of."""
+        """Let pytest collect the classes of drivers, and not those that they are made of; refuse tests of one name."""
         super().__init_subclass__(**options)
+        tests = [name for base in cls.__bases__ for name in dir(base) if name.startswith("test_")]
+        hidden = {name for name in tests if len({getattr(base, name, None) for base in cls.__bases__} - {None}) > 1}
+        if hidden - vars(cls).keys():
+            raise TypeError(f"{cls.__name__} would hide one test behind another: rename {min(hidden)}")
         cls.__test__ = not cls.__module__.startswith("whisper_persistence.testing")
 
     def open_store(self, path: Path, namespace: str = "default") -> Store:

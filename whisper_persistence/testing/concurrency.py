@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Final, TypeVar
 
 from whisper_persistence.records import PatternChange, PreferencesChange, StatisticsChange, StrategyChange
@@ -94,10 +94,19 @@ class ConcurrencyConformance(Conformance):
 
     @needs("conversations")
     def test_a_batch_is_seen_whole_or_not_at_all(self, store: Store) -> None:
-        def work(thread: int) -> bool:
-            if thread % 2:
-                store.save_messages(samples.talk(20, f"talk {thread}"))
-                return True
-            return all(len(everything(store, f"talk {thread + 1}")) in (0, 20) for _ in range(10))
+        written = [Event() for _ in range(8)]
 
-        assert all(at_once(work, 16))
+        def work(thread: int) -> set[int]:
+            pair, reads = divmod(thread, 2)
+            if not reads:
+                store.save_messages(samples.talk(20, f"talk {pair}"))
+                written[pair].set()
+                return set()
+            seen = {0}
+            while not written[pair].is_set():
+                seen.add(len(everything(store, f"talk {pair}")))
+            return seen | {len(everything(store, f"talk {pair}"))}
+
+        seen = at_once(work, 16)
+
+        assert set().union(*seen) == {0, 20}

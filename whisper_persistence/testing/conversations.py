@@ -41,7 +41,7 @@ class ConversationConformance(Conformance):
 
         assert samples.same(everything(store), saved)
 
-    def test_texts_stay_exact(self, store: Store) -> None:
+    def test_the_texts_of_messages_stay_exact(self, store: Store) -> None:
         saved = [samples.message(content=text) for text in nasty.TEXTS]
         store.save_messages(saved)
 

@@ -42,7 +42,7 @@ class EditConformance(Conformance):
         assert everything(store)[0].content == "words 0"
         assert everything(store, "talk ") == []
 
-    def test_changes_of_one_batch_fold_in_order(self, store: Store) -> None:
+    def test_edits_of_one_batch_fold_in_order(self, store: Store) -> None:
         store.save_messages([*samples.talk(2), *samples.talk(2, "other")])
         store.update_messages(
             [
@@ -57,7 +57,7 @@ class EditConformance(Conformance):
         assert [message.content for message in everything(store)] == ["second", ""]
         assert [message.content for message in everything(store, "other")] == ["", "words 1"]
 
-    def test_a_change_applied_twice_counts_once(self, store: Store) -> None:
+    def test_an_edit_applied_twice_counts_once(self, store: Store) -> None:
         store.save_messages(samples.talk(1))
         edit, later = MessageEdit("talk", "m0", "first"), MessageEdit("talk", "m0", "second")
         first, again, _ = store.update_messages([edit, edit, later])

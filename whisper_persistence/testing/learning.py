@@ -87,7 +87,7 @@ class LearningConformance(Conformance):
 
         assert [o.session_id for o in _history(store)] == ["second run", "first run"]
 
-    def test_a_change_applied_twice_counts_once(self, store: Store) -> None:
+    def test_learning_applied_twice_counts_once(self, store: Store) -> None:
         change = StrategyChange("alice", [samples.outcome(0.8)], support_history=[{"old": 1}], change_id="c1")
         store.update_strategies([change, change])
         store.update_strategies([StrategyChange("alice", [samples.outcome(0.2)])])
@@ -106,7 +106,7 @@ class LearningConformance(Conformance):
         assert (found.interventions, found.successes, found.communication_style) == (2, 1, "formal")
         assert [o.outcome_id for o in _history(store)] == ["new", "same"]
 
-    def test_changes_of_one_batch_fold_in_order(self, store: Store) -> None:
+    def test_learning_of_one_batch_folds_in_order(self, store: Store) -> None:
         changes = [
             StrategyChange("alice", effective_approaches=["a", "b"], optimal_timing={"x": 1, "y": 2}),
             StrategyChange("alice", removed={"effective_approaches": ["a"], "optimal_timing": ["x"]}),

@@ -46,7 +46,7 @@ class PatternConformance(Conformance):
         assert 0 <= found.confidence() <= 1
         assert found.importance() == pytest.approx(0.1)
 
-    def test_changes_of_one_batch_fold_in_order(self, store: Store) -> None:
+    def test_observations_of_one_batch_fold_in_order(self, store: Store) -> None:
         batch = [
             PatternChange("alice", "p", 0.1 * n, pattern_type="ab"[n % 2], keywords=[f"{9 - n}"]) for n in range(9)
         ]
@@ -71,7 +71,7 @@ class PatternConformance(Conformance):
 
         assert _pattern(store).frequency == 2
 
-    def test_saving_replaces_and_the_last_wins(self, store: Store) -> None:
+    def test_saving_a_pattern_replaces_it_and_the_last_wins(self, store: Store) -> None:
         store.update_patterns([PatternChange("alice", "p")])
         saved = samples.full_pattern("alice", "p")
         store.save_patterns([Pattern("alice", "p"), attrs.evolve(saved, frequency=1), saved])

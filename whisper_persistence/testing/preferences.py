@@ -58,7 +58,7 @@ class PreferencesConformance(Conformance):
 
         assert (found.last_updated, found.values) == (samples.MOMENT, {"a": -1})
 
-    def test_saving_replaces_and_the_last_wins(self, store: Store) -> None:
+    def test_saving_preferences_replaces_them_and_the_last_wins(self, store: Store) -> None:
         store.save_preferences([samples.full_preferences(), Preferences("alice", {"x": 1}, samples.MOMENT)])
 
         assert store.load_preferences(["alice"]) == {"alice": Preferences("alice", {"x": 1}, samples.MOMENT)}

@@ -126,7 +126,7 @@ class StatisticsConformance(Conformance):
         assert sum(found.weights().values()) == pytest.approx(1)
         assert _statistics(store, "bob").weights() == pytest.approx(Statistics("x").weights())
 
-    def test_a_change_applied_twice_counts_once(self, store: Store) -> None:
+    def test_scoring_applied_twice_counts_once(self, store: Store) -> None:
         change = StatisticsChange("alice", [samples.score("m", 0.5)], weight_adjustments={"recency": 0.1})
         later = StatisticsChange("alice", [samples.score("m", 0.7)])
         store.update_statistics([change, change, later])
@@ -151,7 +151,7 @@ class StatisticsConformance(Conformance):
         assert found.last_updated == samples.MOMENT
         assert len(found.extra) == 2
 
-    def test_what_was_never_stored_is_absent(self, store: Store) -> None:
+    def test_statistics_never_stored_are_absent(self, store: Store) -> None:
         _score(store, samples.score("m", 0.5))
 
         assert store.load_statistics(["alic", "alice ", "Alice", "nobody"]) == {}

@@ -36,7 +36,7 @@ class StrategyConformance(Conformance):
         assert sorted(found) == sorted(strategies)
         assert all(samples.same(found[user], strategies[user]) for user in strategies)
 
-    def test_texts_stay_exact(self, store: Store) -> None:
+    def test_the_texts_of_a_strategy_stay_exact(self, store: Store) -> None:
         texts = [text for text in nasty.TEXTS if len(text.encode()) <= 1_000]
         saved = [
             Strategy(f"u{n}", text, text, (text,), (text, "x"), {text: text}, {text: [text]}, ({text: text},))
@@ -82,7 +82,7 @@ class StrategyConformance(Conformance):
 
         assert [o.outcome_id for o in samples.read(store, frozenset({"strategies"}))["outcomes"]] == ["kept"]
 
-    def test_what_was_never_stored_is_absent(self, store: Store) -> None:
+    def test_a_strategy_never_stored_is_absent(self, store: Store) -> None:
         store.save_strategies([samples.full_strategy("u_1")])
 
         assert store.load_strategies(["u", "u_", "u_10", "U_1", "%", "u%"]) == {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, cast
 
@@ -26,7 +26,7 @@ def scan(state: State, kind: RecordKind, cursor: str | None, limit: int) -> Page
     """Return one page of all records of a kind, by user or conversation and then by item."""
     after = _position(kind, cursor)
     found = list(islice(_walk(state, kind, after), limit + 1))
-    read = decoder(RECORD_KINDS[kind])
+    read: Callable[[str], Any] = decoder(RECORD_KINDS[kind])
     records = tuple(_complete(state, read(text)) for _, text in found[:limit])
     return Page(records, encode(found[limit - 1][0]) if len(found) > limit else None)
 

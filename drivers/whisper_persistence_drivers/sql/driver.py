@@ -60,18 +60,15 @@ class SqlDriver(LifecycleSpecs, StrategySpecs, StatisticsSpecs, ConversationSpec
         self._below, self._namespace = below, namespace
         self._known_users = set()
         self._database = self.connect()
-        try:
-            found = self._translated(open_installation, self._database)
-        except BaseException:
-            self._database.close()
-            raise
+        found = self._translated(open_installation, self._database)
         self._database.flavour = attrs.evolve(self._database.flavour, prefix=found.prefix)
         self._database.hash_key = found.hash_key
 
     @hookimpl
     def close(self) -> None:
-        """Give every connection back."""
-        self._database.close()
+        """Give every connection back, if there are any."""
+        if hasattr(self, "_database"):
+            self._database.close()
 
     @hookimpl
     def save_strategies(self, strategies: Sequence[rec.Strategy]) -> Sequence[rec.Receipt]:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import attrs
-from sqlalchemy import ColumnElement, Select, and_, delete, literal_column, or_, select
+from sqlalchemy import ColumnElement, Select, Table, and_, delete, literal_column, or_, select
 
 from whisper_persistence.records import Thing
 from whisper_persistence.records.following import FollowedKind
@@ -58,9 +58,9 @@ def _theirs(flavour: Flavour, columns: Any) -> ColumnElement[bool]:
     return and_(mine(columns), columns.user_id.in_(flavour.listed("listed")))
 
 
-def _named(flavour: Flavour, table: Any, item: str | None) -> Select[Any]:
-    named = literal_column("''") if item is None else table.c[item]
-    return select(table.c.user_id, named).where(_theirs(flavour, table.c))
+def _named(flavour: Flavour, table: Table, item: str | None) -> Select[Any, Any]:
+    nothing: ColumnElement[Any] = literal_column("''")
+    return select(table.c.user_id, nothing if item is None else table.c[item]).where(_theirs(flavour, table.c))
 
 
 def _concerning(flavour: Flavour) -> ColumnElement[bool]:

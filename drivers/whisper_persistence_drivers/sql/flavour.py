@@ -93,9 +93,10 @@ class Flavour(ABC):
     def prepare(self, statement: ClauseElement) -> Prepared:
         """Compile a statement."""
         compiled = statement.compile(dialect=self.dialect)
+        parameters: dict[str, Any] = dict(compiled.params or {})
         positional = bool(getattr(compiled, "positional", False))
-        names: tuple[str, ...] = tuple(getattr(compiled, "positiontup", None) or compiled.params)
-        constants = {name: value for name, value in compiled.params.items() if value is not None}
+        names: tuple[str, ...] = tuple(getattr(compiled, "positiontup", None) or parameters)
+        constants = {name: value for name, value in parameters.items() if value is not None}
         return Prepared(str(compiled), names, positional, constants, _picker(names))
 
     def put(self, table: Table) -> Prepared:
@@ -115,6 +116,7 @@ class Flavour(ABC):
 
 
 def _picker(names: tuple[str, ...]) -> Any:
-    if len(names) > 1:
-        return itemgetter(*names)
-    return (lambda values: (values[names[0]],)) if names else (lambda _: ())
+    def pick_few(values: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(values[name] for name in names)
+
+    return itemgetter(*names) if len(names) > 1 else pick_few

@@ -4,68 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import msgspec
-from sqlalchemy import BigInteger, Table, bindparam, select, tuple_
+from sqlalchemy import BigInteger, bindparam, select, tuple_
 
 from whisper_persistence.codec import decoder, encode
 from whisper_persistence.errors import ValidationError
-from whisper_persistence.records import Page, Pattern, Preferences, Statistics, Strategy
+from whisper_persistence.records import MemoryScore, Message, Outcome, Page, Pattern, Preferences, Statistics, Strategy
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.statistics import load_statistics, read_score
 from whisper_persistence_drivers.sql.strategies import read_outcome
-from whisper_persistence_drivers.sql.tables import Tables
 from whisper_persistence_drivers.sql.windows import COLUMNS, read_message
 
 
 @attrs.frozen(eq=False)
 class _Kind:
-    """How one kind is scanned: key columns after the namespace, other columns, and how a row becomes a record."""
+    """How one kind is scanned: table, key columns after the namespace, other columns, and how a row is read."""
 
-    table: Callable[[Tables], Table]
+    table: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
     read: Callable[..., Any]
 
 
-def _read_by(record_type: type) -> Callable[..., Any]:
-    decode = decoder(record_type)
-    return lambda *row: decode(row[-1])
+def _by_key(record_type: type) -> Callable[..., Any]:
+    decode = cast("Callable[[str], Any]", decoder(record_type))
+
+    def read(*row: Any) -> Any:
+        return decode(row[-1])
+
+    return read
+
+
+def _outcome(_: str, sequence: int, record: str) -> Outcome:
+    return read_outcome(sequence, record)
+
+
+def _score(_: str, __: str, sequence: int, record: str) -> MemoryScore:
+    return read_score(sequence, record)
+
+
+def _message(conversation_id: str, _: int, *row: Any) -> Message:
+    return read_message(conversation_id, row)
 
 
 _KINDS = {
-    "strategies": _Kind(lambda t: t.strategies, ("user_id",), ("record",), _read_by(Strategy)),
-    "outcomes": _Kind(
-        lambda t: t.outcomes,
-        ("user_id", "sequence"),
-        ("record",),
-        lambda _, sequence, record: read_outcome(sequence, record),
-    ),
-    "statistics": _Kind(lambda t: t.statistics, ("user_id",), ("record",), _read_by(Statistics)),
-    "scores": _Kind(
-        lambda t: t.scores,
-        ("user_id", "memory_id"),
-        ("sequence", "record"),
-        lambda _, __, sequence, record: read_score(sequence, record),
-    ),
-    "patterns": _Kind(lambda t: t.patterns, ("user_id", "pattern_id"), ("record",), _read_by(Pattern)),
-    "preferences": _Kind(lambda t: t.preferences, ("user_id",), ("record",), _read_by(Preferences)),
-    "messages": _Kind(
-        lambda t: t.messages,
-        ("conversation_id", "sequence"),
-        COLUMNS,
-        lambda conversation_id, _, *row: read_message(conversation_id, row),
-    ),
+    "strategies": _Kind("strategies", ("user_id",), ("record",), _by_key(Strategy)),
+    "outcomes": _Kind("outcomes", ("user_id", "sequence"), ("record",), _outcome),
+    "statistics": _Kind("statistics", ("user_id",), ("record",), _by_key(Statistics)),
+    "scores": _Kind("scores", ("user_id", "memory_id"), ("sequence", "record"), _score),
+    "patterns": _Kind("patterns", ("user_id", "pattern_id"), ("record",), _by_key(Pattern)),
+    "preferences": _Kind("preferences", ("user_id",), ("record",), _by_key(Preferences)),
+    "messages": _Kind("messages", ("conversation_id", "sequence"), COLUMNS, _message),
 }
 
 
 @cache
 def _statement(flavour: Flavour, kind: str, *, first: bool) -> Prepared:
     scanned = _KINDS[kind]
-    columns = scanned.table(flavour.tables).c
+    columns = getattr(flavour.tables, scanned.table).c
     keys = [columns[name] for name in scanned.key]
     page = select(*keys, *(columns[name] for name in scanned.columns)).where(mine(columns))
     after = tuple_(*keys) > tuple_(*(bindparam(f"after_{name}", type_=columns[name].type) for name in scanned.key))

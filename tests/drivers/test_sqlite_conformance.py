@@ -1,0 +1,29 @@
+"""The sqlite driver against the whole suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from whisper_persistence import Store
+from whisper_persistence.discovery import DriverSpec
+from whisper_persistence.plugins import Chain
+from whisper_persistence.testing import DriverConformance
+
+
+class TestSqlite(DriverConformance):
+    capabilities = frozenset(
+        {
+            "strategies",
+            "statistics",
+            "conversations",
+            "revisions",
+            "followers",
+            "scan",
+            "erase",
+            "durable",
+            "processes",
+        }
+    )
+
+    def open_store(self, path: Path, namespace: str = "default") -> Store:
+        return Store(Chain.build([DriverSpec("sqlite", {"path": path / "memory.db"})]), namespace)
