@@ -22,7 +22,9 @@ class AsyncOurs:
 
     @classmethod
     async def open(cls, path: Path) -> Self:
-        return cls(AsyncStore(chain(path)))
+        store = AsyncStore(chain(path))
+        await store.open()
+        return cls(store)
 
     async def append(self, turn: Turn) -> None:
         await self._store.save_messages(messages(turn))

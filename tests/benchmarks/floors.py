@@ -96,6 +96,8 @@ class Floor:
         self._execute("BEGIN IMMEDIATE")
         record = self.load(user)
         record["support_history"] = [*record["support_history"], entry][-10:]
+        if "gentle_check_in" not in record["effective_approaches"]:
+            record["effective_approaches"].append("gentle_check_in")
         self.save(record)
         self._execute(_OUTCOME, (user, _encode(entry).decode()))
         self._execute("COMMIT")
