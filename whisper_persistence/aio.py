@@ -39,8 +39,7 @@ class AsyncStore:
         """Get ready to open a chain of drivers.
 
         Args:
-            chain: the drivers, not yet open; the store closes them.
-            namespace: the bot or character that every record belongs to.
+            chain, namespace: as `Store` takes them.
             workers: how many threads talk to the drivers, and how many batches of one hook may be on their way.
         """
         self._chain = chain
@@ -75,7 +74,7 @@ class AsyncStore:
         """Wait for what is on its way, then close every driver; closing twice is closing once.
 
         Args:
-            deadline: how long to wait, in seconds; what waits longer raises `StoreClosedError` at its caller.
+            deadline: how long to wait, in seconds; what takes longer raises `StoreClosedError` at its caller.
         """
         store, lanes = self._store, self._lanes
         if store is None:
