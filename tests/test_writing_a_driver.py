@@ -1,0 +1,62 @@
+"""The page for authors of drivers builds a driver that works."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from whisper_persistence import ConfigurationError, Message, MessageEdit, Store, Window
+from whisper_persistence.discovery import DriverSpec
+from whisper_persistence.plugins import Chain
+
+PAGE = Path(__file__).parents[1] / "docs" / "writing-a-driver.md"
+FILE = re.compile(r"^`([\w./-]+)`[^\n]*:\n\n```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def package(site, monkeypatch) -> Path:
+    """The package of the page, installed."""
+    folder = site.path / "whisper-persistence-mask"
+    for name, content in FILE.findall(PAGE.read_text(encoding="utf-8")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
+    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (site.path / "whisper_persistence_mask").symlink_to(folder / "src" / "whisper_persistence_mask")
+    site.install(project["name"], project["entry-points"]["whisper_persistence.drivers"])
+    return folder
+
+
+def open_store(**options: object) -> Store:
+    return Store(Chain.build([DriverSpec("mask", options), DriverSpec("memory-fallback")]))
+
+
+@pytest.mark.usefixtures("package")
+def test_the_driver_of_the_page_masks_what_is_kept():
+    window = Window("talk")
+    with open_store(mask="***") as store:
+        store.save_messages([Message("talk", "a", "a", "to a.b+c@example.co.uk and", message_id="1")])
+        assert store.load_messages([window])[window][0].content == "to *** and"
+        store.update_messages([MessageEdit("talk", "1", "now x@example.org")])
+
+        assert store.load_messages([window])[window][0].content == "now ***"
+
+
+@pytest.mark.usefixtures("package")
+def test_the_options_of_the_page_are_checked():
+    with pytest.raises(ConfigurationError, match=r"driver 'mask'.*'mask'"):
+        open_store(mask="")
+
+
+def test_the_tests_of_the_page_pass(package):
+    environment = {**os.environ, "PYTHONPATH": str(package.parent), "WHISPER_PERSISTENCE_EXAMPLES": "5"}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", "tests"]
+    done = subprocess.run(command, cwd=package, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert " passed" in done.stdout
