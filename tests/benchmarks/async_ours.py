@@ -7,8 +7,8 @@ from typing import Self
 
 from data import LAST, Turn
 from ours import Ours, chain, messages
-from whisper_persistence.aio import AsyncStore
 
+from whisper_persistence.aio import AsyncStore
 from whisper_persistence.records import Message, Window
 
 

@@ -55,4 +55,4 @@ def _timed(code: str, *arguments: str) -> Lane:
 
 def _output(code: str, *arguments: str) -> str:
     command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, cwd=_HERE, check=True, capture_output=True, text=True).stdout  # noqa: S603
+    return subprocess.run(command, cwd=_HERE, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603
