@@ -66,12 +66,7 @@ def _named(flavour: Flavour, table: Table, item: str | None) -> Select[Any, Any]
 def _concerning(flavour: Flavour) -> ColumnElement[bool]:
     """Return the condition that a message concerns a listed user or was written by one, in the terms of the indexes."""
     messages = flavour.tables.messages.c
-    wrote = and_(
-        mine(messages),
-        messages.author_id.in_(flavour.listed("listed")),
-        messages.role == literal_column("'user'"),
-        messages.author_id != messages.user_id,
-    )
+    wrote = and_(mine(messages), messages.other_author.in_(flavour.listed("listed")))
     return or_(_theirs(flavour, messages), wrote)
 
 

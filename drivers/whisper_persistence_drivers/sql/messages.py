@@ -19,8 +19,8 @@ from whisper_persistence.records import (
     Receipt,
 )
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
-from whisper_persistence_drivers.sql.session import Session, Step, Transaction, mine, to_micros
-from whisper_persistence_drivers.sql.windows import message_columns, read_message
+from whisper_persistence_drivers.sql.session import Session, Step, Transaction, mine
+from whisper_persistence_drivers.sql.windows import read_messages
 
 
 @attrs.frozen(eq=False)
@@ -42,7 +42,7 @@ def _statements(flavour: Flavour) -> _Statements:
     return _Statements(
         add=flavour.add(tables.messages),
         find=flavour.prepare(select(messages.message_id, messages.sequence).where(*ours, listed)),
-        read=flavour.prepare(select(*message_columns(tables.messages)).where(*one)),
+        read=flavour.prepare(select(messages.record, messages.sequence).where(*one)),
         edit=flavour.prepare(_edit(flavour)),
         clear=flavour.prepare(_clear(flavour)),
     )
@@ -50,14 +50,8 @@ def _statements(flavour: Flavour) -> _Statements:
 
 def _edit(flavour: Flavour) -> Update:
     table = flavour.tables.messages
-    changed = {
-        "content": bindparam("new_content", type_=Text()),
-        "author_name": bindparam("new_author_name", type_=Text()),
-        "edited_at": bindparam("new_edited_at", type_=BigInteger()),
-        "extra": bindparam("new_extra", type_=Text()),
-    }
     here = (table.c.conversation_id == bindparam("conversation"), table.c.sequence == bindparam("at"))
-    return table.update().where(mine(table.c), *here).values(changed)
+    return table.update().where(mine(table.c), *here).values(record=bindparam("new_record", type_=Text()))
 
 
 def _clear(flavour: Flavour) -> Update:
@@ -104,21 +98,9 @@ def _stored(session: Session, messages: Sequence[Message]) -> dict[tuple[str, st
 
 
 def _row(namespace: str, message: Message, sequence: int) -> tuple[Any, ...]:
-    return (
-        namespace,
-        message.conversation_id,
-        sequence,
-        message.message_id,
-        message.user_id,
-        message.author_id,
-        message.role,
-        message.content,
-        to_micros(message.timestamp),
-        message.in_reply_to,
-        message.author_name,
-        message.edited_at and to_micros(message.edited_at),
-        encode(message.extra) if message.extra else None,
-    )
+    elsewhere = message.role == "user" and message.author_id != message.user_id
+    key = (namespace, message.conversation_id, sequence, message.message_id, message.user_id)
+    return (*key, message.author_id if elsewhere else None, encode(message))
 
 
 def _tell(transaction: Transaction, conversation_id: str, message_id: str, step: Step) -> None:
@@ -138,30 +120,24 @@ def _change(transaction: Transaction, change: MessageChange) -> Receipt:
         flag = transaction.fresh([change])[0]
         step = transaction.advance("conversation", [(change.conversation_id, int(flag), 0)])[0]
         return step.receipt(_put_mark(transaction, change, step) if flag else step.cleared)
-    row = _read(transaction, change)
-    flag = row is not None and transaction.fresh([change])[0]
+    message = _read(transaction, change)
+    flag = message is not None and transaction.fresh([change])[0]
     step = transaction.advance("conversation", [(change.conversation_id, int(flag), 0)])[0]
-    if row is not None and flag:
-        _put_edit(transaction, change.apply_to(read_message(change.conversation_id, row)))
+    if message is not None and flag:
+        _put_edit(transaction, change.apply_to(message))
         _tell(transaction, change.conversation_id, change.message_id, step)
-    return step.receipt(None if row is None else row[-1])
+    return step.receipt(message.sequence if message else None)
 
 
-def _read(session: Session, change: MessageEdit | MessageRedaction) -> Any:
+def _read(session: Session, change: MessageEdit | MessageRedaction) -> Message | None:
     read = _statements(session.flavour).read
-    return next(iter(session.rows(read, conversation_id=change.conversation_id, message_id=change.message_id)), None)
+    rows = session.rows(read, conversation_id=change.conversation_id, message_id=change.message_id)
+    return read_messages(rows)[0] if rows else None
 
 
 def _put_edit(transaction: Transaction, message: Message) -> None:
-    transaction.run(
-        _statements(transaction.flavour).edit,
-        conversation=message.conversation_id,
-        at=message.sequence,
-        new_content=message.content,
-        new_author_name=message.author_name,
-        new_edited_at=message.edited_at and to_micros(message.edited_at),
-        new_extra=encode(message.extra) if message.extra else None,
-    )
+    edit = _statements(transaction.flavour).edit
+    transaction.run(edit, conversation=message.conversation_id, at=message.sequence, new_record=encode(message))
 
 
 def _put_mark(transaction: Transaction, change: ClearMark, step: Step) -> int:

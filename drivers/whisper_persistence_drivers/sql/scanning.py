@@ -17,7 +17,7 @@ from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.statistics import load_statistics, read_score
 from whisper_persistence_drivers.sql.strategies import read_outcome
-from whisper_persistence_drivers.sql.windows import COLUMNS, read_message
+from whisper_persistence_drivers.sql.windows import read_messages
 
 
 @attrs.frozen(eq=False)
@@ -47,8 +47,8 @@ def _score(_: str, __: str, sequence: int, record: str) -> MemoryScore:
     return read_score(sequence, record)
 
 
-def _message(conversation_id: str, _: int, *row: Any) -> Message:
-    return read_message(conversation_id, row)
+def _message(_: str, sequence: int, record: str) -> Message:
+    return read_messages([(record, sequence)])[0]
 
 
 _KINDS = {
@@ -58,7 +58,7 @@ _KINDS = {
     "scores": _Kind("scores", ("user_id", "memory_id"), ("sequence", "record"), _score),
     "patterns": _Kind("patterns", ("user_id", "pattern_id"), ("record",), _by_key(Pattern)),
     "preferences": _Kind("preferences", ("user_id",), ("record",), _by_key(Preferences)),
-    "messages": _Kind("messages", ("conversation_id", "sequence"), COLUMNS, _message),
+    "messages": _Kind("messages", ("conversation_id", "sequence"), ("record",), _message),
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 import attrs
 from sqlalchemy import ColumnElement, bindparam, select
 
-from whisper_persistence.records import Durability, Receipt, Thing
+from whisper_persistence.records import Durability, MemoryScore, Message, Outcome, Receipt, Thing
 from whisper_persistence.records.following import FollowedKind, ThingKind
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 
@@ -20,8 +20,6 @@ NEWEST: Final = (1 << 63) - 1
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-#: Up to here a float holds whole microseconds exactly (the year 2112), and the fast way is right.
-_EXACT: Final = 1 << 52
 
 
 def to_micros(moment: datetime) -> int:
@@ -29,11 +27,9 @@ def to_micros(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def from_micros(micros: int) -> datetime:
-    """Return the moment that `to_micros` turned into ``micros``."""
-    if -_EXACT < micros < _EXACT:
-        return datetime.fromtimestamp(micros / 1_000_000, UTC)
-    return _EPOCH + timedelta(microseconds=micros)
+def set_sequence(record: Message | Outcome | MemoryScore, sequence: int) -> None:
+    """Number a record that was just read and that nobody else has seen; a copy would cost more than the reading."""
+    object.__setattr__(record, "sequence", sequence)
 
 
 @attrs.frozen

@@ -13,7 +13,7 @@ from whisper_persistence.codec import decoder, encode
 from whisper_persistence.records import MemoryScore, Receipt, ScoreQuery, Statistics, StatisticsChange
 from whisper_persistence.records.fields import from_units, quantise, to_units
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
-from whisper_persistence_drivers.sql.session import NEWEST, Session, Step, Transaction, mine
+from whisper_persistence_drivers.sql.session import NEWEST, Session, Step, Transaction, mine, set_sequence
 
 _statistics = decoder(Statistics)
 _score = decoder(MemoryScore)
@@ -103,7 +103,8 @@ def _page(session: Session, query: ScoreQuery) -> list[Any]:
 def read_score(sequence: int, record: str) -> MemoryScore:
     """Return a score from its row."""
     score = _score(record)
-    return attrs.evolve(score, sequence=sequence)
+    set_sequence(score, sequence)
+    return score
 
 
 def save_statistics(transaction: Transaction, statistics: Sequence[Statistics]) -> list[Receipt]:

@@ -13,7 +13,7 @@ from whisper_persistence.codec import decoder, encode
 from whisper_persistence.records import Outcome, OutcomeQuery, Receipt, Strategy, StrategyChange
 from whisper_persistence.records.fields import to_units
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
-from whisper_persistence_drivers.sql.session import NEWEST, Session, Step, Transaction, mine, to_micros
+from whisper_persistence_drivers.sql.session import NEWEST, Session, Step, Transaction, mine, set_sequence, to_micros
 
 _strategy = decoder(Strategy)
 _outcome = decoder(Outcome)
@@ -78,7 +78,8 @@ def load_outcomes(session: Session, queries: Sequence[OutcomeQuery]) -> dict[Out
 def read_outcome(sequence: int, record: str) -> Outcome:
     """Return an outcome from its row."""
     outcome = _outcome(record)
-    return attrs.evolve(outcome, sequence=sequence)
+    set_sequence(outcome, sequence)
+    return outcome
 
 
 def save_strategies(transaction: Transaction, strategies: Sequence[Strategy]) -> list[Receipt]:

@@ -2,7 +2,9 @@
 
 Every key leads with the namespace. What belongs to a user hangs on the user's row in ``user_emotional_profiles`` and
 goes with it; what must survive an erase (revisions, applied changes) does not, and names the user or conversation by a
-keyed hash alone. Times are whole microseconds since 1970 in UTC, scores whole units of 1e-9.
+keyed hash alone. A record is JSON in one column, so that what a release does not know survives it and a page of
+records is read in one step; beside it stand the columns that queries need. Times are whole microseconds since 1970 in
+UTC, scores whole units of 1e-9.
 """
 
 from __future__ import annotations
@@ -117,14 +119,8 @@ def tables(schema: str | None = None, prefix: str = "") -> Tables:
         *_keys("conversation_id", "sequence"),
         _string("message_id"),
         _string("user_id"),
-        _string("author_id"),
-        _string("role"),
-        _string("content"),
-        _number("sent_at"),
-        Column("in_reply_to", PlainText),
-        _string("author_name"),
-        Column("edited_at", BigInteger),
-        Column("extra", Text),
+        Column("other_author", PlainText),
+        _string("record"),
         owned(),
         UniqueConstraint("namespace", "conversation_id", "message_id"),
         clustered=True,
@@ -136,11 +132,11 @@ def tables(schema: str | None = None, prefix: str = "") -> Tables:
         messages.c.conversation_id,
         messages.c.sequence,
     )
-    elsewhere = text("role = 'user' AND author_id <> user_id")
+    elsewhere = text("other_author IS NOT NULL")
     Index(
         f"{prefix}conversation_history_author",
         messages.c.namespace,
-        messages.c.author_id,
+        messages.c.other_author,
         sqlite_where=elsewhere,
         postgresql_where=elsewhere,
     )

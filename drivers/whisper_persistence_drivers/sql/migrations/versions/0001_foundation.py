@@ -79,22 +79,16 @@ def upgrade() -> None:
         *_keys("conversation_id", "sequence"),
         _string("message_id"),
         _string("user_id"),
-        _string("author_id"),
-        _string("role"),
-        _string("content"),
-        _number("sent_at"),
-        Column("in_reply_to", _PLAIN),
-        _string("author_name"),
-        Column("edited_at", BigInteger),
-        Column("extra", Text),
+        Column("other_author", _PLAIN),
+        _string("record"),
         owned(),
         UniqueConstraint("namespace", "conversation_id", "message_id"),
     )
     history = "conversation_history"
     index(f"{history}_user", history, ["namespace", "user_id", "conversation_id", "sequence"])
-    elsewhere = text("role = 'user' AND author_id <> user_id")
+    elsewhere = text("other_author IS NOT NULL")
     condition = {"sqlite_where": elsewhere, "postgresql_where": elsewhere}
-    index(f"{history}_author", history, ["namespace", "author_id"], **condition)
+    index(f"{history}_author", history, ["namespace", "other_author"], **condition)
     standing = (_number(name) for name in ("revision", "epoch", "sequence", "cleared"))
     create("revisions", Column("thing", _PLAIN, primary_key=True), *standing)
     create("applied_changes", *_keys("change_id"), _number("applied_at"))
