@@ -1,14 +1,25 @@
-"""Real distributions of strangers, made on the spot and found like installed ones."""
+"""Which tests run, and real distributions of strangers, made on the spot and found like installed ones."""
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what takes minutes or fetches packages, unless TEST_TIER is full."""
+    if os.environ.get("TEST_TIER") == "full":
+        return
+    for item in items:
+        for name in ("long", "network"):
+            if item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=f"{name}: runs where TEST_TIER is full"))
 
 
 class Site:
