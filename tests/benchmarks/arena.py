@@ -53,21 +53,23 @@ class Arena:
     challenger: Contestant
     runner: asyncio.Runner
     say: Callable[[str], None]
+    _paths: dict[tuple[str, str, bool], Path] = attrs.field(factory=dict[tuple[str, str, bool], Path])
     _open: dict[tuple[str, str], Memory] = attrs.field(factory=dict[tuple[str, str], Memory])
     _open_async: dict[tuple[str, str], AsyncMemory] = attrs.field(factory=dict[tuple[str, str], AsyncMemory])
 
     def memory(self, contestant: Contestant, contents: str) -> Memory:
         """Return a contestant, open over its own copy of these contents."""
         key = contestant.name, contents
+        path = self._warm_path(contestant, contents, asynchronous=False)
         if key not in self._open:
-            self._open[key] = contestant.open(self.copy(contestant, contents))
+            self._open[key] = contestant.open(path)
         return self._open[key]
 
     def async_memory(self, contestant: Contestant, contents: str) -> AsyncMemory:
         """Return a contestant, open in the event loop over its own copy of these contents."""
         key = contestant.name, contents
+        path = self._warm_path(contestant, contents, asynchronous=True)
         if key not in self._open_async:
-            path = self.copy(contestant, contents)
             self._open_async[key] = self.runner.run(contestant.open_async(path))
         return self._open_async[key]
 
@@ -92,6 +94,14 @@ class Arena:
             memory.close()
         for opened in self._open_async.values():
             self.runner.run(opened.close())
+
+    def _warm_path(self, contestant: Contestant, contents: str, *, asynchronous: bool) -> Path:
+        """Return the path of the contestant's copy, read once so that all begin with it in the system's cache."""
+        key = contestant.name, contents, asynchronous
+        if key not in self._paths:
+            self._paths[key] = self.copy(contestant, contents)
+        self._paths[key].read_bytes()
+        return self._paths[key]
 
     def _make(self, contestant: Contestant, contents: str, made: Path) -> None:
         self.say(f"preparing {contents} for {contestant.layout}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from functools import partial
@@ -50,9 +51,13 @@ def remembering(arena: Arena, run: int) -> Field:
 
 
 def _timed(code: str, *arguments: str) -> Lane:
+    _output(_TIMED.format(code), *arguments)
     return lambda number: Spent([float(_output(_TIMED.format(code), *arguments))])
 
 
 def _output(code: str, *arguments: str) -> str:
+    """Return what a fresh process prints; its bytecode is kept, whatever the environment of this one says."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, cwd=_HERE, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603
+    done = subprocess.run(command, cwd=_HERE, env=environment, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    return done.stdout
