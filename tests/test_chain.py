@@ -275,6 +275,8 @@ def test_an_unknown_subject_lists_the_known_ones(layers):
         (("owner", "layer", "owner"), (), r"driver 'owner' is named twice"),
         (("owner",), ("owner",), r"driver 'owner' is named twice"),
         (("misspelt",), (), r"unknown hook.*load_strategy"),
+        (("watcher", "owner"), (), r"'watcher' wraps load_strategies: name it in observers"),
+        (("layer",), ("owner",), r"'owner' answers \w+: name it in drivers"),
     ],
 )
 @pytest.mark.usefixtures("layers")

@@ -121,9 +121,10 @@ def test_a_library_missing_only_when_built_is_reported_alike(site):
         build_driver(DriverSpec("late"))
 
 
-def test_an_entry_point_that_is_not_a_class_is_refused(site):
+@pytest.mark.parametrize("target", ["odd:driver", "odd:absent", "odd"])
+def test_an_entry_point_that_is_not_a_class_is_refused(site, target):
     site.write("odd", "driver = object()")
-    site.install("odd", {"odd": "odd:driver"})
+    site.install("odd", {"odd": target})
 
     with pytest.raises(ConfigurationError, match=r"driver 'odd' of odd 1\.0 is not a class"):
         load_driver("odd")

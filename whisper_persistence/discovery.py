@@ -72,6 +72,8 @@ def load_driver(name: str) -> type:
         loaded = entries[0].load()
     except ImportError as error:
         raise _missing_library(name, entries[0], error) from None
+    except AttributeError:
+        loaded = None
     if not isinstance(loaded, type):
         raise ConfigurationError(
             f"driver {name!r} of {_owner(entries[0])} is not a class: its entry point must name one"

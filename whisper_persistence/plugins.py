@@ -45,7 +45,7 @@ class Chain:
         manager = _Manager(PROJECT)
         built = {spec.name: manager.add(spec) for spec in reversed(drivers)}
         watching = [manager.add(spec) for spec in reversed(observers)]
-        manager.check()
+        manager.check(watching)
         return cls(dict(reversed(built.items())), manager, watching)
 
     @classmethod
@@ -58,7 +58,7 @@ class Chain:
         manager = _Manager(PROJECT)
         for name, driver in reversed(list(drivers.items())):
             manager.register(driver, name)
-        manager.check()
+        manager.check([])
         return cls(dict(drivers), manager, [])
 
     @property
@@ -139,11 +139,21 @@ class _Manager(pluggy.PluginManager):
             return None
         return super().parse_hookimpl_opts(plugin, name)
 
-    def check(self) -> None:
+    def check(self, observers: Sequence[object]) -> None:
         try:
             self.check_pending()
         except pluggy.PluginValidationError as error:
             raise ConfigurationError(f"a driver implements an unknown hook: {first_line(error)}") from None
+        for name, plugin in self.list_name_plugin():
+            self._check_role(name, plugin, plugin in observers)
+
+    def _check_role(self, name: str, plugin: object, observes: bool) -> None:
+        # A wrapper among the drivers would be called once a layer, and an observer that answers would answer first.
+        callers = (caller for caller in self.get_hookcallers(plugin) or () if caller.name not in ("open", "close"))
+        for impl in (impl for caller in callers for impl in caller.get_hookimpls() if impl.plugin is plugin):
+            if impl.wrapper != observes:
+                role, setting = ("wraps", "observers") if impl.wrapper else ("answers", "drivers")
+                raise ConfigurationError(f"{name!r} {role} {impl.function.__name__}: name it in {setting}")
 
 
 def _left_out(spec: DriverSpec) -> frozenset[str]:
