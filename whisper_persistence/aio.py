@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, Final, NoReturn, ParamSpec, Self, TypeVar, cast
 
 from whisper_persistence import records as rec
 from whisper_persistence.crew import Crew
+from whisper_persistence.dispatch import Lanes, open_store
 from whisper_persistence.errors import StoreClosedError
-from whisper_persistence.lanes import Lanes
 from whisper_persistence.plugins import Chain
 from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.store import Store
@@ -24,22 +23,21 @@ T = TypeVar("T")
 #: How long `AsyncStore.close` waits for what is on its way, in seconds.
 DRAIN_SECONDS: Final = 30.0
 
-_log = logging.getLogger(__name__)
-
 
 class AsyncStore:
     """A memory on the storage that settings choose, for asyncio; use it in an ``async with`` statement.
 
     Calls of one hook that wait together travel together: thirty-two callers share one transaction. Awaited in sequence
-    means applied in sequence; calls that nobody awaited in between have no order, except that the writes to one user
-    or conversation keep theirs. A cancelled caller's write still completes. Errors are those of `Store`.
+    means applied in sequence; calls that nobody awaited in between have no order, except that one hook's writes to one
+    user or conversation keep theirs. A cancelled caller's write still completes. Errors are those of `Store`.
     """
 
     def __init__(self, chain: Chain, namespace: str = "default", workers: int = 4) -> None:
         """Get ready to open a chain of drivers.
 
         Args:
-            chain, namespace: as `Store` takes them.
+            chain: as `Store` takes it.
+            namespace: as `Store` takes it.
             workers: how many threads talk to the drivers, and how many batches of one hook may be on their way.
         """
         self._chain = chain
@@ -47,6 +45,7 @@ class AsyncStore:
         self._workers = workers
         self._crew = Crew(workers)
         self._store: Store | None = None
+        self._closing: asyncio.Future[None] | None = None
         self._lanes = cast("Lanes", _NotOpen())
 
     @classmethod
@@ -64,8 +63,10 @@ class AsyncStore:
         return cls(chain, chosen.namespace, chosen.workers)
 
     async def open(self) -> None:
-        """Open the chain of drivers."""
-        store = await self._crew.run(Store, self._chain, self._namespace)
+        """Open the chain of drivers; opening an open store does nothing."""
+        if self._store is not None:
+            return
+        store = await open_store(self._chain, self._namespace)
         readers, writers = (self._chain.limit(name) or self._workers for name in ("max_readers", "max_writers"))
         self._lanes = Lanes(self._crew, store.ask, min(readers, self._workers), min(writers, self._workers))
         self._store = store
@@ -77,14 +78,11 @@ class AsyncStore:
             deadline: how long to wait, in seconds; what takes longer raises `StoreClosedError` at its caller.
         """
         store, lanes = self._store, self._lanes
-        if store is None:
-            return
-        self._store, self._lanes = None, cast("Lanes", _NotOpen())
-        late = await lanes.drain(deadline)
-        if late:
-            _log.warning("closed before all was done", extra={"hooks": late, "deadline": deadline})
-        await self._crew.run(store.close)
-        await asyncio.to_thread(self._crew.stop)
+        if store is not None:
+            self._store, self._lanes = None, cast("Lanes", _NotOpen())
+            self._closing = asyncio.ensure_future(lanes.close(store.close, deadline))
+        if self._closing is not None and not self._closing.done():
+            await asyncio.shield(self._closing)
 
     async def __aenter__(self) -> Self:
         """Open the store."""
@@ -97,96 +95,96 @@ class AsyncStore:
 
     async def _run(self, method: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         store = self._store or cast("Store", _NotOpen().refuse())
-        return await self._crew.run(method, store, *args, **kwargs)
+        return cast("T", await self._lanes.run(method, store, *args, **kwargs))
 
     async def save_strategies(self, strategies: Sequence[rec.Strategy]) -> Sequence[rec.Receipt]:
         """Put whole strategies."""
         validate_batch(strategies, rec.Strategy)
-        return await self._lanes.write("save_strategies", strategies, "user_id")
+        return await self._lanes.write(Store.save_strategies, strategies, "user_id")
 
     async def load_strategies(self, user_ids: Sequence[str]) -> Mapping[str, rec.Strategy]:
         """Return strategies by user id."""
         validate_ids("user_ids", user_ids)
-        return await self._lanes.load("load_strategies", user_ids)
+        return await self._lanes.load(Store.load_strategies, user_ids)
 
     async def update_strategies(self, changes: Sequence[rec.StrategyChange]) -> Sequence[rec.Receipt]:
         """Apply changes to strategies."""
         validate_batch(changes, rec.StrategyChange)
-        return await self._lanes.write("update_strategies", changes, "user_id")
+        return await self._lanes.write(Store.update_strategies, changes, "user_id")
 
     async def load_outcomes(
         self, queries: Sequence[rec.OutcomeQuery]
     ) -> Mapping[rec.OutcomeQuery, tuple[rec.Outcome, ...]]:
         """Return pages of the users' learning histories."""
         validate_batch(queries, rec.OutcomeQuery)
-        return await self._lanes.load("load_outcomes", queries)
+        return await self._lanes.load(Store.load_outcomes, queries)
 
     async def save_statistics(self, statistics: Sequence[rec.Statistics]) -> Sequence[rec.Receipt]:
         """Put whole statistics."""
         validate_batch(statistics, rec.Statistics)
-        return await self._lanes.write("save_statistics", statistics, "user_id")
+        return await self._lanes.write(Store.save_statistics, statistics, "user_id")
 
     async def load_statistics(self, user_ids: Sequence[str]) -> Mapping[str, rec.Statistics]:
         """Return statistics by user id."""
         validate_ids("user_ids", user_ids)
-        return await self._lanes.load("load_statistics", user_ids)
+        return await self._lanes.load(Store.load_statistics, user_ids)
 
     async def update_statistics(self, changes: Sequence[rec.StatisticsChange]) -> Sequence[rec.Receipt]:
         """Apply changes to statistics and scores."""
         validate_batch(changes, rec.StatisticsChange)
-        return await self._lanes.write("update_statistics", changes, "user_id")
+        return await self._lanes.write(Store.update_statistics, changes, "user_id")
 
     async def save_patterns(self, patterns: Sequence[rec.Pattern]) -> Sequence[rec.Receipt]:
         """Put whole patterns."""
         validate_batch(patterns, rec.Pattern)
-        return await self._lanes.write("save_patterns", patterns, "user_id")
+        return await self._lanes.write(Store.save_patterns, patterns, "user_id")
 
     async def load_patterns(self, user_ids: Sequence[str]) -> Mapping[str, tuple[rec.Pattern, ...]]:
         """Return patterns by user id."""
         validate_ids("user_ids", user_ids)
-        return await self._lanes.load("load_patterns", user_ids)
+        return await self._lanes.load(Store.load_patterns, user_ids)
 
     async def update_patterns(self, changes: Sequence[rec.PatternChange]) -> Sequence[rec.Receipt]:
         """Apply observations to patterns."""
         validate_batch(changes, rec.PatternChange)
-        return await self._lanes.write("update_patterns", changes, "user_id")
+        return await self._lanes.write(Store.update_patterns, changes, "user_id")
 
     async def save_preferences(self, preferences: Sequence[rec.Preferences]) -> Sequence[rec.Receipt]:
         """Put whole preferences."""
         validate_batch(preferences, rec.Preferences)
-        return await self._lanes.write("save_preferences", preferences, "user_id")
+        return await self._lanes.write(Store.save_preferences, preferences, "user_id")
 
     async def load_preferences(self, user_ids: Sequence[str]) -> Mapping[str, rec.Preferences]:
         """Return preferences by user id."""
         validate_ids("user_ids", user_ids)
-        return await self._lanes.load("load_preferences", user_ids)
+        return await self._lanes.load(Store.load_preferences, user_ids)
 
     async def update_preferences(self, changes: Sequence[rec.PreferencesChange]) -> Sequence[rec.Receipt]:
         """Apply changes to preferences."""
         validate_batch(changes, rec.PreferencesChange)
-        return await self._lanes.write("update_preferences", changes, "user_id")
+        return await self._lanes.write(Store.update_preferences, changes, "user_id")
 
     async def load_scores(
         self, queries: Sequence[rec.ScoreQuery]
     ) -> Mapping[rec.ScoreQuery, tuple[rec.MemoryScore, ...]]:
         """Return pages of the users' memory scores."""
         validate_batch(queries, rec.ScoreQuery)
-        return await self._lanes.load("load_scores", queries)
+        return await self._lanes.load(Store.load_scores, queries)
 
     async def save_messages(self, messages: Sequence[rec.Message]) -> Sequence[rec.Receipt]:
         """Append messages to their conversations."""
         validate_batch(messages, rec.Message)
-        return await self._lanes.write("save_messages", messages, "conversation_id")
+        return await self._lanes.write(Store.save_messages, messages, "conversation_id")
 
     async def load_messages(self, windows: Sequence[rec.Window]) -> Mapping[rec.Window, tuple[rec.Message, ...]]:
         """Return what each window shows, oldest first."""
         validate_batch(windows, rec.Window)
-        return await self._lanes.load("load_messages", windows)
+        return await self._lanes.load(Store.load_messages, windows)
 
     async def update_messages(self, changes: Sequence[rec.MessageChange]) -> Sequence[rec.Receipt]:
         """Edit, redact or clear messages."""
         validate_batch(changes, rec.MessageEdit, rec.MessageRedaction, rec.ClearMark)
-        return await self._lanes.write("update_messages", changes, "conversation_id")
+        return await self._lanes.write(Store.update_messages, changes, "conversation_id")
 
     async def search_messages(self, queries: Sequence[rec.SearchQuery]) -> Mapping[rec.SearchQuery, rec.SearchResult]:
         """Return what each query finds, the best first."""
@@ -219,7 +217,7 @@ class AsyncStore:
     async def load_revisions(self, things: Sequence[rec.Thing]) -> Mapping[rec.Thing, rec.Revision]:
         """Return the revisions of users and conversations."""
         validate_batch(things, rec.Thing)
-        return await self._lanes.load("load_revisions", things)
+        return await self._lanes.load(Store.load_revisions, things)
 
     async def scan(self, kind: RecordKind, cursor: str | None, limit: int) -> rec.Page:
         """Return one page of all records of a kind."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -44,14 +45,20 @@ class Crew:
         self.submit(lambda: hand_back(loop, settle, future, *outcome(function, *arguments)))
         return future
 
-    def stop(self) -> None:
-        """Let every thread end after the jobs that are queued."""
+    def stop(self, seconds: float | None = None) -> None:
+        """Let every thread end after the jobs that are queued, and wait for them; new jobs get new threads.
+
+        Args:
+            seconds: how long to wait at most, or ``None`` for as long as it takes.
+        """
         with self._starting:
-            threads, self._threads = self._threads, []
+            threads, jobs = self._threads, self._jobs
+            self.begin()
         for _ in threads:
-            self._jobs.put(None)
+            jobs.put(None)
+        until = None if seconds is None else time.monotonic() + seconds
         for thread in threads:
-            thread.join()
+            thread.join(None if until is None else max(0.0, until - time.monotonic()))
 
     def _start(self) -> None:
         with self._starting:
@@ -91,6 +98,8 @@ def settle(future: asyncio.Future[Any], value: Any, error: BaseException | None)
         return
     if error is None:
         future.set_result(value)
+    elif isinstance(error, StopIteration):
+        future.set_exception(RuntimeError("a driver let StopIteration escape, which no future can carry"))
     else:
         future.set_exception(error)
 

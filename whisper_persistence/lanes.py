@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from whisper_persistence.crew import Crew, hand_back, outcome, settle
-from whisper_persistence.errors import StorageRefusedError
+from whisper_persistence.errors import StorageRefusedError, StorageUnavailableError, StoreClosedError
 from whisper_persistence.records.checks import MAX_BATCH
+
+#: What callers are told whose call did not come back in time.
+LATE: Final = "the store was closed before this call was done: whether it was is not known"
 
 
 @attrs.define(eq=False)
@@ -53,14 +55,14 @@ class Lane:
     loop: asyncio.AbstractEventLoop
     _waiting: deque[Call] = attrs.field(factory=deque[Call])
     _busy: set[str] = attrs.field(factory=set[str])
-    _on_their_way: int = 0
+    _sent: list[list[Call]] = attrs.field(factory=list[list[Call]])
     _due: bool = False
     _quiet: list[asyncio.Future[None]] = attrs.field(factory=list[asyncio.Future[None]])
 
     def call(self, items: Sequence[Any], keys: frozenset[str] = frozenset()) -> asyncio.Future[Any]:
         """Add a caller's items to the next batch, and return a future for its part of the answer."""
         future: asyncio.Future[Any] = self.loop.create_future()
-        self._waiting.append(Call(items, keys, future))
+        self._waiting.append(Call(tuple(items), keys, future))
         self._send_soon()
         return future
 
@@ -71,18 +73,27 @@ class Lane:
         self._notice_quiet()
         return future
 
+    def abandon(self) -> None:
+        """Let nobody wait any longer: what waits is not sent, and of what is on its way nobody knows."""
+        for call in self._waiting:
+            settle(call.future, None, StoreClosedError("the store was closed before this call was sent"))
+        for call in (call for calls in self._sent for call in calls):
+            settle(call.future, None, StoreClosedError(LATE))
+        self._waiting.clear()
+        self._notice_quiet()
+
     def _send_soon(self) -> None:
-        if not self._due and self._on_their_way < self.width:
+        if not self._due and len(self._sent) < self.width:
             self._due = True
             self.loop.call_soon(self._send)
 
     def _send(self) -> None:
         self._due = False
-        while self._waiting and self._on_their_way < self.width:
+        while self._waiting and len(self._sent) < self.width:
             calls = self._take()
             if not calls:
                 return
-            self._on_their_way += 1
+            self._sent.append(calls)
             self._busy.update(*(call.keys for call in calls))
             self.crew.submit(lambda calls=calls: hand_back(self.loop, self._done, calls, _answers(self, calls)))  # type: ignore[misc]
 
@@ -104,7 +115,7 @@ class Lane:
         return taken
 
     def _done(self, calls: list[Call], answers: list[tuple[Any, BaseException | None]]) -> None:
-        self._on_their_way -= 1
+        self._sent.remove(calls)
         for call, (value, error) in zip(calls, answers, strict=True):
             self._busy -= call.keys
             settle(call.future, value, error)
@@ -112,7 +123,7 @@ class Lane:
         self._notice_quiet()
 
     def _notice_quiet(self) -> None:
-        if not self._waiting and not self._on_their_way:
+        if not self._waiting and not self._sent:
             for future in self._quiet:
                 settle(future, None, None)
             self._quiet.clear()
@@ -133,7 +144,7 @@ def _answers(lane: Lane, calls: list[Call]) -> list[tuple[Any, BaseException | N
     batch = [item for call in calls for item in call.items]
     answer, error = outcome(lane.ask, batch)
     if isinstance(error, StorageRefusedError) and len(calls) > 1:
-        return [answers for call in calls for answers in _answers(lane, [call])]
+        return _answers_apart(lane, calls)
     if error is not None:
         return [(None, error)] * len(calls)
     parts: list[tuple[Any, BaseException | None]] = []
@@ -144,44 +155,11 @@ def _answers(lane: Lane, calls: list[Call]) -> list[tuple[Any, BaseException | N
     return parts
 
 
-@attrs.define(eq=False)
-class Lanes:
-    """The lanes of every hook on the running event loop; another loop than before starts with lanes of its own.
-
-    Attributes:
-        crew: who does the work.
-        ask: any hook, as a function of its name and a batch.
-        readers, writers: how many batches of a loading and of a writing hook may be on their way at once.
-    """
-
-    crew: Crew
-    ask: Callable[[str, Sequence[Any]], Any]
-    readers: int
-    writers: int
-    _loop: asyncio.AbstractEventLoop | None = None
-    _lanes: dict[str, Lane] = attrs.field(factory=dict[str, Lane])
-
-    def load(self, hook: str, items: Sequence[Any]) -> asyncio.Future[Any]:
-        """Add items to the next batch of a loading hook."""
-        return self._lane(hook, entries_of, self.readers).call(items)
-
-    def write(self, hook: str, items: Sequence[Any], key: str) -> asyncio.Future[Any]:
-        """Add items to the next batch of a writing hook; ``key`` names the field of what they write to."""
-        keys = frozenset([getattr(item, key) for item in items])
-        return self._lane(hook, receipts_of, self.writers).call(items, keys)
-
-    async def drain(self, deadline: float) -> int:
-        """Wait for what is on its way on the running loop, and return how many hooks were not done in time."""
-        if self._loop is not asyncio.get_running_loop() or not self._lanes:
-            return 0
-        _, late = await asyncio.wait([lane.drained() for lane in self._lanes.values()], timeout=deadline)
-        return len(late)
-
-    def _lane(self, hook: str, part: Callable[[Any, int, Sequence[Any]], Any], width: int) -> Lane:
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._loop, self._lanes = loop, {}
-        lane = self._lanes.get(hook)
-        if lane is None:
-            lane = self._lanes[hook] = Lane(self.crew, partial(self.ask, hook), part, width, loop)
-        return lane
+def _answers_apart(lane: Lane, calls: list[Call]) -> list[tuple[Any, BaseException | None]]:
+    """Ask for each call alone, until the storage does not answer at all: that fails all that are left."""
+    answers: list[tuple[Any, BaseException | None]] = []
+    for call in calls:
+        answers += _answers(lane, [call])
+        if isinstance(answers[-1][1], StorageUnavailableError):
+            break
+    return answers + answers[-1:] * (len(calls) - len(answers))

@@ -1,0 +1,144 @@
+"""Between an event loop and a store's threads: which calls go where, and how they begin and end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, TypeAlias, TypeVar
+
+import attrs
+
+from whisper_persistence.crew import Crew, settle
+from whisper_persistence.errors import StoreClosedError
+from whisper_persistence.lanes import LATE, Lane, entries_of, receipts_of
+from whisper_persistence.plugins import Chain
+from whisper_persistence.records import Receipt
+from whisper_persistence.store import Store
+
+K = TypeVar("K")
+V = TypeVar("V")
+Answer: TypeAlias = asyncio.Future[V]
+Receipts: TypeAlias = asyncio.Future[Sequence[Receipt]]
+
+#: How long drivers may take to close when the deadline has passed, in seconds.
+CLOSING_SECONDS: Final = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+async def open_store(chain: Chain, namespace: str) -> Store:
+    """Return a store, opened on a thread; when its caller is cancelled, what was opened is closed again."""
+    opener = Crew(1)
+    try:
+        store = await opener.run(Store, chain, namespace)
+    except BaseException:
+        opener.submit(partial(chain.close, quietly=True))
+        opener.stop(0.0)
+        raise
+    opener.stop()
+    return store
+
+
+@attrs.define(eq=False)
+class Lanes:
+    """The lanes of every hook on the running event loop; another loop than before starts with lanes of its own.
+
+    Attributes:
+        crew: who does the work.
+        ask: any hook, as a function of its name and a batch.
+        readers, writers: how many batches of a loading and of a writing hook may be on their way at once.
+    """
+
+    crew: Crew
+    ask: Callable[[str, Sequence[Any]], Any]
+    readers: int
+    writers: int
+    _loop: asyncio.AbstractEventLoop | None = None
+    _lanes: dict[str, Lane] = attrs.field(factory=dict[str, Lane])
+    _alone: set[asyncio.Future[Any]] = attrs.field(factory=set[asyncio.Future[Any]])
+
+    def load(self, method: Callable[[Store, Sequence[K]], Mapping[K, V]], items: Sequence[K]) -> Answer[Mapping[K, V]]:
+        """Add items to the next batch of the loading hook that a store's method asks."""
+        return self._lane(method, entries_of, self.readers).call(items)
+
+    def write(self, method: Callable[[Store, Any], Sequence[Receipt]], items: Sequence[Any], key: str) -> Receipts:
+        """Add items to the next batch of the writing hook that a store's method asks.
+
+        Args:
+            method: the store's method.
+            items: what to write.
+            key: the field of the items that names what they write to.
+        """
+        keys = frozenset([getattr(item, key) for item in items])
+        return self._lane(method, receipts_of, self.writers).call(items, keys)
+
+    async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a function on a thread; it goes on when its caller is cancelled."""
+        self._meet_loop()
+        future = self.crew.run(function, *arguments)
+        self._alone.add(future)
+        future.add_done_callback(self._alone.discard)
+        return await asyncio.shield(future)
+
+    async def close(self, last: Callable[[], None], deadline: float) -> None:
+        """Wait for what is on its way, then call a last function and end the crew.
+
+        Args:
+            last: what to do when nobody is at work any more.
+            deadline: how long to wait, in seconds; callers who wait longer get a `StoreClosedError`.
+        """
+        began = time.monotonic()
+        late = True
+        try:
+            late = await self._drain(deadline)
+        finally:
+            for lane in self._lanes.values():
+                lane.abandon()
+            for future in list(self._alone):
+                settle(future, None, StoreClosedError(LATE))
+            left = max(CLOSING_SECONDS, began + deadline - time.monotonic())
+            await self._end(last, 0.0 if late else left, left)
+
+    async def _drain(self, deadline: float) -> bool:
+        """Wait for what is on its way on the running loop, and say whether it took too long."""
+        if self._loop is not asyncio.get_running_loop():
+            return False
+        waited = [*(lane.drained() for lane in self._lanes.values()), *self._alone]
+        late = (await asyncio.wait(waited, timeout=deadline))[1] if waited else ()
+        if late:
+            _log.warning("closed before all was done", extra={"waits": len(late), "deadline": deadline})
+        return bool(late)
+
+    async def _end(self, last: Callable[[], None], patience: float, seconds: float) -> None:
+        """Stop the crew and call the last function, on a thread of its own, since the crew's may all be stuck."""
+
+        def end() -> None:
+            self.crew.stop(patience)
+            last()
+
+        closer = Crew(1)
+        future = closer.run(end)
+        done, _ = await asyncio.wait([future], timeout=seconds)
+        closer.stop(CLOSING_SECONDS if done else 0.0)
+        if done:
+            future.result()
+        else:
+            _log.warning("a driver did not close in time", extra={"seconds": seconds})
+
+    def _lane(self, method: Callable[..., Any], part: Callable[[Any, int, Sequence[Any]], Any], width: int) -> Lane:
+        loop = self._meet_loop()
+        hook = method.__name__
+        lane = self._lanes.get(hook)
+        if lane is None:
+            lane = self._lanes[hook] = Lane(self.crew, partial(self.ask, hook), part, width, loop)
+        return lane
+
+    def _meet_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the running loop; one that was not seen before finds nothing on its way."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._lanes, self._alone = loop, {}, set()
+        return loop
