@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from whisper_persistence.testing.servers import postgres_server, postgres_shared_url, postgres_url
+
+__all__ = ["postgres_server", "postgres_shared_url", "postgres_url"]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what takes minutes or fetches packages, unless TEST_TIER is full."""

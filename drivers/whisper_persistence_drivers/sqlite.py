@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -11,9 +15,28 @@ from whisper_persistence.errors import ConfigurationError
 from whisper_persistence_drivers.sql.driver import SqlDriver
 from whisper_persistence_drivers.sqlite_database import SqliteDatabase
 
+#: Held while a file is made, so that nobody in this process has it open when its first descriptor is closed.
+_making = threading.Lock()
+
 
 def _absolute(path: str | Path) -> Path:
     return Path(path).expanduser().absolute()
+
+
+def _make(path: Path) -> None:
+    """Make the file and its folder if they are missing, and see whether both can be written.
+
+    A file that is there is never opened here: closing any descriptor of it would drop the locks that SQLite holds for
+    the other stores of this process, and with them the write-ahead log under their feet.
+    """
+    with _making:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with suppress(FileExistsError):
+            path.touch(mode=0o600, exist_ok=False)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not all(os.access(place, os.R_OK | os.W_OK) for place in (path, path.parent)):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 @attrs.define(eq=False)
@@ -44,10 +67,7 @@ class SqliteDriver(SqlDriver):
     def connect(self) -> SqliteDatabase:
         """Return the file's database; the folder is made, and both must be ours to write."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.path.touch(mode=0o600)
-            with self.path.open("r+b"):
-                pass
+            _make(self.path)
         except OSError as error:
             raise ConfigurationError(
                 f"driver 'sqlite' cannot write {self.path} ({error.strerror}): name a path that can be written"

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from weakref import WeakSet
@@ -15,21 +15,14 @@ from weakref import WeakSet
 import attrs
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 
-from whisper_persistence.errors import (
-    PersistenceError,
-    StorageDamagedError,
-    StorageRefusedError,
-    StorageUnavailableError,
-)
+from whisper_persistence.errors import PersistenceError, StoreClosedError
 from whisper_persistence_drivers.sql.database import ConstraintError, Database
 from whisper_persistence_drivers.sql.flavour import Flavour
+from whisper_persistence_drivers.sqlite_errors import as_ours
 from whisper_persistence_drivers.sqlite_flavour import SqliteFlavour
 
 #: Text that the file's owner must not find in it after an erase is overwritten with zeros.
 _PRAGMAS: Final = ("foreign_keys = ON", "secure_delete = ON", "temp_store = MEMORY", "mmap_size = 0")
-_DAMAGED: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
-_REFUSED: Final = ("SQLITE_TOOBIG", "SQLITE_MISMATCH", "SQLITE_RANGE")
-
 
 #: Databases whose connections a forked child must not touch.
 _open: WeakSet[SqliteDatabase] = WeakSet()
@@ -61,6 +54,7 @@ class SqliteDatabase(Database):
     _writing: Any = attrs.field(init=False, factory=threading.Lock, repr=False)
     _idle: list[sqlite3.Connection] = attrs.field(init=False, factory=list[sqlite3.Connection], repr=False)
     _places: Any = attrs.field(init=False, repr=False)
+    _held: list[Any] = attrs.field(init=False, factory=list[Any], repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Make room for the readers, and be known to forks."""
@@ -75,27 +69,28 @@ class SqliteDatabase(Database):
 
     @contextmanager
     def reading(self) -> Generator[sqlite3.Connection]:
-        """Lend one of the readers."""
+        """Lend one of the readers, inside a transaction that sees one state of the file from first to last."""
         with self._places:
+            self._check_open()
             try:
                 connection = self._idle.pop()
             except IndexError:
                 connection = self._connect()
             try:
+                connection.execute("BEGIN")
                 yield connection
             finally:
-                if self in _open:
-                    self._idle.append(connection)
-                else:
-                    connection.close()
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
+                self._idle.append(connection)
+                if self not in _open:
+                    self._close_readers()
 
     @contextmanager
     def writing(self) -> Generator[sqlite3.Connection]:
         """Lend the writer inside a transaction that holds SQLite's write lock from its first statement on."""
         with self._writing:
-            if self._writer is None:
-                self._writer = self._connect()
-            connection = self._writer
+            connection = self._only_writer()
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -105,28 +100,21 @@ class SqliteDatabase(Database):
                     connection.execute("ROLLBACK")
                 raise
 
-    def as_constraint(self, error: Exception) -> ConstraintError | None:
-        """Return what to raise where a constraint refused a row."""
-        return ConstraintError(_name(error)) if isinstance(error, sqlite3.IntegrityError) else None
-
-    def translate(self, error: Exception) -> PersistenceError:
+    def translate(self, error: Exception) -> PersistenceError | ConstraintError:
         """Return our error for one of SQLite's."""
-        name = _name(error)
-        if name.startswith(_DAMAGED) or (name == "" and type(error) is sqlite3.DatabaseError):
-            return StorageDamagedError(
-                f"the SQLite file {self.path} is damaged or is none ({name}): restore a backup, or name another path"
-            )
-        if name.startswith(_REFUSED) or isinstance(error, (sqlite3.DataError, sqlite3.ProgrammingError)):
-            return StorageRefusedError(f"the SQLite file {self.path} refuses what is written ({name})")
-        return StorageUnavailableError(f"the SQLite file {self.path} did not answer ({name}): try again")
+        return as_ours(error, self.path)
 
     def before_migration(self, version: str | None) -> None:
         """Copy a file that holds an older schema, so that the upgrade can be taken back."""
         if version is not None:
             copy = self.path.with_name(f"{self.path.name}.before-{version}")
-            with closing(self._connect()) as source, closing(sqlite3.connect(copy)) as target:
+            unfinished = copy.with_name(f"{copy.name}.unfinished")
+            unfinished.unlink(missing_ok=True)
+            unfinished.touch(mode=0o600)
+            with closing(self._connect()) as source, closing(sqlite3.connect(unfinished)) as target:
                 source.backup(target)
-            shutil.copymode(self.path, copy)
+            shutil.copymode(self.path, unfinished)
+            unfinished.replace(copy)
 
     def describe(self) -> dict[str, Any]:
         """Return the file, its size and journal, and SQLite's version."""
@@ -146,25 +134,58 @@ class SqliteDatabase(Database):
     def scrub(self) -> tuple[str, ...]:
         """Empty the write-ahead log, the one place that secure_delete leaves deleted bytes in."""
         with self._writing:
-            if self._writer is None:
-                self._writer = self._connect()
-            busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            busy = self._only_writer().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         return () if busy else ("wal",)
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; those that are lent are closed when they come back."""
         _open.discard(self)
         with self._writing:
-            connections = [*self._idle, *([self._writer] if self._writer else [])]
-            self._idle, self._writer = [], None
-        for connection in connections:
-            connection.close()
+            self._close_writer()
+        self._close_readers()
 
-    def forget_connections(self) -> None:
-        """In a forked child: leave the parent's connections alone and start with none."""
+    def pause(self) -> None:
+        """Before a fork: wait for what is on its way, and close every connection.
+
+        SQLite keeps its locks per process and believes in a child that it still holds the parent's; a child that opens
+        the file then would write into a log that others delete.
+        """
+        if self._writing.acquire(timeout=self.busy_timeout):
+            self._held.append(self._writing)
+            self._close_writer()
+        self._held += [self._places for _ in range(self.readers) if self._places.acquire(timeout=self.busy_timeout)]
+        self._close_readers()
+
+    def resume(self) -> None:
+        """After a fork, in the parent: let others go on."""
+        while self._held:
+            self._held.pop().release()
+
+    def begin_anew(self) -> None:
+        """After a fork, in the child: leave connections that could not be closed alone, and start with none."""
         _inherited.extend([*self._idle, *([self._writer] if self._writer else [])])
-        self._idle, self._writer = [], None
+        self._idle, self._writer, self._held = [], None, []
         self._writing, self._places = threading.Lock(), threading.Semaphore(self.readers)
+
+    def _check_open(self) -> None:
+        if self not in _open:
+            raise StoreClosedError(f"the SQLite file {self.path} was closed meanwhile: open a new store")
+
+    def _only_writer(self) -> sqlite3.Connection:
+        self._check_open()
+        if self._writer is None:
+            self._writer = self._connect()
+        return self._writer
+
+    def _close_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _close_readers(self) -> None:
+        while self._idle:
+            with suppress(IndexError):
+                self._idle.pop().close()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -185,19 +206,25 @@ def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _name(error: Exception) -> str:
-    return getattr(error, "sqlite_errorname", "")
-
-
 def _has_wal_reset_race(version: tuple[int, int, int]) -> bool:
     """Say whether this SQLite may, rarely, corrupt a file with several writers (fixed in 3.44.6, 3.50.7 and 3.51.3)."""
     fixed = {(3, 44): 6, (3, 50): 7}
     return (3, 7, 0) <= version < (3, 51, 3) and not version[2] >= fixed.get(version[:2], 1 << 30)
 
 
-def _after_fork() -> None:
+def _before_fork() -> None:
     for database in list(_open):
-        database.forget_connections()
+        database.pause()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+def _after_fork_in_parent() -> None:
+    for database in list(_open):
+        database.resume()
+
+
+def _after_fork_in_child() -> None:
+    for database in list(_open):
+        database.begin_anew()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

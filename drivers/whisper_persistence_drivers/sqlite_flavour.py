@@ -7,12 +7,13 @@ from functools import cache
 from typing import Any, Final
 
 import attrs
-from sqlalchemy import Dialect, Select, Table, bindparam, func, select
+from sqlalchemy import ColumnElement, Dialect, Table, bindparam, func, select
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.types import TypeEngine
 
 from whisper_persistence.codec import encode
-from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
-from whisper_persistence_drivers.sql.session import Transaction
+from whisper_persistence_drivers.sql.flavour import Build, Flavour, Prepared
+from whisper_persistence_drivers.sql.session import Session, Transaction
 
 _DIALECT: Final = sqlite.dialect()
 
@@ -30,17 +31,31 @@ class SqliteFlavour(Flavour):
         """Return SQLite's INSERT."""
         return sqlite.insert(table)
 
-    def listed(self, name: str) -> Select[Any]:
-        """Return a query for the texts of a bound list, which goes as JSON."""
-        return select(func.json_each(bindparam(name)).table_valued("value").c.value)
+    def among(self, column: ColumnElement[str]) -> ColumnElement[bool]:
+        """Return the condition that a column is among the texts of a list, which goes as JSON."""
+        return column.in_(select(func.json_each(bindparam("listed")).table_valued("value").c.value))
 
     def pack(self, texts: Sequence[str]) -> str:
         """Return a list of texts as JSON."""
         return encode(texts)
 
-    def run_many(self, connection: Any, statement: Prepared, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Run a statement for every row."""
-        connection.executemany(statement.sql, rows)
+    def each(self, build: Build, **types: TypeEngine[Any]) -> Prepared:
+        """Return a statement that is simply run again for each set of values: there is no way to save here."""
+        return self.prepare(build({name: bindparam(name, type_=kind) for name, kind in types.items()}))
+
+    def fetch_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> list[list[Any]]:
+        """Return the rows for every set of values."""
+        return [session.rows(statement, **values) for values in sets]
+
+    def run_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> int:
+        """Run a statement for every set of values, and return how many rows it touched."""
+        rows = [statement.bind({**values, "namespace": session.namespace}) for values in sets]
+        touched: int = session.connection.executemany(statement.sql, rows).rowcount
+        return touched
+
+    def run_rows(self, session: Session, statement: Prepared, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert rows."""
+        session.connection.executemany(statement.sql, rows)
 
     def count(self, transaction: Transaction, rows: Sequence[tuple[str, int, int, int]]) -> list[Any]:
         """Raise revision, epoch and sequence, one statement a thing: there is no way to save here."""

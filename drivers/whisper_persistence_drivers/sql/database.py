@@ -8,12 +8,15 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from whisper_persistence.errors import PersistenceError
 from whisper_persistence_drivers.sql.flavour import Flavour
 
 
 class ConstraintError(Exception):
     """The database refused rows because of what it holds; the attempt was rolled back, and looking first may help."""
+
+
+class TransactionLostError(Exception):
+    """The database gave the transaction up because of another one."""
 
 
 class Database(ABC):
@@ -42,12 +45,11 @@ class Database(ABC):
         """Lend a connection inside a transaction that commits when the block ends well, and else rolls back."""
 
     @abstractmethod
-    def as_constraint(self, error: Exception) -> ConstraintError | None:
-        """Return what to raise where an error means that a constraint refused a row, and else ``None``."""
+    def translate(self, error: Exception) -> Exception:
+        """Return our error for one of the library's, which names its class and code only.
 
-    @abstractmethod
-    def translate(self, error: Exception) -> PersistenceError:
-        """Return our error for one of the library's, which names its class and code only."""
+        It is a `ConstraintError` or `TransactionLostError` where trying again may help.
+        """
 
     @abstractmethod
     def before_migration(self, version: str | None) -> None:

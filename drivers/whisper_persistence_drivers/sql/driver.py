@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 import attrs
 
 from whisper_persistence import records as rec
-from whisper_persistence.errors import PersistenceError, StorageRefusedError
+from whisper_persistence.errors import PersistenceError, StorageRefusedError, StorageUnavailableError
 from whisper_persistence.hookspecs import (
     Below,
     ConversationSpecs,
@@ -28,12 +28,14 @@ from whisper_persistence_drivers.sql import scanning as sql_scanning
 from whisper_persistence_drivers.sql import statistics as sql_statistics
 from whisper_persistence_drivers.sql import strategies as sql_strategies
 from whisper_persistence_drivers.sql import windows as sql_windows
-from whisper_persistence_drivers.sql.database import ConstraintError, Database
+from whisper_persistence_drivers.sql.database import ConstraintError, Database, TransactionLostError
 from whisper_persistence_drivers.sql.schema import SCHEMA_VERSION, open_installation
 from whisper_persistence_drivers.sql.session import Session, Transaction
 
 T = TypeVar("T")
 
+#: How often a batch is tried before constraints or other writers have their way.
+_ATTEMPTS = 5
 #: After this many users the memory of who is known starts anew.
 _REMEMBERED_USERS = 100_000
 
@@ -212,15 +214,16 @@ class SqlDriver(LifecycleSpecs, StrategySpecs, StatisticsSpecs, ConversationSpec
             raise database.translate(error) from None
 
     def _write(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Write hopefully, and where a constraint objects once more carefully."""
-        try:
-            return self._attempt(function, arguments, careful=False)
-        except ConstraintError:
-            pass
-        try:
-            return self._attempt(function, arguments, careful=True)
-        except ConstraintError as error:
-            raise StorageRefusedError(f"the {self.tier} database refuses what is written: {error}") from None
+        """Write hopefully, and where a constraint objects or another writer was in the way, again and carefully."""
+        last: Exception | None = None
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._attempt(function, arguments, careful=attempt > 0)
+            except (ConstraintError, TransactionLostError) as error:
+                last = error
+        if isinstance(last, ConstraintError):
+            raise StorageRefusedError(f"the {self.tier} database refuses what is written ({last})")
+        raise StorageUnavailableError(f"the {self.tier} database was too busy with other writers ({last}): try again")
 
     def _attempt(self, function: Callable[..., T], arguments: tuple[Any, ...], *, careful: bool) -> T:
         database = self._database
@@ -235,7 +238,7 @@ class SqlDriver(LifecycleSpecs, StrategySpecs, StatisticsSpecs, ConversationSpec
                 answer = function(transaction, *arguments)
                 transaction.finish()
         except database.errors as error:
-            raise (database.as_constraint(error) or database.translate(error)) from None
+            raise database.translate(error) from None
         transaction.committed()
         return answer
 

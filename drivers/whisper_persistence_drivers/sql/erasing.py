@@ -55,7 +55,7 @@ def _statements(flavour: Flavour) -> _Statements:
 
 
 def _theirs(flavour: Flavour, columns: Any) -> ColumnElement[bool]:
-    return and_(mine(columns), columns.user_id.in_(flavour.listed("listed")))
+    return and_(mine(columns), flavour.among(columns.user_id))
 
 
 def _named(flavour: Flavour, table: Table, item: str | None) -> Select[Any, Any]:
@@ -66,7 +66,7 @@ def _named(flavour: Flavour, table: Table, item: str | None) -> Select[Any, Any]
 def _concerning(flavour: Flavour) -> ColumnElement[bool]:
     """Return the condition that a message concerns a listed user or was written by one, in the terms of the indexes."""
     messages = flavour.tables.messages.c
-    wrote = and_(mine(messages), messages.other_author.in_(flavour.listed("listed")))
+    wrote = and_(mine(messages), flavour.among(messages.other_author))
     return or_(_theirs(flavour, messages), wrote)
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from sqlalchemy import ClauseElement, Dialect, Select, Table
+from sqlalchemy import ClauseElement, ColumnElement, Dialect, Table
+from sqlalchemy.types import TypeEngine
 
 from whisper_persistence_drivers.sql.tables import Tables, tables
 
 if TYPE_CHECKING:
-    from whisper_persistence_drivers.sql.session import Transaction
+    from whisper_persistence_drivers.sql.session import Session, Transaction
+
+#: Makes a statement from the expressions of its values, by name.
+Build = Callable[[Mapping[str, Any]], Any]
 
 
 @attrs.frozen(eq=False)
@@ -67,16 +71,33 @@ class Flavour(ABC):
         """Return the dialect's INSERT, which knows ON CONFLICT."""
 
     @abstractmethod
-    def listed(self, name: str) -> Select[Any]:
-        """Return a query for the texts of a bound list."""
+    def among(self, column: ColumnElement[str]) -> ColumnElement[bool]:
+        """Return the condition that a column is among the texts of a list, bound as ``listed``."""
 
     @abstractmethod
     def pack(self, texts: Sequence[str]) -> Any:
-        """Return a list of texts as `listed` takes it."""
+        """Return a list of texts as `among` takes it."""
 
     @abstractmethod
-    def run_many(self, connection: Any, statement: Prepared, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Run a statement for every row, whose values stand in the order of the statement's names."""
+    def each(self, build: Build, **types: TypeEngine[Any]) -> Prepared:
+        """Return a statement that runs for each of many sets of values.
+
+        Args:
+            build: makes a SELECT, UPDATE or DELETE from the expressions of the values, by name.
+            types: the names of the values and their types.
+        """
+
+    @abstractmethod
+    def fetch_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> list[list[Any]]:
+        """Return the rows of a SELECT of `each` for every set of values, in their order."""
+
+    @abstractmethod
+    def run_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> int:
+        """Run an UPDATE or DELETE of `each` for every set of values, and return how many rows it touched."""
+
+    @abstractmethod
+    def run_rows(self, session: Session, statement: Prepared, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert rows, whose values stand in the order of the statement's names."""
 
     @abstractmethod
     def count(self, transaction: Transaction, rows: Sequence[tuple[str, int, int, int]]) -> list[Any]:
@@ -99,11 +120,16 @@ class Flavour(ABC):
         constants = {name: value for name, value in parameters.items() if value is not None}
         return Prepared(str(compiled), names, positional, constants, _picker(names))
 
-    def put(self, table: Table) -> Prepared:
-        """Return a statement that inserts rows, or replaces those with the same key; its names are the columns."""
+    def put(self, table: Table, keep: tuple[str, ...] = ()) -> Prepared:
+        """Return a statement that inserts rows, or replaces those with the same key; its names are the columns.
+
+        Args:
+            table: where to.
+            keep: columns that a row which is there already keeps.
+        """
         insert = self.insert(table)
         keys = [column.name for column in table.primary_key]
-        rest = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in keys}
+        rest = {c.name: insert.excluded[c.name] for c in table.columns if c.name not in (*keys, *keep)}
         return self.prepare(insert.on_conflict_do_update(index_elements=keys, set_=rest))
 
     def add(self, table: Table) -> Prepared:

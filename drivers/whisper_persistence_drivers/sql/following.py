@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import attrs
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import BigInteger, bindparam, delete, select
+from sqlalchemy.types import TypeEngine
 
 from whisper_persistence.records import Follower, Pending, Revision, Thing
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, Transaction, mine
+from whisper_persistence_drivers.sql.tables import PlainText
 
 
 @attrs.frozen(eq=False)
@@ -30,22 +33,21 @@ def _statements(flavour: Flavour) -> _Statements:
         mine(outbox), outbox.follower == bindparam("follower")
     )
     in_order = pending.order_by(outbox.revision, outbox.kind, outbox.thing_id, outbox.item).limit(bindparam("limit"))
-    clear = delete(tables.outbox).where(
-        mine(outbox),
-        outbox.follower == bindparam("follower"),
-        outbox.kind == bindparam("kind"),
-        outbox.thing_id == bindparam("thing_id"),
-        outbox.item == bindparam("item"),
-        outbox.revision <= bindparam("revision"),
-    )
+
+    def done(given: Mapping[str, Any]) -> Any:
+        names = ("follower", "kind", "thing_id", "item")
+        same = (outbox[name] == given[name] for name in names)
+        return delete(tables.outbox).where(mine(outbox), *same, outbox.revision <= given["revision"])
+
+    text: dict[str, TypeEngine[Any]] = dict.fromkeys(("follower", "kind", "thing_id", "item"), PlainText)
     standing = select(revisions.thing, revisions.revision, revisions.epoch, revisions.sequence)
     forget = delete(tables.followers).where(mine(followers), followers.name == bindparam("name"))
     return _Statements(
         add_follower=flavour.add(tables.followers),
         remove_follower=flavour.prepare(forget),
         load_pending=flavour.prepare(in_order),
-        clear_pending=flavour.prepare(clear),
-        load_revisions=flavour.prepare(standing.where(revisions.thing.in_(flavour.listed("listed")))),
+        clear_pending=flavour.each(done, **text, revision=BigInteger()),
+        load_revisions=flavour.prepare(standing.where(flavour.among(revisions.thing))),
     )
 
 
@@ -54,7 +56,7 @@ def register_follower(transaction: Transaction, follower: Follower) -> bool:
     sql = _statements(transaction.flavour)
     known = transaction.run(sql.remove_follower, name=follower.name)
     kinds = sorted(set(follower.kinds))
-    transaction.many(sql.add_follower, [(transaction.namespace, follower.name, kind) for kind in kinds])
+    transaction.insert(sql.add_follower, [(transaction.namespace, follower.name, kind) for kind in kinds])
     return not known
 
 
@@ -67,7 +69,7 @@ def load_pending(session: Session, follower: str, limit: int) -> tuple[Pending, 
 def clear_pending(transaction: Transaction, pending: Sequence[Pending]) -> int:
     """Forget pending work up to the revision that each names; return how many were forgotten."""
     clear = _statements(transaction.flavour).clear_pending
-    return sum(transaction.run(clear, **attrs.asdict(work)) for work in pending)
+    return transaction.run_each(clear, [attrs.asdict(work) for work in pending])
 
 
 def load_revisions(session: Session, things: Sequence[Thing]) -> dict[Thing, Revision]:

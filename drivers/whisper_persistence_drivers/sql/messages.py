@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -20,6 +20,7 @@ from whisper_persistence.records import (
 )
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, Step, Transaction, mine
+from whisper_persistence_drivers.sql.tables import PlainText
 from whisper_persistence_drivers.sql.windows import read_messages
 
 
@@ -37,11 +38,15 @@ def _statements(flavour: Flavour) -> _Statements:
     tables = flavour.tables
     messages = tables.messages.c
     ours = (mine(messages), messages.conversation_id == bindparam("conversation_id"))
-    listed = messages.message_id.in_(flavour.listed("listed"))
+
+    def same(given: Mapping[str, Any]) -> Any:
+        there = (messages.conversation_id == given["conversation_id"], messages.message_id == given["message_id"])
+        return select(messages.sequence).where(mine(messages), *there)
+
     one = (*ours, messages.message_id == bindparam("message_id"))
     return _Statements(
         add=flavour.add(tables.messages),
-        find=flavour.prepare(select(messages.message_id, messages.sequence).where(*ours, listed)),
+        find=flavour.each(same, conversation_id=PlainText, message_id=PlainText),
         read=flavour.prepare(select(messages.record, messages.sequence).where(*one)),
         edit=flavour.prepare(_edit(flavour)),
         clear=flavour.prepare(_clear(flavour)),
@@ -79,22 +84,17 @@ def save_messages(transaction: Transaction, messages: Sequence[Message]) -> list
             stored[message.conversation_id, message.message_id] = step.sequence
             rows.append(_row(transaction.namespace, message, step.sequence))
             _tell(transaction, message.conversation_id, message.message_id, step)
-    transaction.many(_statements(transaction.flavour).add, rows)
+    transaction.insert(_statements(transaction.flavour).add, rows)
     sequences = (stored[message.conversation_id, message.message_id] for message in messages)
     return [step.receipt(sequence) for step, sequence in zip(steps, sequences, strict=True)]
 
 
 def _stored(session: Session, messages: Sequence[Message]) -> dict[tuple[str, str], int]:
     """Return the sequences of those messages that are stored already."""
-    wanted: dict[str, list[str]] = {}
-    for message in messages:
-        wanted.setdefault(message.conversation_id, []).append(message.message_id)
-    find = _statements(session.flavour).find
-    return {
-        (conversation_id, message_id): sequence
-        for conversation_id, ids in wanted.items()
-        for message_id, sequence in session.listed(find, ids, conversation_id=conversation_id)
-    }
+    keys = [(message.conversation_id, message.message_id) for message in messages]
+    sets = [{"conversation_id": conversation_id, "message_id": message_id} for conversation_id, message_id in keys]
+    found = session.each(_statements(session.flavour).find, sets)
+    return {key: rows[0][0] for key, rows in zip(keys, found, strict=True) if rows}
 
 
 def _row(namespace: str, message: Message, sequence: int) -> tuple[Any, ...]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import attrs
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
 from whisper_persistence.codec import decoder, encode
 from whisper_persistence.records import Pattern, PatternChange, Preferences, PreferencesChange, Receipt
 from whisper_persistence.records.following import FollowedKind
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, Transaction, mine
+from whisper_persistence_drivers.sql.tables import PlainText
 
 _pattern = decoder(Pattern)
 _preferences = decoder(Preferences)
@@ -30,15 +32,19 @@ class _Statements:
 @cache
 def _statements(flavour: Flavour) -> _Statements:
     tables = flavour.tables
-    patterns, preferences, listed = tables.patterns.c, tables.preferences.c, flavour.listed("listed")
-    every = select(patterns.user_id, patterns.record).where(mine(patterns), patterns.user_id.in_(listed))
-    some = select(patterns.pattern_id, patterns.record).where(
-        mine(patterns), patterns.user_id == bindparam("user_id"), patterns.pattern_id.in_(listed)
+    patterns, preferences = tables.patterns.c, tables.preferences.c
+    every = select(patterns.user_id, patterns.record).where(mine(patterns), flavour.among(patterns.user_id))
+    wishes = select(preferences.user_id, preferences.record).where(
+        mine(preferences), flavour.among(preferences.user_id)
     )
-    wishes = select(preferences.user_id, preferences.record).where(mine(preferences), preferences.user_id.in_(listed))
+
+    def one(given: Mapping[str, Any]) -> Any:
+        same = (patterns.user_id == given["user_id"], patterns.pattern_id == given["pattern_id"])
+        return select(patterns.record).where(mine(patterns), *same)
+
     return _Statements(
         load_patterns=flavour.prepare(every.order_by(patterns.user_id, patterns.pattern_id)),
-        find_patterns=flavour.prepare(some),
+        find_patterns=flavour.each(one, user_id=PlainText, pattern_id=PlainText),
         put_patterns=flavour.put(tables.patterns),
         load_preferences=flavour.prepare(wishes),
         put_preferences=flavour.put(tables.preferences),
@@ -114,22 +120,17 @@ def _advance(transaction: Transaction, items: Sequence[tuple[str, bool, str]], k
 
 
 def _find_patterns(session: Session, changes: Sequence[PatternChange]) -> dict[tuple[str, str], Pattern]:
-    wanted: dict[str, set[str]] = {}
-    for change in changes:
-        wanted.setdefault(change.user_id, set()).add(change.pattern_id)
-    find = _statements(session.flavour).find_patterns
-    return {
-        (user_id, pattern_id): _pattern(record)
-        for user_id, pattern_ids in wanted.items()
-        for pattern_id, record in session.listed(find, pattern_ids, user_id=user_id)
-    }
+    keys = sorted({(change.user_id, change.pattern_id) for change in changes})
+    sets = [{"user_id": user_id, "pattern_id": pattern_id} for user_id, pattern_id in keys]
+    found = session.each(_statements(session.flavour).find_patterns, sets)
+    return {key: _pattern(rows[0][0]) for key, rows in zip(keys, found, strict=True) if rows}
 
 
 def _put_patterns(transaction: Transaction, patterns: dict[tuple[str, str], Pattern]) -> None:
     rows = [(transaction.namespace, *key, encode(pattern)) for key, pattern in sorted(patterns.items())]
-    transaction.many(_statements(transaction.flavour).put_patterns, rows)
+    transaction.insert(_statements(transaction.flavour).put_patterns, rows)
 
 
 def _put_preferences(transaction: Transaction, preferences: dict[str, Preferences]) -> None:
     rows = [(transaction.namespace, user_id, encode(record)) for user_id, record in sorted(preferences.items())]
-    transaction.many(_statements(transaction.flavour).put_preferences, rows)
+    transaction.insert(_statements(transaction.flavour).put_preferences, rows)

@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn
 
 import attrs
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DBAPIError
 
 from whisper_persistence.errors import IncompatibleSchemaError, StorageDamagedError
 from whisper_persistence_drivers.sql.database import Database
@@ -50,7 +51,7 @@ def open_installation(database: Database) -> Installation:
     with database.reading() as connection:
         found = _read(connection, schema, database.errors)
     if found is None or found.version < SCHEMA_VERSION:
-        found = _migrate(database, found)
+        found = _migrate(database)
     if found.version > SCHEMA_VERSION:
         raise IncompatibleSchemaError(
             f"the database has schema version {found.version} and this release knows versions up to {SCHEMA_VERSION}: "
@@ -73,20 +74,23 @@ def _read(connection: Any, schema: str | None, errors: type[Exception]) -> Insta
     return Installation(*rows[0]) if rows else None
 
 
-def _migrate(database: Database, found: Installation | None) -> Installation:
-    database.before_migration(found.version if found else None)
+def _migrate(database: Database) -> Installation:
     engine = database.engine()
     try:
         with engine.begin() as connection:
-            return _upgrade(connection, database.flavour.schema)
+            return _upgrade(database, connection)
+    except DBAPIError as error:
+        raise (error.orig or error) from None
     finally:
         engine.dispose()
 
 
-def _upgrade(connection: Connection, schema: str | None) -> Installation:
+def _upgrade(database: Database, connection: Connection) -> Installation:
     """Upgrade inside the connection's transaction, which holds the lock; another process may have done it before."""
+    schema = database.flavour.schema
     found = _look(connection, schema)
     if found is None or found.version < SCHEMA_VERSION:
+        database.before_migration(found.version if found else None)
         prefix = found.prefix if found else _free_prefix(connection, schema)
         run_migrations(connection, schema, prefix)
         _log.info("database schema upgraded", extra={"schema_version": SCHEMA_VERSION})
@@ -108,9 +112,10 @@ def _look(connection: Connection, schema: str | None) -> Installation | None:
 
 
 def _free_prefix(connection: Connection, schema: str | None) -> str:
-    taken = set(inspect(connection).get_table_names(schema=schema))
+    inspector = inspect(connection)
+    taken = (*inspector.get_table_names(schema=schema), *inspector.get_view_names(schema=schema))
     ours = {table.name for table in tables(schema).metadata.tables.values()}
-    return PREFIX if taken & ours else ""
+    return PREFIX if any(name.lower() in ours for name in taken) else ""
 
 
 def run_migrations(connection: Connection, schema: str | None, prefix: str, revision: str = "head") -> None:

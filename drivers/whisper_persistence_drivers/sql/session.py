@@ -82,7 +82,7 @@ class _Statements:
 def _statements(flavour: Flavour) -> _Statements:
     tables = flavour.tables
     followers, applied = tables.followers.c, tables.applied.c
-    known = select(applied.change_id).where(mine(applied), applied.change_id.in_(flavour.listed("listed")))
+    known = select(applied.change_id).where(mine(applied), flavour.among(applied.change_id))
     return _Statements(
         add_user=flavour.add_missing(tables.profiles),
         find_applied=flavour.prepare(known),
@@ -123,6 +123,10 @@ class Session:
         """Run a statement over the distinct texts of a list, bound as ``listed``, and return its rows."""
         return self.rows(statement, listed=self.flavour.pack(sorted(set(texts))), **values)
 
+    def each(self, statement: Prepared, sets: Sequence[dict[str, Any]]) -> list[list[Any]]:
+        """Run a SELECT of `Flavour.each` for every set of values, and return the rows of each."""
+        return self.flavour.fetch_each(self, statement, sets) if sets else []
+
     def thing_key(self, kind: str, thing_id: str) -> str:
         """Return the keyed hash under which a user's or conversation's revision is kept."""
         named = f"{kind}\0{self.namespace}\0{thing_id}".encode()
@@ -157,10 +161,14 @@ class Transaction(Session):
         """Run a statement over the distinct texts of a list, as `listed` does, and return how many rows it touched."""
         return self.run(statement, listed=self.flavour.pack(sorted(set(texts))), **values)
 
-    def many(self, statement: Prepared, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Run a statement once for each row, whose values stand in the order of the statement's names."""
+    def insert(self, statement: Prepared, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert rows, whose values stand in the order of the statement's names."""
         if rows:
-            self.flavour.run_many(self.connection, statement, rows)
+            self.flavour.run_rows(self, statement, rows)
+
+    def run_each(self, statement: Prepared, sets: Sequence[dict[str, Any]]) -> int:
+        """Run an UPDATE or DELETE of `Flavour.each` for every set of values; return how many rows it touched."""
+        return self.flavour.run_each(self, statement, sets) if sets else 0
 
     def count(self, things: Mapping[Thing, tuple[int, int, int]]) -> dict[Thing, Counter]:
         """Raise the revision, epoch and sequence of things by so much each, and return where they stand then.
@@ -205,7 +213,7 @@ class Transaction(Session):
         """See to it that every user has the parent row that their records hang on."""
         wanted = set(user_ids) if self.careful else set(user_ids) - self.known_users
         created = to_micros(datetime.now(UTC))
-        self.many(
+        self.insert(
             _statements(self.flavour).add_user,
             [(self.namespace, user_id, created, 0, 0, 0) for user_id in sorted(wanted)],
         )
@@ -213,14 +221,14 @@ class Transaction(Session):
 
     def fresh(self, changes: Sequence[Any]) -> list[bool]:
         """Say of each change whether it was never applied before, and write down that it is now."""
-        ids = [change.change_id for change in changes]
+        ids = [self.thing_key("change", change.change_id) for change in changes]
         find = _statements(self.flavour).find_applied
         known = {row[0] for row in self.listed(find, ids)} if self.careful else set[str]()
         first = {change_id: position for position, change_id in reversed(list(enumerate(ids)))}
         flags = [change_id not in known and first[change_id] == position for position, change_id in enumerate(ids)]
         now = to_micros(datetime.now(UTC))
         new = [(self.namespace, change_id, now) for change_id in first if change_id not in known]
-        self.many(_statements(self.flavour).add_applied, new)
+        self.insert(_statements(self.flavour).add_applied, new)
         return flags
 
     def tell(self, kind: FollowedKind, thing_id: str, item: str, revision: int) -> None:
@@ -238,7 +246,7 @@ class Transaction(Session):
             for name, wanted in followers
             if wanted == kind
         }
-        self.many(
+        self.insert(
             _statements(self.flavour).put_pending, [(*key, revision) for key, revision in sorted(pending.items())]
         )
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import attrs
-from sqlalchemy import BigInteger, Table, Update, bindparam, select
+from sqlalchemy import BigInteger, select
 
 from whisper_persistence.codec import decoder, encode
 from whisper_persistence.records import Outcome, OutcomeQuery, Receipt, Strategy, StrategyChange
 from whisper_persistence.records.fields import to_units
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import NEWEST, Session, Step, Transaction, mine, set_sequence, to_micros
+from whisper_persistence_drivers.sql.tables import PlainText
 
 _strategy = decoder(Strategy)
 _outcome = decoder(Outcome)
@@ -33,26 +34,25 @@ class _Statements:
 def _statements(flavour: Flavour) -> _Statements:
     tables = flavour.tables
     strategies, outcomes = tables.strategies.c, tables.outcomes.c
-    load = select(strategies.user_id, strategies.record).where(
-        mine(strategies), strategies.user_id.in_(flavour.listed("listed"))
-    )
-    own = (mine(outcomes), outcomes.user_id == bindparam("user_id"))
-    page = select(outcomes.sequence, outcomes.record).where(*own, outcomes.sequence < bindparam("before"))
-    known = select(outcomes.outcome_id).where(*own, outcomes.outcome_id.in_(flavour.listed("listed")))
+
+    def page(given: Mapping[str, Any]) -> Any:
+        older = (outcomes.user_id == given["user_id"], outcomes.sequence < given["before"])
+        found = select(outcomes.sequence, outcomes.record).where(mine(outcomes), *older)
+        return found.order_by(outcomes.sequence.desc()).limit(given["limit"])
+
+    def known(given: Mapping[str, Any]) -> Any:
+        same = (outcomes.user_id == given["user_id"], outcomes.outcome_id == given["outcome_id"])
+        return select(outcomes.outcome_id).where(mine(outcomes), *same)
+
+    load = select(strategies.user_id, strategies.record).where(mine(strategies), flavour.among(strategies.user_id))
     return _Statements(
         load=flavour.prepare(load),
         put=flavour.put(tables.strategies),
-        put_totals=flavour.prepare(_totals(tables.profiles)),
-        load_outcomes=flavour.prepare(page.order_by(outcomes.sequence.desc()).limit(bindparam("limit"))),
-        find_outcomes=flavour.prepare(known),
+        put_totals=flavour.put(tables.profiles, keep=("created_at",)),
+        load_outcomes=flavour.each(page, user_id=PlainText, before=BigInteger(), limit=BigInteger()),
+        find_outcomes=flavour.each(known, user_id=PlainText, outcome_id=PlainText),
         add_outcomes=flavour.add(tables.outcomes),
     )
-
-
-def _totals(profiles: Table) -> Update:
-    names = ("interventions", "successes", "effectiveness_sum")
-    updated = {name: bindparam(f"new_{name}", type_=BigInteger()) for name in names}
-    return profiles.update().where(mine(profiles.c), profiles.c.user_id == bindparam("user")).values(updated)
 
 
 def load_strategies(session: Session, user_ids: Sequence[str]) -> dict[str, Strategy]:
@@ -64,15 +64,14 @@ def load_strategies(session: Session, user_ids: Sequence[str]) -> dict[str, Stra
 
 def load_outcomes(session: Session, queries: Sequence[OutcomeQuery]) -> dict[OutcomeQuery, tuple[Outcome, ...]]:
     """Return a page of outcomes for each query that finds any, newest first."""
-    found: dict[OutcomeQuery, tuple[Outcome, ...]] = {}
-    for query in queries:
-        before = NEWEST if query.before is None else query.before
-        rows = session.rows(
-            _statements(session.flavour).load_outcomes, user_id=query.user_id, before=before, limit=query.limit
-        )
-        if rows:
-            found[query] = tuple(read_outcome(*row) for row in rows)
-    return found
+    sets = [
+        {"user_id": query.user_id, "before": NEWEST if query.before is None else query.before, "limit": query.limit}
+        for query in queries
+    ]
+    pages = session.each(_statements(session.flavour).load_outcomes, sets)
+    return {
+        query: tuple([read_outcome(*row) for row in rows]) for query, rows in zip(queries, pages, strict=True) if rows
+    }
 
 
 def read_outcome(sequence: int, record: str) -> Outcome:
@@ -115,24 +114,27 @@ def update_strategies(transaction: Transaction, changes: Sequence[StrategyChange
             outcomes += _outcome_rows(transaction, change, step)
             transaction.tell("strategies", user_id, "", step.revision)
     _put(transaction, folded)
-    transaction.many(_statements(transaction.flavour).add_outcomes, outcomes)
+    transaction.insert(_statements(transaction.flavour).add_outcomes, outcomes)
     return [step.receipt() for step in steps]
 
 
 def _new_changes(transaction: Transaction, changes: Sequence[StrategyChange]) -> list[StrategyChange | None]:
     """Return each change less the outcomes that are known already, or ``None`` for one that was applied before."""
-    known: dict[str, set[str]] = {}
+    seen = _known_outcomes(transaction, changes) if transaction.careful else set[tuple[str, str]]()
     new: list[StrategyChange | None] = []
     for change, fresh in zip(changes, transaction.fresh(changes), strict=True):
-        seen = known.setdefault(change.user_id, set())
-        if transaction.careful:
-            ids = (outcome.outcome_id for outcome in change.outcomes)
-            find = _statements(transaction.flavour).find_outcomes
-            seen |= {row[0] for row in transaction.listed(find, ids, user_id=change.user_id)}
-        less = change.without_outcomes(frozenset(seen)) if fresh else None
-        seen |= {outcome.outcome_id for outcome in less.outcomes} if less else set()
-        new.append(less)
+        ids = {outcome.outcome_id for outcome in change.outcomes}
+        known = frozenset(outcome_id for outcome_id in ids if (change.user_id, outcome_id) in seen)
+        new.append(change.without_outcomes(known) if fresh else None)
+        seen |= {(change.user_id, outcome_id) for outcome_id in ids} if fresh else set()
     return new
+
+
+def _known_outcomes(session: Session, changes: Sequence[StrategyChange]) -> set[tuple[str, str]]:
+    keys = [(change.user_id, outcome.outcome_id) for change in changes for outcome in change.outcomes]
+    sets = [{"user_id": user_id, "outcome_id": outcome_id} for user_id, outcome_id in keys]
+    found = session.each(_statements(session.flavour).find_outcomes, sets)
+    return {key for key, rows in zip(keys, found, strict=True) if rows}
 
 
 def _outcome_rows(transaction: Transaction, change: StrategyChange, step: Step) -> list[tuple[Any, ...]]:
@@ -147,7 +149,7 @@ def _outcome_rows(transaction: Transaction, change: StrategyChange, step: Step) 
 
 def _put(transaction: Transaction, strategies: dict[str, Strategy]) -> None:
     space, sql = transaction.namespace, _statements(transaction.flavour)
-    transaction.many(sql.put, [(space, user_id, encode(strategies[user_id])) for user_id in sorted(strategies)])
-    totals = (strategies[user_id] for user_id in sorted(strategies))
-    rows = [(s.interventions, s.successes, s.effectiveness_sum, space, s.user_id) for s in totals]
-    transaction.many(sql.put_totals, rows)
+    ordered = [strategies[user_id] for user_id in sorted(strategies)]
+    transaction.insert(sql.put, [(space, strategy.user_id, encode(strategy)) for strategy in ordered])
+    totals = [(space, s.user_id, 0, s.interventions, s.successes, s.effectiveness_sum) for s in ordered]
+    transaction.insert(sql.put_totals, totals)

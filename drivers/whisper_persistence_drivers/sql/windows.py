@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import attrs
-from sqlalchemy import BindParameter, bindparam, func, literal_column, select
+from sqlalchemy import BigInteger, func, literal_column, select
+from sqlalchemy.types import TypeEngine
 
 from whisper_persistence.codec import decoder
 from whisper_persistence.records import Message, Window
-from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
+from whisper_persistence_drivers.sql.flavour import Build, Flavour, Prepared
 from whisper_persistence_drivers.sql.session import NEWEST, Session, mine, set_sequence
+from whisper_persistence_drivers.sql.tables import PlainText
 
 _read_all = decoder(list[Message])
 
@@ -29,31 +31,71 @@ class _Statements:
 @cache
 def _statements(flavour: Flavour) -> _Statements:
     messages, revisions = flavour.tables.messages.c, flavour.tables.revisions.c
-    mark = select(revisions.cleared).where(revisions.thing == bindparam("key")).scalar_subquery()
-    shown = select(messages.record, messages.sequence).where(
-        mine(messages),
-        messages.conversation_id == bindparam("conversation_id"),
-        messages.sequence > func.coalesce(mark, literal_column("0")),
-        messages.sequence < bindparam("before"),
-    )
-    of_user = messages.user_id == bindparam("user_id")
-    after = messages.sequence > bindparam("after")
-    limit: BindParameter[int] = bindparam("limit")
-    newest = shown.order_by(messages.sequence.desc()).limit(limit)
-    following = shown.where(after).order_by(messages.sequence).limit(limit)
+    bounds: dict[str, TypeEngine[Any]] = {
+        "conversation_id": PlainText,
+        "key": PlainText,
+        "after": BigInteger(),
+        "before": BigInteger(),
+    }
+
+    def shown(given: Mapping[str, Any]) -> Any:
+        cleared = select(revisions.cleared).where(revisions.thing == given["key"])
+        mark = cleared.correlate_except(flavour.tables.revisions).scalar_subquery()
+        return select(messages.record, messages.sequence).where(
+            mine(messages),
+            messages.conversation_id == given["conversation_id"],
+            messages.sequence > func.coalesce(mark, literal_column("0")),
+            messages.sequence > given["after"],
+            messages.sequence < given["before"],
+        )
+
+    def newest(given: Mapping[str, Any]) -> Any:
+        return shown(given).order_by(messages.sequence.desc()).limit(given["limit"])
+
+    def following(given: Mapping[str, Any]) -> Any:
+        return shown(given).order_by(messages.sequence).limit(given["limit"])
+
+    def of_user(build: Build) -> Build:
+        return lambda given: build(given).where(messages.user_id == given["user_id"])
+
+    def question(given: Mapping[str, Any]) -> Any:
+        return shown(given).where(messages.message_id == given["message_id"])
+
+    number = BigInteger()
     return _Statements(
-        newest=flavour.prepare(newest),
-        newest_of_user=flavour.prepare(newest.where(of_user)),
-        following=flavour.prepare(following),
-        following_of_user=flavour.prepare(following.where(of_user)),
-        question=flavour.prepare(shown.where(messages.message_id == bindparam("message_id"))),
+        newest=flavour.each(newest, **bounds, limit=number),
+        newest_of_user=flavour.each(of_user(newest), **bounds, limit=number, user_id=PlainText),
+        following=flavour.each(following, **bounds, limit=number),
+        following_of_user=flavour.each(of_user(following), **bounds, limit=number, user_id=PlainText),
+        question=flavour.each(question, **bounds, message_id=PlainText),
     )
 
 
 def load_messages(session: Session, windows: Sequence[Window]) -> dict[Window, tuple[Message, ...]]:
     """Return what each window shows, oldest first, leaving out windows that show nothing."""
-    shown = ((window, _show(session, window)) for window in windows)
-    return {window: tuple(messages) for window, messages in shown if messages}
+    sql = _statements(session.flavour)
+    asked: dict[Prepared, list[Window]] = {}
+    for window in windows:
+        newest = window.after is None
+        of_all, of_user = (sql.newest, sql.newest_of_user) if newest else (sql.following, sql.following_of_user)
+        asked.setdefault(of_all if window.user_id is None else of_user, []).append(window)
+    shown: dict[Window, tuple[Message, ...]] = {}
+    for statement, group in asked.items():
+        pages = session.each(statement, [_bounds(session, window) for window in group])
+        shown.update((window, _show(session, window, rows)) for window, rows in zip(group, pages, strict=True) if rows)
+    return shown
+
+
+def _bounds(session: Session, window: Window) -> dict[str, Any]:
+    """Return the values of a window's statement; the newest messages are read with one too many."""
+    return {
+        "conversation_id": window.conversation_id,
+        "key": session.thing_key("conversation", window.conversation_id),
+        "after": 0 if window.after is None else window.after,
+        "before": NEWEST if window.before is None else window.before,
+        "limit": window.limit + (window.after is None),
+        "user_id": window.user_id,
+    }
 
 
 def read_messages(rows: Sequence[Any]) -> list[Message]:
@@ -64,34 +106,22 @@ def read_messages(rows: Sequence[Any]) -> list[Message]:
     return messages
 
 
-def _show(session: Session, window: Window) -> list[Message]:
-    sql = _statements(session.flavour)
-    values = {
-        "conversation_id": window.conversation_id,
-        "key": session.thing_key("conversation", window.conversation_id),
-        "before": NEWEST if window.before is None else window.before,
-    }
-    if window.user_id is not None:
-        values["user_id"] = window.user_id
+def _show(session: Session, window: Window, rows: list[Any]) -> tuple[Message, ...]:
     if window.after is not None:
-        statement = sql.following if window.user_id is None else sql.following_of_user
-        return read_messages(session.rows(statement, after=window.after, limit=window.limit, **values))
-    statement = sql.newest if window.user_id is None else sql.newest_of_user
-    rows = session.rows(statement, limit=window.limit + 1, **values)
+        return tuple(read_messages(rows))
     rows.reverse()
-    return _with_question(session, window, values, read_messages(rows))
+    messages = read_messages(rows)
+    return tuple(messages if len(messages) <= window.limit else _with_question(session, window, messages))
 
 
-def _with_question(session: Session, window: Window, values: dict[str, Any], messages: list[Message]) -> list[Message]:
-    """Return what a window shows, which was read with one too many: that one stays only if the next one answers it."""
-    if len(messages) <= window.limit:
-        return messages
+def _with_question(session: Session, window: Window, messages: list[Message]) -> list[Message]:
+    """Return what a window shows that was read with one too many: that one stays only if the next one answers it."""
     spare = messages.pop(0)
     asked = messages[0].in_reply_to
     if asked is None:
         return messages
     if asked == spare.message_id:
         return [spare, *messages]
-    earlier = {**values, "before": messages[0].sequence, "message_id": asked}
-    found = read_messages(session.rows(_statements(session.flavour).question, **earlier))
+    bounds = {**_bounds(session, window), "before": messages[0].sequence, "message_id": asked}
+    found = read_messages(session.each(_statements(session.flavour).question, [bounds])[0])
     return [question for question in found if window.user_id in (None, question.user_id)] + messages

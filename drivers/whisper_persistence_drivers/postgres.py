@@ -1,0 +1,94 @@
+"""The server's database of record: PostgreSQL, through psycopg 3."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import attrs
+
+from whisper_persistence.errors import ConfigurationError
+from whisper_persistence_drivers.postgres_database import PostgresDatabase
+from whisper_persistence_drivers.sql.driver import SqlDriver
+
+_positive = attrs.validators.gt(0.0)
+
+
+@attrs.define(eq=False)
+class PostgresDriver(SqlDriver):
+    """A complete store in a schema of its own, for any number of processes and machines.
+
+    Options:
+        url: ``postgresql://user@host:port/database``, instead of the five options that follow it; a password belongs
+            into the environment (``WHISPER_PERSISTENCE_POSTGRES_PASSWORD``) or a password file.
+        host, port, user, password, database: where the server is, and who we are there.
+        schema: the schema that our tables live in; made if it is missing.
+        pool_size: how many connections at most; as many as threads talk to the driver.
+        max_lifetime: a connection is renewed after so many seconds.
+        connect_timeout, statement_timeout, lock_timeout: in seconds.
+        pool_timeout: how long to wait for a free connection, in seconds.
+        prepare: whether statements are prepared on the server; off for poolers in transaction mode.
+        sslmode, sslrootcert, sslcert, sslkey: TLS, as libpq takes them.
+    """
+
+    tier: ClassVar[str] = "postgres"
+
+    url: str | None = attrs.field(default=None, repr=False)
+    host: str = "localhost"
+    port: int = attrs.field(default=5432, converter=int)
+    user: str = "bot_user"
+    password: str | None = attrs.field(default=None, repr=False)
+    database: str = "whisper_engine"
+    schema: str = attrs.field(
+        default="whisper_persistence", validator=attrs.validators.matches_re(r"[a-z_][a-z0-9_]{0,62}")
+    )
+    pool_size: int = attrs.field(default=8, converter=int, validator=attrs.validators.ge(1))
+    max_lifetime: float = attrs.field(default=1800.0, converter=float, validator=_positive)
+    connect_timeout: float = attrs.field(default=5.0, converter=float, validator=_positive)
+    statement_timeout: float = attrs.field(default=10.0, converter=float, validator=_positive)
+    lock_timeout: float = attrs.field(default=5.0, converter=float, validator=_positive)
+    pool_timeout: float = attrs.field(default=5.0, converter=float, validator=_positive)
+    prepare: bool = True
+    sslmode: str | None = None
+    sslrootcert: str | None = None
+    sslcert: str | None = None
+    sslkey: str | None = attrs.field(default=None, repr=False)
+
+    def connect(self) -> PostgresDatabase:
+        """Return the database that the options name."""
+        return PostgresDatabase(
+            schema=self.schema,
+            arguments=self._arguments(),
+            pool_size=self.pool_size,
+            pool_timeout=self.pool_timeout,
+            max_lifetime=self.max_lifetime,
+        )
+
+    def _arguments(self) -> dict[str, Any]:
+        """Return what psycopg connects with."""
+        milliseconds = {"statement_timeout": self.statement_timeout, "lock_timeout": self.lock_timeout}
+        settings = " ".join(f"-c {name}={round(seconds * 1000)}" for name, seconds in milliseconds.items())
+        tls = {name: getattr(self, name) for name in ("sslmode", "sslrootcert", "sslcert", "sslkey")}
+        named = {name: value for name, value in {**self._address(), **tls}.items() if value is not None}
+        return {
+            **named,
+            "connect_timeout": max(2, round(self.connect_timeout)),
+            "options": f"{settings} -c timezone=UTC",
+            "application_name": "whisper-persistence",
+            "prepare_threshold": 5 if self.prepare else None,
+            "tcp_user_timeout": round(self.statement_timeout * 1000),
+            "client_encoding": "UTF8",
+        }
+
+    def _address(self) -> dict[str, Any]:
+        if self.url is None:
+            names = {"host": self.host, "port": self.port, "user": self.user, "dbname": self.database}
+            return {**names, "password": self.password}
+        from psycopg import ProgrammingError
+        from psycopg.conninfo import conninfo_to_dict
+
+        try:
+            return {**conninfo_to_dict(self.url.replace("postgresql+psycopg:", "postgresql:", 1))}
+        except ProgrammingError:
+            raise ConfigurationError(
+                "driver 'postgres': its url cannot be read: write postgresql://user@host:port/database"
+            ) from None

@@ -1,0 +1,155 @@
+"""Connections to one PostgreSQL database."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, Final, cast
+from weakref import WeakSet
+
+import attrs
+import psycopg
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, text
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from whisper_persistence.errors import StorageRefusedError, StorageUnavailableError
+from whisper_persistence_drivers.postgres_flavour import PostgresFlavour
+from whisper_persistence_drivers.sql.database import ConstraintError, Database, TransactionLostError
+from whisper_persistence_drivers.sql.flavour import Flavour
+
+#: A connection that rested longer is asked whether it is alive before it is lent, in seconds.
+_RESTED: Final = 1.0
+#: The key of the advisory lock under which one process installs or upgrades.
+_MIGRATION_LOCK: Final = 0x77686973706572
+
+_open: WeakSet[PostgresDatabase] = WeakSet()
+
+
+@attrs.define(eq=False)
+class PostgresDatabase(Database):
+    """One database and its pool of connections.
+
+    Attributes:
+        schema: the schema that our tables live in.
+        arguments: what psycopg connects with.
+        pool_size: how many connections at most.
+        pool_timeout: how long to wait for a free one, in seconds.
+        max_lifetime: how old a connection may grow, in seconds.
+    """
+
+    schema: str
+    arguments: dict[str, Any] = attrs.field(repr=False)
+    pool_size: int
+    pool_timeout: float
+    max_lifetime: float
+    flavour: Flavour = attrs.field(init=False)
+    hash_key: bytes = attrs.field(init=False, default=b"", repr=False)
+    errors: Any = attrs.field(init=False, default=(psycopg.Error, PoolTimeoutError), repr=False)
+    _pool: QueuePool = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Make an empty pool, and be known to forks."""
+        self.flavour = PostgresFlavour(self.schema)
+        self.make_pool()
+        _open.add(self)
+
+    def make_pool(self) -> None:
+        """Start with no connection; also in a forked child, which must not touch the parent's."""
+        self._pool = QueuePool(
+            cast("Any", self._connect),
+            pool_size=self.pool_size,
+            max_overflow=0,
+            timeout=self.pool_timeout,
+            recycle=round(self.max_lifetime),
+            reset_on_return=None,
+        )
+        event.listen(self._pool, "checkout", _wake)
+
+    def engine(self) -> Engine:
+        """Return an engine whose transactions hold the migration lock and find our schema made."""
+        engine = create_engine("postgresql+psycopg://", creator=self._connect_plainly, hide_parameters=True)
+        event.listen(engine, "begin", self._lock_for_migration)
+        return engine
+
+    @contextmanager
+    def reading(self) -> Generator[psycopg.Connection[Any]]:
+        """Lend a connection; each statement is a transaction of its own."""
+        lent = self._pool.connect()
+        connection: psycopg.Connection[Any] = lent.driver_connection  # type: ignore[assignment]
+        try:
+            yield connection
+        except BaseException:
+            if connection.closed or connection.info.transaction_status:
+                lent.invalidate()
+            raise
+        finally:
+            lent.info["rested"] = time.monotonic()
+            lent.close()
+
+    @contextmanager
+    def writing(self) -> Generator[psycopg.Connection[Any]]:
+        """Lend a connection inside a transaction."""
+        with self.reading() as connection, connection.transaction():
+            yield connection
+
+    def translate(self, error: Exception) -> Exception:
+        """Return our error for one of psycopg's, by its SQLSTATE."""
+        state = getattr(error, "sqlstate", None) or ""
+        name = f"{type(error).__name__} {state}".strip()
+        if state.startswith("23"):
+            return ConstraintError(name)
+        if state.startswith("40"):
+            return TransactionLostError(name)
+        if state.startswith(("22", "42")) or isinstance(error, (psycopg.DataError, psycopg.ProgrammingError)):
+            return StorageRefusedError(f"the PostgreSQL database refuses what is asked ({name}): see its log")
+        return StorageUnavailableError(f"the PostgreSQL database did not answer ({name}): try again")
+
+    def before_migration(self, version: str | None) -> None:
+        """Nothing: the upgrade is one transaction, and backups of a server are its operator's."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return the server's version and our place in it."""
+        with self.reading() as connection:
+            version = connection.execute("SHOW server_version").fetchall()[0][0]
+        return {"server_version": version, "schema": self.schema, "connections": self._pool.checkedout()}
+
+    def scrub(self) -> tuple[str, ...]:
+        """Nothing: deleted rows stay in the tables and the log until VACUUM and the recycling of the log."""
+        return ()
+
+    def close(self) -> None:
+        """Close every connection."""
+        _open.discard(self)
+        self._pool.dispose()
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(**self.arguments, autocommit=True)
+
+    def _connect_plainly(self) -> psycopg.Connection[Any]:
+        """Connect for a migration, which may take longer than a statement of ours and makes its own transaction."""
+        arguments: dict[str, Any] = {**self.arguments, "options": "-c timezone=UTC"}
+        return psycopg.connect(**arguments)
+
+    def _lock_for_migration(self, connection: Connection) -> None:
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {self.schema}"))
+
+
+def _wake(connection: psycopg.Connection[Any], record: Any, _: Any) -> None:
+    """Ask a connection that has rested whether it is alive; the pool replaces one that is not."""
+    if time.monotonic() - record.info.get("rested", float("inf")) > _RESTED:
+        try:
+            connection.execute("SELECT 1")
+        except psycopg.Error:
+            raise DisconnectionError from None
+
+
+def _after_fork() -> None:
+    for database in list(_open):
+        database.make_pool()
+
+
+os.register_at_fork(after_in_child=_after_fork)

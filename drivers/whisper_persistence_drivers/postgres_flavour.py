@@ -1,0 +1,124 @@
+"""What PostgreSQL says in its own way: a batch goes as arrays, in one statement and one round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Final
+
+import attrs
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    ColumnElement,
+    Dialect,
+    FromClause,
+    Select,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    column,
+    func,
+    literal_column,
+    select,
+    true,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.types import TypeEngine
+
+from whisper_persistence_drivers.sql.flavour import Build, Flavour, Prepared
+from whisper_persistence_drivers.sql.session import Session, Transaction
+
+_DIALECT: Final = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+_RAISED: Final = ("revision", "epoch", "sequence")
+
+
+@attrs.frozen
+class PostgresFlavour(Flavour):
+    """PostgreSQL's SQL."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """SQLAlchemy's dialect."""
+        return _DIALECT
+
+    def insert(self, table: Table) -> Any:
+        """Return an INSERT of rows that come as one array for each column."""
+        given = _given({column.name: column.type for column in table.columns})
+        return postgresql.insert(table).from_select([c.name for c in table.columns], select(*given.c))
+
+    def among(self, column: ColumnElement[str]) -> ColumnElement[bool]:
+        """Return the condition that a column is among the texts of a list, which goes as an array."""
+        return column == any_(bindparam("listed", type_=ARRAY(Text())))
+
+    def pack(self, texts: Sequence[str]) -> list[str]:
+        """Return a list of texts as a list."""
+        return list(texts)
+
+    def each(self, build: Build, **types: TypeEngine[Any]) -> Prepared:
+        """Return a statement that joins the sets of values, which come as one array for each name."""
+        given = _given(types, place=True)
+        built = build(dict(given.c.items()))
+        if not isinstance(built, Select):
+            return self.prepare(built)
+        found = built.lateral("found")
+        joined = select(given.c.place, *found.c).select_from(given.join(found, true()))
+        return self.prepare(joined)
+
+    def fetch_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> list[list[Any]]:
+        """Return the rows for every set of values.
+
+        The only plan for a lateral join is a loop over the sets, so that each set's rows keep their order.
+        """
+        pages: list[list[Any]] = [[] for _ in sets]
+        for place, *row in session.rows(statement, **_columns(statement, sets)):
+            pages[place - 1].append(row)
+        return pages
+
+    def run_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> int:
+        """Run a statement for every set of values, and return how many rows it touched."""
+        values = statement.bind({**_columns(statement, sets), "namespace": session.namespace})
+        touched: int = session.connection.execute(statement.sql, values).rowcount
+        return touched
+
+    def run_rows(self, session: Session, statement: Prepared, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert rows."""
+        arrays = (list(values) for values in zip(*rows, strict=True))
+        session.connection.execute(statement.sql, dict(zip(statement.names, arrays, strict=True)))
+
+    def count(self, transaction: Transaction, rows: Sequence[tuple[str, int, int, int]]) -> list[Any]:
+        """Raise revision, epoch and sequence of every thing, taking their locks in the order of their keys."""
+        things, *raised = (list(values) for values in zip(*rows, strict=True)) if rows else ([], [], [], [])
+        return transaction.rows(_count(self), thing=things, **dict(zip(_RAISED, raised, strict=True)))
+
+
+def _given(types: Mapping[str, TypeEngine[Any]], *, place: bool = False) -> FromClause:
+    """Return a table whose columns are bound arrays, with each row's place, from 1, where it is wanted."""
+    arrays = [bindparam(name, type_=ARRAY(kind)) for name, kind in types.items()]
+    columns: list[Column[Any]] = [column(name, kind) for name, kind in types.items()]  # type: ignore[misc]
+    unnested = func.unnest(*arrays)
+    table = unnested.table_valued(*columns, with_ordinality="place" if place else None)
+    return table.render_derived(name="given")
+
+
+def _columns(statement: Prepared, sets: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    names = [name for name in statement.names if name != "namespace" and name not in statement.constants]
+    return {name: [values[name] for values in sets] for name in names}
+
+
+@cache
+def _count(flavour: PostgresFlavour) -> Prepared:
+    revisions, followers = flavour.tables.revisions, flavour.tables.followers.c
+    columns = revisions.c
+    given = _given({"thing": columns.thing.type, **dict.fromkeys(_RAISED, BigInteger())})
+    rows = select(*given.c, literal_column("0")).order_by(given.c.thing)
+    insert = postgresql.insert(revisions).from_select(["thing", *_RAISED, "cleared"], rows)
+    followed = select(func.count()).where(followers.namespace == bindparam("namespace")).scalar_subquery()
+    return flavour.prepare(
+        insert.on_conflict_do_update(
+            index_elements=["thing"], set_={name: columns[name] + insert.excluded[name] for name in _RAISED}
+        ).returning(columns.thing, columns.revision, columns.epoch, columns.sequence, columns.cleared, followed)
+    )
