@@ -23,9 +23,11 @@ a driver that does not claim ``durable`` starts empty. A summary after the run n
 
 `DriverConformance` includes a state machine that compares any sequence of hooks with `ModelDriver`, a naive reference.
 It is the same at every run; ``WHISPER_PERSISTENCE_EXAMPLES`` and ``WHISPER_PERSISTENCE_STEPS`` make it longer, and
-``WHISPER_PERSISTENCE_SEED`` makes it another.
+``WHISPER_PERSISTENCE_SEED`` makes it another. ``WHISPER_PERSISTENCE_SHRINK=0`` reports the first sequence that differs,
+sooner, instead of the shortest.
 
-`BROKEN_DRIVERS` are drivers broken on purpose, each with the name of the test that is meant to catch it.
+`whisper_persistence.testing.broken` has drivers broken on purpose, each with the name of the test that is meant to
+catch it.
 """
 
 import pkgutil
@@ -37,7 +39,7 @@ _modules = [f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__pat
 pytest.register_assert_rewrite(*(name for name in _modules if name not in sys.modules))
 
 from whisper_persistence.testing.base import CAPABILITIES, Conformance, needs  # noqa: E402
-from whisper_persistence.testing.model import ModelDriver  # noqa: E402
+from whisper_persistence.testing.model import ModelDriver, Space  # noqa: E402
 from whisper_persistence.testing.suite import DriverConformance  # noqa: E402
 
-__all__ = ["CAPABILITIES", "Conformance", "DriverConformance", "ModelDriver", "needs"]
+__all__ = ["CAPABILITIES", "Conformance", "DriverConformance", "ModelDriver", "Space", "needs"]

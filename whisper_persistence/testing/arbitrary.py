@@ -24,7 +24,7 @@ from whisper_persistence.records import (
 )
 
 USERS: Final = ("u", "u_1", "U", "caf\u00e9", "cafe\u0301")
-TALKS: Final = ("talk", "talk ", "u")
+TALKS: Final = ("talk", "talk ")
 
 users: Final = st.sampled_from(USERS)
 talks: Final = st.sampled_from(TALKS)
@@ -41,8 +41,9 @@ scalars: Final[Any] = (
 json: Final[Any] = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=5
 )
-objects: Final[Any] = st.dictionaries(texts, json, max_size=3)
-words: Final = st.lists(texts, max_size=3)
+names: Final = st.sampled_from(["a", "b", "", "\u00e9"]) | texts
+objects: Final[Any] = st.dictionaries(names, json, max_size=3)
+words: Final = st.lists(names, max_size=3)
 styles: Final = st.sampled_from(["gentle", "direct", "Gentle", ""])
 memories: Final = st.sampled_from(["m1", "m2", "m3", "M1", "m\u00e9"])
 message_ids: Final = st.sampled_from([f"m{n}" for n in range(12)])
@@ -138,7 +139,7 @@ messages: Final = st.builds(
     role=st.just("user"),
     message_id=message_ids,
     timestamp=moments,
-    in_reply_to=st.none() | message_ids,
+    in_reply_to=message_ids | st.none(),
     author_name=texts,
     extra=objects,
 )

@@ -11,7 +11,7 @@ import pytest
 from whisper_persistence.store import Store
 from whisper_persistence.testing import plugin
 
-T = TypeVar("T", bound=Callable[..., Any] | type)
+T = TypeVar("T", bound=Callable[..., Any])
 
 #: What a driver may claim, and what the claim means. Each is tested both ways.
 CAPABILITIES: Final[dict[str, str]] = {
@@ -37,13 +37,19 @@ def needs(*capabilities: str) -> Callable[[T], T]:
     """Mark a test, or every test of a class, as being about drivers that claim these capabilities."""
 
     def mark(target: T) -> T:
-        marked = vars(target).values() if isinstance(target, type) else [target]
-        for test in marked:
+        tests: list[Any] = [target, *vars(target).values()]
+        for test in tests:
             if getattr(test, "__name__", "").startswith("test_"):
-                test.needs = frozenset(capabilities) | getattr(test, "needs", frozenset())
+                test.needs = needed(test) | set(capabilities)
         return target
 
     return mark
+
+
+def needed(test: object) -> frozenset[str]:
+    """Return the capabilities that a test is about."""
+    capabilities: frozenset[str] = getattr(test, "needs", frozenset())
+    return capabilities
 
 
 class Conformance:
@@ -60,7 +66,8 @@ class Conformance:
         hidden = {name for name in tests if len({getattr(base, name, None) for base in cls.__bases__} - {None}) > 1}
         if hidden - vars(cls).keys():
             raise TypeError(f"{cls.__name__} would hide one test behind another: rename {min(hidden)}")
-        cls.__test__ = not cls.__module__.startswith("whisper_persistence.testing")
+        if "__test__" not in vars(cls):
+            cls.__test__ = not cls.__module__.startswith("whisper_persistence.testing")
 
     def open_store(self, path: Path, namespace: str = "default") -> Store:
         """Return an open store whose data, if any, is at ``path``; called again with it, this is a restart."""
@@ -81,6 +88,6 @@ class Conformance:
     def _only_what_is_claimed(self, request: pytest.FixtureRequest) -> None:
         claimed = type(self).capabilities
         plugin.report(request.config, type(self).__name__, claimed, frozenset(CAPABILITIES) - claimed)
-        missing = getattr(request.function, "needs", frozenset[str]()) - claimed
+        missing = needed(request.function) - claimed
         if missing:
             pytest.skip(f"{type(self).__name__} does not claim {', '.join(sorted(missing))}")

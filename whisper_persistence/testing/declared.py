@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -108,6 +109,10 @@ class DeclarationConformance(Conformance):
         for capability, hooks in HOOKS.items():
             if (capability in self.capabilities) is claimed:
                 yield from hooks
-        for kind in (kind for subject in SUBJECT_CAPABILITIES for kind in KINDS[subject]):
+        for kind in kinds_of(SUBJECT_CAPABILITIES):
             if ("scan" in self.capabilities and kind in kinds_of(self.capabilities)) is claimed:
-                yield lambda store, kind=kind: store.scan(kind, None, 1)
+                yield partial(_scan, kind)
+
+
+def _scan(kind: RecordKind, store: Store) -> Any:
+    return store.scan(kind, None, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whisper_persistence.records import ClearMark, MessageEdit, MessageRedaction, Window
+from whisper_persistence.records import ClearMark, MessageChange, MessageEdit, MessageRedaction, Window
 from whisper_persistence.store import Store
 from whisper_persistence.testing import nasty, samples
 from whisper_persistence.testing.base import Conformance, needs
@@ -33,7 +33,11 @@ class EditConformance(Conformance):
 
     def test_an_edit_of_a_message_that_is_not_there_changes_nothing(self, store: Store) -> None:
         before = store.save_messages(samples.talk(1))[0]
-        changes = [MessageEdit("talk", "M0", "x"), MessageRedaction("talk", "m1"), MessageEdit("talk ", "m0", "x")]
+        changes: list[MessageChange] = [
+            MessageEdit("talk", "M0", "x"),
+            MessageRedaction("talk", "m1"),
+            MessageEdit("talk ", "m0", "x"),
+        ]
         receipts = store.update_messages(changes)
 
         assert [receipt.sequence for receipt in receipts] == [None, None, None]

@@ -128,7 +128,7 @@ class LearningConformance(Conformance):
             store.update_strategies([StrategyChange("alice", [samples.outcome(timestamp=late)], timestamp=late)])
 
         assert _strategy(store).last_updated == samples.MOMENT
-        assert [o.timestamp for o in _history(store)][0] == samples.MOMENT - timedelta(days=3)
+        assert _history(store)[0].timestamp == samples.MOMENT - timedelta(days=3)
 
     def test_two_hundred_changes_one_by_one_are_all_counted(self, store: Store) -> None:
         for n in range(201):

@@ -8,6 +8,7 @@ from typing import Any
 from whisper_persistence.records import (
     ClearMark,
     Durability,
+    MessageChange,
     MessageEdit,
     MessageRedaction,
     Pattern,
@@ -33,7 +34,9 @@ def _revisions(receipts: Sequence[Receipt]) -> list[int]:
     return [receipt.revision for receipt in receipts]
 
 
-def _check_growth(save: Write, record: type, update: Write, change: type, *own: Any) -> None:
+def _check_growth(
+    save: Write, record: Callable[..., Any], update: Write, change: Callable[..., Any], *own: str
+) -> None:
     """Demand that three saves and three changes of two users, and a replay, are counted one by one."""
     users = ("alice", "bob", "alice")
     changes = [change(user, *own) for user in users]
@@ -89,7 +92,11 @@ class ReceiptConformance(Conformance):
     @needs("conversations")
     def test_every_edit_redaction_and_mark_raises_the_revision(self, store: Store) -> None:
         store.save_messages(samples.talk(2))
-        changes = [MessageEdit("talk", "m0", "x"), MessageRedaction("talk", "m1"), ClearMark("talk")]
+        changes: list[MessageChange] = [
+            MessageEdit("talk", "m0", "x"),
+            MessageRedaction("talk", "m1"),
+            ClearMark("talk"),
+        ]
 
         assert _revisions(store.update_messages(changes)) == [3, 4, 5]
         assert _revisions(store.update_messages(changes)) == [5, 5, 5]

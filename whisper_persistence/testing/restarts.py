@@ -13,10 +13,8 @@ from whisper_persistence.testing.conversations import everything, ids
 
 def _exactly(store: Store, claimed: frozenset[str]) -> dict[str, object]:
     """Return all that is shown, in a form that differs where anything differs."""
-    return {
-        name: [samples.exact(record) for record in found] if isinstance(found, tuple) else samples.exact(found)
-        for name, found in samples.read(store, claimed).items()
-    }
+    found = samples.read(store, claimed)
+    return {name: [samples.exact(record) for record in samples.members(shown)] for name, shown in found.items()}
 
 
 class RestartConformance(Conformance):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, Final
+from itertools import zip_longest
+from typing import Any, Final, cast
 
 import attrs
 import msgspec
@@ -43,11 +44,15 @@ def exact(record: Any) -> str:
     return _canonical.encode(record).decode()
 
 
+def members(found: Any) -> list[Any]:
+    """Return several records as a list, and one as a list of one."""
+    return list(cast("Sequence[Any]", found)) if isinstance(found, (list, tuple)) else [found]
+
+
 def same(found: Any, expected: Any) -> bool:
     """Say whether one record, or each of several, came back as it was, its sequence apart."""
-    if isinstance(expected, Sequence):
-        return len(found) == len(expected) and all(map(same, found, expected))
-    return bool(found == expected) and exact(found) == exact(expected)
+    pairs = list(zip_longest(members(found), members(expected)))
+    return all(one == other and exact(one) == exact(other) for one, other in pairs)
 
 
 def message(conversation_id: str = "talk", content: str = "hello", user_id: str = "alice", **fields: Any) -> Message:

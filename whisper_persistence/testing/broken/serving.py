@@ -1,0 +1,59 @@
+"""Broken drivers for followers, claims and namespaces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from whisper_persistence.hookspecs import hookimpl
+from whisper_persistence.records import Pending, Receipt, SearchQuery, SearchResult, Strategy
+from whisper_persistence.testing.broken.breaking import Breaker, caught_by
+
+
+@caught_by("test_nothing_is_seen_from_another_namespace")
+class LeaksANamespace(Breaker):
+    """Keeps a cache whose keys lack the namespace."""
+
+    @hookimpl
+    def save_strategies(self, strategies: Sequence[Strategy]) -> Sequence[Receipt] | None:
+        """Save, and fill the cache."""
+        self.world.update({strategy.user_id: strategy for strategy in strategies})
+        return self.below.save_strategies(strategies=strategies)
+
+    @hookimpl
+    def load_strategies(self, user_ids: Sequence[str]) -> Mapping[str, Strategy]:
+        """Return what is stored, or what the cache has."""
+        cached = {user: self.world[user] for user in user_ids if user in self.world}
+        return {**cached, **(self.below.load_strategies(user_ids=user_ids) or {})}
+
+
+@caught_by("test_every_hook_that_is_not_claimed_is_refused")
+class FakesSearch(Breaker):
+    """Finds nothing where it cannot search."""
+
+    @hookimpl
+    def search_messages(self, queries: Sequence[SearchQuery]) -> Mapping[SearchQuery, SearchResult]:
+        """Return no hits."""
+        return {query: SearchResult() for query in queries}
+
+
+@caught_by("test_a_strategy_and_its_outcomes_are_told")
+class TellsNoOutcomes(Breaker):
+    """Tells followers of strategies and not of their outcomes."""
+
+    @hookimpl
+    def load_pending(self, follower: str, limit: int) -> tuple[Pending, ...]:
+        """Return all but outcomes."""
+        pending = self.below.load_pending(follower=follower, limit=limit) or ()
+        return tuple(each for each in pending if each.kind != "outcomes")
+
+
+@caught_by("test_clearing_stops_at_the_revision_that_was_seen")
+class ClearsTooMuch(Breaker):
+    """Forgets pending work that nobody has seen yet."""
+
+    @hookimpl
+    def clear_pending(self, pending: Sequence[Pending]) -> int | None:
+        """Clear whatever the revision."""
+        return self.below.clear_pending(pending=[attrs.evolve(each, revision=2**62) for each in pending])
