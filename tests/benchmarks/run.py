@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import machine
 from arena import Arena
 from contestants import CHALLENGERS
 from data import SCALES
@@ -36,14 +37,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder, asyncio.Runner() as runner:
         arena = Arena(Path(folder), scale, CHALLENGERS[asked.challenger], runner, _say)
         try:
-            measured = _measure(arena, chosen)
+            measured, quiet = _measure(arena, chosen)
         finally:
             arena.close()
     Console(width=None if sys.stdout.isatty() else 200).print(
-        as_table(f"SQLite at FULL, scale {asked.scale}", measured)
+        as_table(f"SQLite at FULL, scale {asked.scale}; {quiet}", measured)
     )
     if asked.json:
-        about = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version, "scale": attrs.asdict(scale)}
+        about: dict[str, Any] = {
+            "python": platform.python_version(),
+            "sqlite": sqlite3.sqlite_version,
+            "machine": quiet,
+        }
+        about["scale"] = attrs.asdict(scale)
         asked.json.write_text(json.dumps({**about, "workloads": [as_json(item) for item in measured]}, indent=1) + "\n")
 
 
@@ -64,15 +70,17 @@ def _parse() -> Any:
     return parser.parse_args()
 
 
-def _measure(arena: Arena, workloads: list[Workload]) -> list[Measured]:
+def _measure(arena: Arena, workloads: list[Workload]) -> tuple[list[Measured], str]:
     measured = [Measured(workload) for workload in workloads]
+    flushes = [machine.flush_nanoseconds(arena.folder)]
     for run in range(arena.scale.runs):
         for item in measured:
             field = item.workload.line_up(arena, run)
             _say(f"run {run + 1} of {arena.scale.runs}: {item.workload.name}")
             item.runs.append(race(field.lanes, item.workload.rounds(arena.scale)))
             item.answers = _answers(item.workload, field)
-    return measured
+            flushes.append(machine.flush_nanoseconds(arena.folder))
+    return measured, machine.described(flushes)
 
 
 def _answers(workload: Workload, field: Field) -> dict[str, list[Any]]:
