@@ -8,6 +8,7 @@ import attrs
 
 from whisper_persistence.errors import ConfigurationError
 from whisper_persistence_drivers.postgres_database import PostgresDatabase
+from whisper_persistence_drivers.postgres_policies import NAMESPACE_SETTING
 from whisper_persistence_drivers.sql.driver import SqlDriver
 
 _positive = attrs.validators.gt(0.0)
@@ -27,6 +28,8 @@ class PostgresDriver(SqlDriver):
         connect_timeout, statement_timeout, lock_timeout: in seconds.
         pool_timeout: how long to wait for a free connection, in seconds.
         prepare: whether statements are prepared on the server; off for poolers in transaction mode.
+        history_partitions: a new installation divides the history into so many hash partitions; 0 for none.
+        row_level_security: whether the database itself keeps namespaces apart, by a policy on every table.
         sslmode, sslrootcert, sslcert, sslkey: TLS, as libpq takes them.
     """
 
@@ -48,6 +51,8 @@ class PostgresDriver(SqlDriver):
     lock_timeout: float = attrs.field(default=5.0, converter=float, validator=_positive)
     pool_timeout: float = attrs.field(default=5.0, converter=float, validator=_positive)
     prepare: bool = True
+    history_partitions: int = attrs.field(default=0, converter=int, validator=attrs.validators.ge(0))
+    row_level_security: bool = False
     sslmode: str | None = None
     sslrootcert: str | None = None
     sslcert: str | None = None
@@ -61,18 +66,21 @@ class PostgresDriver(SqlDriver):
             pool_size=self.pool_size,
             pool_timeout=self.pool_timeout,
             max_lifetime=self.max_lifetime,
+            history_partitions=self.history_partitions,
+            row_level_security=self.row_level_security,
         )
 
     def _arguments(self) -> dict[str, Any]:
         """Return what psycopg connects with."""
         milliseconds = {"statement_timeout": self.statement_timeout, "lock_timeout": self.lock_timeout}
-        settings = " ".join(f"-c {name}={round(seconds * 1000)}" for name, seconds in milliseconds.items())
+        settings = [f"-c {name}={round(seconds * 1000)}" for name, seconds in milliseconds.items()]
+        settings.append(f"-c {NAMESPACE_SETTING}={_escaped(self._namespace)}")
         tls = {name: getattr(self, name) for name in ("sslmode", "sslrootcert", "sslcert", "sslkey")}
         named = {name: value for name, value in {**self._address(), **tls}.items() if value is not None}
         return {
             **named,
             "connect_timeout": max(2, round(self.connect_timeout)),
-            "options": f"{settings} -c timezone=UTC",
+            "options": " ".join([*settings, "-c timezone=UTC"]),
             "application_name": "whisper-persistence",
             "prepare_threshold": 5 if self.prepare else None,
             "tcp_user_timeout": round(self.statement_timeout * 1000),
@@ -92,3 +100,8 @@ class PostgresDriver(SqlDriver):
             raise ConfigurationError(
                 "driver 'postgres': its url cannot be read: write postgresql://user@host:port/database"
             ) from None
+
+
+def _escaped(value: str) -> str:
+    """Return a value as libpq's ``options`` take it, in which blanks and backslashes are escaped."""
+    return value.replace("\\", "\\\\").replace(" ", "\\ ")

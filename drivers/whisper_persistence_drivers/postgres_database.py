@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from whisper_persistence.errors import StorageRefusedError, StorageUnavailableError
 from whisper_persistence_drivers.postgres_flavour import PostgresFlavour
+from whisper_persistence_drivers.postgres_policies import check_role, enforce_policies, has_policies
 from whisper_persistence_drivers.sql.database import ConstraintError, Database, TransactionLostError
 from whisper_persistence_drivers.sql.flavour import Flavour
 
@@ -38,6 +39,8 @@ class PostgresDatabase(Database):
         pool_size: how many connections at most.
         pool_timeout: how long to wait for a free one, in seconds.
         max_lifetime: how old a connection may grow, in seconds.
+        history_partitions: into how many hash partitions a new installation divides the history; 0 for none.
+        row_level_security: whether the database itself keeps namespaces apart.
     """
 
     schema: str
@@ -45,6 +48,8 @@ class PostgresDatabase(Database):
     pool_size: int
     pool_timeout: float
     max_lifetime: float
+    history_partitions: int = 0
+    row_level_security: bool = False
     flavour: Flavour = attrs.field(init=False)
     hash_key: bytes = attrs.field(init=False, default=b"", repr=False)
     errors: Any = attrs.field(init=False, default=(psycopg.Error, PoolTimeoutError), repr=False)
@@ -109,6 +114,15 @@ class PostgresDatabase(Database):
 
     def before_migration(self, version: str | None) -> None:
         """Nothing: the upgrade is one transaction, and backups of a server are its operator's."""
+
+    def ready(self) -> None:
+        """Where namespaces are to be kept apart here, refuse a role that policies do not hold for, and see to them."""
+        if self.row_level_security:
+            with self.reading() as connection:
+                check_role(connection)
+                missing = not has_policies(connection, self.flavour.tables)
+            if missing:
+                enforce_policies(self.engine(), self.flavour.tables)
 
     def describe(self) -> dict[str, Any]:
         """Return the server's version and our place in it."""

@@ -30,7 +30,8 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.types import TypeEngine
 
 from whisper_persistence_drivers.sql.flavour import Build, Flavour, Prepared
-from whisper_persistence_drivers.sql.session import Session, Transaction
+from whisper_persistence_drivers.sql.session import Session
+from whisper_persistence_drivers.sql.transaction import Transaction
 
 _DIALECT: Final = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 _RAISED: Final = ("revision", "epoch", "sequence")

@@ -116,6 +116,9 @@ class SqliteDatabase(Database):
             shutil.copymode(self.path, unfinished)
             unfinished.replace(copy)
 
+    def ready(self) -> None:
+        """Nothing: the options of a file promise nothing that could be missing."""
+
     def describe(self) -> dict[str, Any]:
         """Return the file, its size and journal, and SQLite's version."""
         with self.reading() as connection:

@@ -13,7 +13,8 @@ from sqlalchemy.types import TypeEngine
 
 from whisper_persistence.codec import encode
 from whisper_persistence_drivers.sql.flavour import Build, Flavour, Prepared
-from whisper_persistence_drivers.sql.session import Session, Transaction
+from whisper_persistence_drivers.sql.session import Session
+from whisper_persistence_drivers.sql.transaction import Transaction
 
 _DIALECT: Final = sqlite.dialect()
 

@@ -26,11 +26,13 @@ class Database(ABC):
         flavour: the kind of database, and where in it our tables are; known once it is open.
         hash_key: the installation's key for hashes of ids; known once it is open.
         errors: the class of every error of the database's library.
+        history_partitions: into how many hash partitions a new installation divides the history; 0 for none.
     """
 
     flavour: Flavour
     hash_key: bytes
     errors: type[Exception]
+    history_partitions: int = 0
 
     @abstractmethod
     def engine(self) -> Engine:
@@ -54,6 +56,10 @@ class Database(ABC):
     @abstractmethod
     def before_migration(self, version: str | None) -> None:
         """Get ready for a change of the schema: ``version`` is the present one, ``None`` for a new installation."""
+
+    @abstractmethod
+    def ready(self) -> None:
+        """Check, once the installation is open, that what the options promise holds."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:

@@ -30,11 +30,11 @@ from whisper_persistence_drivers.sql import strategies as sql_strategies
 from whisper_persistence_drivers.sql import windows as sql_windows
 from whisper_persistence_drivers.sql.database import ConstraintError, Database, TransactionLostError
 from whisper_persistence_drivers.sql.schema import SCHEMA_VERSION, open_installation
-from whisper_persistence_drivers.sql.session import Session, Transaction
+from whisper_persistence_drivers.sql.session import Session
+from whisper_persistence_drivers.sql.transaction import Transaction
 
 T = TypeVar("T")
 
-#: How often a batch is tried before constraints or other writers have their way.
 _ATTEMPTS = 5
 #: After this many users the memory of who is known starts anew.
 _REMEMBERED_USERS = 100_000
@@ -65,6 +65,7 @@ class SqlDriver(LifecycleSpecs, StrategySpecs, StatisticsSpecs, ConversationSpec
         found = self._translated(open_installation, self._database)
         self._database.flavour = attrs.evolve(self._database.flavour, prefix=found.prefix)
         self._database.hash_key = found.hash_key
+        self._translated(self._database.ready)
 
     @hookimpl
     def close(self) -> None:

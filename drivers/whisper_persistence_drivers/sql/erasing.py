@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, Select, Table, and_, delete, literal_colum
 from whisper_persistence.records import Thing
 from whisper_persistence.records.following import FollowedKind
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
-from whisper_persistence_drivers.sql.session import Counter, Transaction, mine
+from whisper_persistence_drivers.sql.session import mine
+from whisper_persistence_drivers.sql.transaction import Counter, Transaction
 
 #: What a user owns, with the column that names each record to followers.
 _OWNED: tuple[tuple[FollowedKind, str | None], ...] = (

@@ -14,7 +14,8 @@ from sqlalchemy.types import TypeEngine
 from whisper_persistence_drivers.sql.tables import Tables, tables
 
 if TYPE_CHECKING:
-    from whisper_persistence_drivers.sql.session import Session, Transaction
+    from whisper_persistence_drivers.sql.session import Session
+    from whisper_persistence_drivers.sql.transaction import Transaction
 
 #: Makes a statement from the expressions of its values, by name.
 Build = Callable[[Mapping[str, Any]], Any]

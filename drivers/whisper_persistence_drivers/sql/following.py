@@ -12,8 +12,9 @@ from sqlalchemy.types import TypeEngine
 
 from whisper_persistence.records import Follower, Pending, Revision, Thing
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
-from whisper_persistence_drivers.sql.session import Session, Transaction, mine
+from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.tables import PlainText
+from whisper_persistence_drivers.sql.transaction import Transaction
 
 
 @attrs.frozen(eq=False)

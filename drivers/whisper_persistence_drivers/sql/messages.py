@@ -19,8 +19,9 @@ from whisper_persistence.records import (
     Receipt,
 )
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
-from whisper_persistence_drivers.sql.session import Session, Step, Transaction, mine
+from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.tables import PlainText
+from whisper_persistence_drivers.sql.transaction import Step, Transaction
 from whisper_persistence_drivers.sql.windows import read_messages
 
 

@@ -78,21 +78,20 @@ def _migrate(database: Database) -> Installation:
     engine = database.engine()
     try:
         with engine.begin() as connection:
-            return _upgrade(database, connection)
+            return _upgrade(connection, database)
     except DBAPIError as error:
         raise (error.orig or error) from None
     finally:
         engine.dispose()
 
 
-def _upgrade(database: Database, connection: Connection) -> Installation:
+def _upgrade(connection: Connection, database: Database) -> Installation:
     """Upgrade inside the connection's transaction, which holds the lock; another process may have done it before."""
     schema = database.flavour.schema
     found = _look(connection, schema)
     if found is None or found.version < SCHEMA_VERSION:
-        database.before_migration(found.version if found else None)
         prefix = found.prefix if found else _free_prefix(connection, schema)
-        run_migrations(connection, schema, prefix)
+        run_migrations(connection, schema, prefix, database.history_partitions)
         _log.info("database schema upgraded", extra={"schema_version": SCHEMA_VERSION})
         found = _look(connection, schema)
     return found or _missing(schema)
@@ -118,19 +117,20 @@ def _free_prefix(connection: Connection, schema: str | None) -> str:
     return PREFIX if any(name.lower() in ours for name in taken) else ""
 
 
-def run_migrations(connection: Connection, schema: str | None, prefix: str, revision: str = "head") -> None:
+def run_migrations(connection: Connection, schema: str | None, prefix: str, history_partitions: int = 0) -> None:
     """Run Alembic's scripts inside the connection's transaction.
 
     Args:
         connection: where to run them.
         schema: the schema the tables live in, or ``None`` for the database's own.
         prefix: what the tables' names begin with.
-        revision: up to which version.
+        history_partitions: into how many hash partitions a new conversation history is divided; 0 for none.
     """
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
-    config.attributes.update(connection=connection, schema=schema, prefix=prefix)
-    command.upgrade(config, revision)
+    given = {"connection": connection, "schema": schema, "prefix": prefix, "history_partitions": history_partitions}
+    config.attributes.update(given)
+    command.upgrade(config, "head")

@@ -28,8 +28,11 @@ def upgrade() -> None:
     """Create every table, and write down the prefix and a new key for hashes."""
     schema, prefix = context.config.attributes["schema"], context.config.attributes["prefix"]
 
-    def create(name: str, *parts: Any, clustered: bool = True) -> None:
-        op.create_table(prefix + name, *parts, schema=schema, sqlite_with_rowid=not clustered)
+    partitions = context.config.attributes.get("history_partitions", 0)
+    partitioned: dict[str, Any] = {"postgresql_partition_by": "HASH (namespace, conversation_id)"} if partitions else {}
+
+    def create(name: str, *parts: Any, clustered: bool = True, **options: Any) -> None:
+        op.create_table(prefix + name, *parts, schema=schema, sqlite_with_rowid=not clustered, **options)
 
     def index(name: str, table: str, columns: list[str], **options: Any) -> None:
         op.create_index(prefix + name, prefix + table, columns, schema=schema, **options)
@@ -83,8 +86,10 @@ def upgrade() -> None:
         _string("record"),
         owned(),
         UniqueConstraint("namespace", "conversation_id", "message_id"),
+        **partitioned,
     )
     history = "conversation_history"
+    _divide(f"{schema}.{prefix}{history}", partitions)
     index(f"{history}_user", history, ["namespace", "user_id", "conversation_id", "sequence"])
     elsewhere = text("other_author IS NOT NULL")
     condition = {"sqlite_where": elsewhere, "postgresql_where": elsewhere}
@@ -96,6 +101,12 @@ def upgrade() -> None:
     create("followers", *_keys("name", "kind"))
     create("outbox", *_keys("follower", "kind", "thing_id", "item"), _number("revision"))
     _install(schema, prefix)
+
+
+def _divide(history: str, partitions: int) -> None:
+    for number in range(partitions):
+        bounds = f"WITH (MODULUS {partitions}, REMAINDER {number})"
+        op.execute(f"CREATE TABLE {history}_{number} PARTITION OF {history} FOR VALUES {bounds}")
 
 
 def _install(schema: str | None, prefix: str) -> None:

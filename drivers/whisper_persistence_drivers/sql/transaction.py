@@ -1,0 +1,198 @@
+"""One connection that writes, inside a transaction: revisions, sequences, applied changes and pending work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import attrs
+from sqlalchemy import select
+
+from whisper_persistence.records import Durability, Receipt, Thing
+from whisper_persistence.records.following import FollowedKind, ThingKind
+from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
+from whisper_persistence_drivers.sql.session import Session, mine, to_micros
+
+
+@attrs.frozen
+class Counter:
+    """Where a user or conversation stands.
+
+    Attributes:
+        revision, epoch, sequence: as in `whisper_persistence.records.Revision`.
+        cleared: the last sequence of the conversation that is cleared.
+        followed: whether any follower wants to be told of changes.
+    """
+
+    revision: int
+    epoch: int
+    sequence: int
+    cleared: int
+    followed: int
+
+
+@attrs.frozen
+class Step:
+    """Where one item of a batch stands.
+
+    Attributes:
+        revision, epoch: of the user or conversation, as the item leaves it.
+        sequence: the first sequence that the item may use.
+        cleared: the last sequence of the conversation that is cleared.
+    """
+
+    revision: int
+    epoch: int
+    sequence: int
+    cleared: int
+
+    def receipt(self, sequence: int | None = None) -> Receipt:
+        """Return the receipt of the item."""
+        return Receipt(Durability.DURABLE, self.revision, self.epoch, sequence)
+
+
+@attrs.frozen(eq=False)
+class _Statements:
+    add_user: Prepared
+    find_applied: Prepared
+    add_applied: Prepared
+    find_followers: Prepared
+    put_pending: Prepared
+
+
+@cache
+def _statements(flavour: Flavour) -> _Statements:
+    tables = flavour.tables
+    followers, applied = tables.followers.c, tables.applied.c
+    known = select(applied.change_id).where(mine(applied), flavour.among(applied.change_id))
+    return _Statements(
+        add_user=flavour.add_missing(tables.profiles),
+        find_applied=flavour.prepare(known),
+        add_applied=flavour.add(tables.applied),
+        find_followers=flavour.prepare(select(followers.name, followers.kind).where(mine(followers))),
+        put_pending=flavour.put(tables.outbox),
+    )
+
+
+@attrs.define
+class Transaction(Session):
+    """A connection that writes, inside one transaction.
+
+    The first attempt at a batch takes for granted that nothing of it is stored already and that its users are known;
+    the database's constraints find out when that is wrong, and the batch is done again carefully.
+
+    Attributes:
+        known_users: users that are sure to have a parent row, unless somebody erased them.
+        careful: whether to look before writing.
+    """
+
+    known_users: set[str]
+    careful: bool = False
+    _followed: bool = False
+    _new_users: set[str] = attrs.field(factory=set[str])
+    _told: list[tuple[str, str, str, int]] = attrs.field(factory=list[tuple[str, str, str, int]])
+
+    def run(self, statement: Prepared, **values: Any) -> int:
+        """Run a statement and return how many rows it touched."""
+        values["namespace"] = self.namespace
+        touched: int = self.connection.execute(statement.sql, statement.bind(values)).rowcount
+        return touched
+
+    def run_listed(self, statement: Prepared, texts: Iterable[str], **values: Any) -> int:
+        """Run a statement over the distinct texts of a list, as `listed` does, and return how many rows it touched."""
+        return self.run(statement, listed=self.flavour.pack(sorted(set(texts))), **values)
+
+    def insert(self, statement: Prepared, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert rows, whose values stand in the order of the statement's names."""
+        if rows:
+            self.flavour.run_rows(self, statement, rows)
+
+    def run_each(self, statement: Prepared, sets: Sequence[dict[str, Any]]) -> int:
+        """Run an UPDATE or DELETE of `Flavour.each` for every set of values; return how many rows it touched."""
+        return self.flavour.run_each(self, statement, sets) if sets else 0
+
+    def count(self, things: Mapping[Thing, tuple[int, int, int]]) -> dict[Thing, Counter]:
+        """Raise the revision, epoch and sequence of things by so much each, and return where they stand then.
+
+        The things' rows stay locked until the transaction ends; they are taken in the order of their keys.
+        """
+        keyed = {self.thing_key(thing.kind, thing.thing_id): thing for thing in things}
+        rows = [(key, *things[keyed[key]]) for key in sorted(keyed)]
+        counters = {keyed[key]: Counter(*rest) for key, *rest in self.flavour.count(self, rows)}
+        self._followed = self._followed or any(counter.followed for counter in counters.values())
+        return counters
+
+    def hold(self, kind: ThingKind, thing_ids: Iterable[str]) -> None:
+        """Lock things before looking at what is stored of them, if this attempt looks at all."""
+        if self.careful:
+            self.count({Thing(kind, thing_id): (0, 0, 0) for thing_id in thing_ids})
+
+    def advance(self, kind: ThingKind, items: Sequence[tuple[str, int, int]]) -> list[Step]:
+        """Raise the revisions and sequences that the items of a batch need, and return each item's own.
+
+        Args:
+            kind: whether the items belong to users or to conversations.
+            items: for each, in order: whose it is, 1 if it changes anything or 0, and how many sequences it takes.
+        """
+        totals: dict[str, tuple[int, int]] = {}
+        for thing_id, raised, taken in items:
+            before = totals.get(thing_id, (0, 0))
+            totals[thing_id] = (before[0] + raised, before[1] + taken)
+        counters = self.count(
+            {Thing(kind, thing_id): (raised, 0, taken) for thing_id, (raised, taken) in totals.items()}
+        )
+        steps: list[Step] = []
+        for thing_id, raised, taken in items:
+            counter = counters[Thing(kind, thing_id)]
+            left = totals[thing_id]
+            totals[thing_id] = (left[0] - raised, left[1] - taken)
+            revision = counter.revision - left[0] + raised
+            steps.append(Step(revision, counter.epoch, counter.sequence - left[1] + 1, counter.cleared))
+        return steps
+
+    def ensure_users(self, user_ids: Iterable[str]) -> None:
+        """See to it that every user has the parent row that their records hang on."""
+        wanted = set(user_ids) if self.careful else set(user_ids) - self.known_users
+        created = to_micros(datetime.now(UTC))
+        self.insert(
+            _statements(self.flavour).add_user,
+            [(self.namespace, user_id, created, 0, 0, 0) for user_id in sorted(wanted)],
+        )
+        self._new_users |= wanted
+
+    def fresh(self, changes: Sequence[Any]) -> list[bool]:
+        """Say of each change whether it was never applied before, and write down that it is now."""
+        ids = [self.thing_key("change", change.change_id) for change in changes]
+        find = _statements(self.flavour).find_applied
+        known = {row[0] for row in self.listed(find, ids)} if self.careful else set[str]()
+        first = {change_id: position for position, change_id in reversed(list(enumerate(ids)))}
+        flags = [change_id not in known and first[change_id] == position for position, change_id in enumerate(ids)]
+        now = to_micros(datetime.now(UTC))
+        new = [(self.namespace, change_id, now) for change_id in first if change_id not in known]
+        self.insert(_statements(self.flavour).add_applied, new)
+        return flags
+
+    def tell(self, kind: FollowedKind, thing_id: str, item: str, revision: int) -> None:
+        """Note that a record changed; `finish` adds it to the pending work of the followers of its kind."""
+        self._told.append((kind, thing_id, item, revision))
+
+    def finish(self) -> None:
+        """Do what is left before the commit."""
+        if not (self._told and self._followed):
+            return
+        followers = self.rows(_statements(self.flavour).find_followers)
+        pending = {
+            (self.namespace, name, kind, thing_id, item): revision
+            for kind, thing_id, item, revision in self._told
+            for name, wanted in followers
+            if wanted == kind
+        }
+        self.insert(
+            _statements(self.flavour).put_pending, [(*key, revision) for key, revision in sorted(pending.items())]
+        )
+
+    def committed(self) -> None:
+        """Remember what the commit made sure."""
+        self.known_users |= self._new_users
