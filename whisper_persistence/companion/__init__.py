@@ -1,4 +1,34 @@
 """The companion's mind: how to support each user and which memories matter, learned, kept and used."""
 
 # One import block and one list, each sorted by name.
-__all__: list[str] = []
+from whisper_persistence.companion.emotional_intelligence import EmotionalIntelligence
+from whisper_persistence.companion.knowledge import Knowledge
+from whisper_persistence.companion.persistent_strategies import PersistentStrategies
+from whisper_persistence.companion.recommending import Recommendation, recommend
+from whisper_persistence.companion.replies import ReplyScore, score_reply
+from whisper_persistence.companion.strategy_mixin import StrategyPersistenceMixin
+from whisper_persistence.companion.support import (
+    InterventionStyle,
+    SupportIntervention,
+    SupportOutcome,
+    SupportStrategy,
+    SupportTiming,
+    SupportType,
+)
+
+__all__ = [
+    "EmotionalIntelligence",
+    "InterventionStyle",
+    "Knowledge",
+    "PersistentStrategies",
+    "Recommendation",
+    "ReplyScore",
+    "StrategyPersistenceMixin",
+    "SupportIntervention",
+    "SupportOutcome",
+    "SupportStrategy",
+    "SupportTiming",
+    "SupportType",
+    "recommend",
+    "score_reply",
+]

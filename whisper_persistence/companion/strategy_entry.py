@@ -1,0 +1,75 @@
+"""What a bot holds of one user, compared with what was stored of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final, Generic, TypeVar
+
+import attrs
+
+from whisper_persistence.companion.differences import differences, fold, merge
+from whisper_persistence.companion.knowledge import Knowledge
+from whisper_persistence.companion.shapes import blank, to_record, to_value, write_into
+from whisper_persistence.records import Strategy, StrategyChange
+from whisper_persistence.validation import validate_batch
+
+T = TypeVar("T")
+#: How many changes of one user wait for the store; the oldest gives way.
+MAX_PENDING: Final = 500
+
+_log = logging.getLogger(__name__)
+
+
+@attrs.define(eq=False)
+class StrategyEntry(Generic[T]):
+    """What is held of one user.
+
+    Attributes:
+        user_id: of whom.
+        value: what the bot holds, if anything.
+        adopted: whether ``value`` was there before this package was.
+        base: the state that ``value`` had when it was last compared.
+        knowledge: whether memory knows what the store holds.
+        pending: what changed and is not confirmed by the store, oldest first.
+        read_at: when the store was last read.
+        lock: held while the store is asked about this user.
+    """
+
+    user_id: str
+    value: T | None = None
+    adopted: bool = False
+    base: Strategy | None = None
+    knowledge: Knowledge = Knowledge.UNKNOWN
+    pending: list[StrategyChange] = attrs.field(factory=list[StrategyChange])
+    read_at: float = 0.0
+    lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+
+    def collect(self) -> bool:
+        """Turn what changed in place into pending changes, and return whether any are pending.
+
+        Raises:
+            ValidationError: what is held cannot be stored; it stays as it is.
+        """
+        if self.value is not None:
+            held = to_record(self.value, self.base or blank(self.user_id))
+            changes = differences(self.base, held, keep_style=self.adopted and self.base is None)
+            if changes:
+                validate_batch(changes, StrategyChange)
+                self.base = fold(self.base, changes)
+                self.value = write_into(self.value, self.base)
+                self.pending += changes
+        if len(self.pending) > MAX_PENDING:
+            _log.error("changes dropped: too many wait for the store", extra={"user_id": self.user_id})
+            del self.pending[:-MAX_PENDING]
+        return bool(self.pending)
+
+    def join(self, stored: Strategy, value_class: type[T]) -> None:
+        """Join what is pending with what is stored, and let the value show both."""
+        self.pending = merge(stored, self.pending) if self.pending else []
+        self.base = fold(stored, self.pending)
+        self.value = to_value(self.base, value_class) if self.value is None else write_into(self.value, self.base)
+
+    def drop(self) -> None:
+        """Hold nothing any more, since the store holds nothing any more."""
+        self.value = self.base = None

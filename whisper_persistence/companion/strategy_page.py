@@ -1,0 +1,82 @@
+"""What is known of one user's strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final
+
+import attrs
+
+from whisper_persistence.companion.knowledge import Knowledge
+from whisper_persistence.records import Outcome, Receipt, Strategy, StrategyChange
+
+#: How many of a user's newest outcomes are kept at hand.
+RECENT_OUTCOMES: Final = 50
+
+
+@attrs.define(eq=False)
+class StrategyPage:
+    """What is known of one user.
+
+    Attributes:
+        stored: the strategy as the store holds it, as far as we know.
+        recent: the newest outcomes that the store holds, newest first; ``None`` while nobody asked.
+        pending: what the store has not confirmed, by change id.
+        writes: how many writes began or ended; a read that saw it move is not kept.
+    """
+
+    knowledge: Knowledge = Knowledge.UNKNOWN
+    stored: Strategy | None = None
+    recent: tuple[Outcome, ...] | None = None
+    pending: dict[str, StrategyChange] = attrs.field(factory=dict[str, StrategyChange])
+    read_at: float = 0.0
+    revision: int = 0
+    epoch: int | None = None
+    writing: int = 0
+    writes: int = 0
+
+    def is_changed_since(self, writes: int) -> bool:
+        """Return whether a write began, ended or is on its way since ``writes`` was noted."""
+        return self.writing > 0 or self.writes != writes
+
+    @contextmanager
+    def being_written(self) -> Generator[None, None, None]:
+        """Mark the page as one that a write is on its way for."""
+        self.writing += 1
+        self.writes += 1
+        try:
+            yield
+        finally:
+            self.writing -= 1
+            self.writes += 1
+
+    def view(self) -> Strategy | None:
+        """Return the strategy with everything that is pending."""
+        state = self.stored
+        for change in self.pending.values():
+            state = change.apply_to(state)
+        return state
+
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """Return the newest outcomes with those that are pending, newest first."""
+        waiting = [outcome for change in self.pending.values() for outcome in change.outcomes]
+        return (*reversed(waiting), *(self.recent or ()))[:RECENT_OUTCOMES]
+
+    def know(self, found: Strategy | None, now: float) -> None:
+        """Take over what the store answered."""
+        self.stored, self.recent, self.read_at = found, None, now
+        self.knowledge = Knowledge.LOADED if found else Knowledge.ABSENT
+
+    def confirm(self, change: StrategyChange, receipt: Receipt) -> None:
+        """Take over a change that the store confirmed; an erase elsewhere in between ends what was known."""
+        self.revision = receipt.revision
+        self.pending.pop(change.change_id, None)
+        if self.epoch not in (None, receipt.epoch):
+            self.knowledge, self.stored, self.recent = Knowledge.UNKNOWN, None, None
+        self.epoch = receipt.epoch
+        if self.knowledge is not Knowledge.UNKNOWN:
+            self.stored = change.apply_to(self.stored)
+            self.knowledge = Knowledge.LOADED
+            if self.recent is not None:
+                self.recent = (*reversed(change.outcomes), *self.recent)[:RECENT_OUTCOMES]
