@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import attrs
-from sqlalchemy import ColumnElement, Select, Table, and_, delete, literal_column, or_, select
+from sqlalchemy import ColumnElement, Select, Table, and_, delete, literal_column, select
 
 from whisper_persistence.records import Thing
 from whisper_persistence.records.following import FollowedKind
@@ -28,9 +28,9 @@ _OWNED: tuple[tuple[FollowedKind, str | None], ...] = (
 
 @attrs.frozen(eq=False)
 class _Statements:
-    spoken_in: Prepared
-    find_messages: Prepared
-    remove_messages: Prepared
+    spoken_in: list[Prepared]
+    find_messages: list[Prepared]
+    remove_messages: list[Prepared]
     remove_profiles: Prepared
     find: dict[str, Prepared]
     remove: dict[str, Prepared]
@@ -40,13 +40,14 @@ class _Statements:
 def _statements(flavour: Flavour) -> _Statements:
     tables = flavour.tables
     messages = tables.messages.c
+    ways = _ways(flavour)
     owned = {kind: (getattr(tables, kind), item) for kind, item in _OWNED}
     return _Statements(
-        spoken_in=flavour.prepare(select(messages.conversation_id).where(_concerning(flavour)).distinct()),
-        find_messages=flavour.prepare(
-            select(messages.conversation_id, messages.message_id).where(_concerning(flavour))
-        ),
-        remove_messages=flavour.prepare(delete(tables.messages).where(_concerning(flavour))),
+        spoken_in=[flavour.prepare(select(messages.conversation_id).where(way)) for way in ways],
+        find_messages=[
+            flavour.prepare(select(messages.conversation_id, messages.message_id).where(way)) for way in ways
+        ],
+        remove_messages=[flavour.prepare(delete(tables.messages).where(way)) for way in ways],
         remove_profiles=flavour.prepare(delete(tables.profiles).where(_theirs(flavour, tables.profiles.c))),
         find={kind: flavour.prepare(_named(flavour, table, item)) for kind, (table, item) in owned.items()},
         remove={
@@ -64,22 +65,24 @@ def _named(flavour: Flavour, table: Table, item: str | None) -> Select[Any, Any]
     return select(table.c.user_id, nothing if item is None else table.c[item]).where(_theirs(flavour, table.c))
 
 
-def _concerning(flavour: Flavour) -> ColumnElement[bool]:
-    """Return the condition that a message concerns a listed user or was written by one, in the terms of the indexes."""
+def _ways(flavour: Flavour) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return the two ways a message is a user's: it concerns them, or they wrote it.
+
+    Each has its index. Asked for both at once, SQLite walks through every message of the namespace.
+    """
     messages = flavour.tables.messages.c
-    wrote = and_(mine(messages), flavour.among(messages.other_author))
-    return or_(_theirs(flavour, messages), wrote)
+    return _theirs(flavour, messages), and_(mine(messages), flavour.among(messages.other_author))
 
 
 def erase_users(transaction: Transaction, user_ids: Sequence[str]) -> dict[str, int]:
     """Remove everything of these users and return how many records of each kind went."""
     sql = _statements(transaction.flavour)
-    spoken_in = [row[0] for row in transaction.listed(sql.spoken_in, user_ids)]
+    spoken_in = {row[0] for statement in sql.spoken_in for row in transaction.listed(statement, user_ids)}
     things = {Thing("user", user_id): (1, 1, 0) for user_id in user_ids}
     counters = transaction.count(things | {Thing("conversation", spoken): (1, 0, 0) for spoken in spoken_in})
     _tell(transaction, user_ids, counters)
     counts = {kind: transaction.run_listed(remove, user_ids) for kind, remove in sql.remove.items()}
-    counts["messages"] = transaction.run_listed(sql.remove_messages, user_ids)
+    counts["messages"] = sum(transaction.run_listed(statement, user_ids) for statement in sql.remove_messages)
     transaction.run_listed(sql.remove_profiles, user_ids)
     transaction.known_users.difference_update(user_ids)
     return counts
@@ -93,7 +96,8 @@ def _tell(transaction: Transaction, user_ids: Sequence[str], counters: dict[Thin
     for kind, _ in _OWNED:
         for user_id, item in transaction.listed(sql.find[kind], user_ids):
             transaction.tell(kind, user_id, item, counters[Thing("user", user_id)].revision)
-    for conversation_id, message_id in transaction.listed(sql.find_messages, user_ids):
+    found = (row for statement in sql.find_messages for row in transaction.listed(statement, user_ids))
+    for conversation_id, message_id in found:
         revision = counters[Thing("conversation", conversation_id)].revision
         transaction.tell("messages", conversation_id, message_id, revision)
         transaction.tell("conversations", conversation_id, "", revision)

@@ -90,6 +90,7 @@ def _upgrade(connection: Connection, database: Database) -> Installation:
     schema = database.flavour.schema
     found = _look(connection, schema)
     if found is None or found.version < SCHEMA_VERSION:
+        database.before_migration(found.version if found else None)
         prefix = found.prefix if found else _free_prefix(connection, schema)
         run_migrations(connection, schema, prefix, database.history_partitions)
         _log.info("database schema upgraded", extra={"schema_version": SCHEMA_VERSION})
