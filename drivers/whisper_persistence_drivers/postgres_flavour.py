@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
@@ -10,6 +11,7 @@ import attrs
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    ClauseElement,
     Column,
     ColumnElement,
     Dialect,
@@ -46,9 +48,14 @@ class PostgresFlavour(Flavour):
         """SQLAlchemy's dialect."""
         return _DIALECT
 
+    def prepare(self, statement: ClauseElement) -> Prepared:
+        """Compile a statement whose parameters go in binary form, which needs no escaping."""
+        prepared = super().prepare(statement)
+        return attrs.evolve(prepared, sql=re.sub(r"%\((\w+)\)s", r"%(\1)b", prepared.sql))
+
     def insert(self, table: Table) -> Any:
         """Return an INSERT of rows that come as one array for each column."""
-        given = _given({column.name: column.type for column in table.columns})
+        given = given_rows({column.name: column.type for column in table.columns})
         return postgresql.insert(table).from_select([c.name for c in table.columns], select(*given.c))
 
     def among(self, column: ColumnElement[str]) -> ColumnElement[bool]:
@@ -61,7 +68,7 @@ class PostgresFlavour(Flavour):
 
     def each(self, build: Build, **types: TypeEngine[Any]) -> Prepared:
         """Return a statement that joins the sets of values, which come as one array for each name."""
-        given = _given(types, place=True)
+        given = given_rows(types, place=True)
         built = build(dict(given.c.items()))
         if not isinstance(built, Select):
             return self.prepare(built)
@@ -96,13 +103,12 @@ class PostgresFlavour(Flavour):
         return transaction.rows(_count(self), thing=things, **dict(zip(_RAISED, raised, strict=True)))
 
 
-def _given(types: Mapping[str, TypeEngine[Any]], *, place: bool = False) -> FromClause:
+def given_rows(types: Mapping[str, TypeEngine[Any]], *, name: str = "given", place: bool = False) -> FromClause:
     """Return a table whose columns are bound arrays, with each row's place, from 1, where it is wanted."""
-    arrays = [bindparam(name, type_=ARRAY(kind)) for name, kind in types.items()]
-    columns: list[Column[Any]] = [column(name, kind) for name, kind in types.items()]  # type: ignore[misc]
-    unnested = func.unnest(*arrays)
-    table = unnested.table_valued(*columns, with_ordinality="place" if place else None)
-    return table.render_derived(name="given")
+    arrays = [bindparam(column_name, type_=ARRAY(kind)) for column_name, kind in types.items()]
+    columns: list[Column[Any]] = [column(column_name, kind) for column_name, kind in types.items()]  # type: ignore[misc]
+    table = func.unnest(*arrays).table_valued(*columns, with_ordinality="place" if place else None)
+    return table.render_derived(name=name)
 
 
 def _columns(statement: Prepared, sets: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
@@ -114,7 +120,7 @@ def _columns(statement: Prepared, sets: Sequence[dict[str, Any]]) -> dict[str, l
 def _count(flavour: PostgresFlavour) -> Prepared:
     revisions, followers = flavour.tables.revisions, flavour.tables.followers.c
     columns = revisions.c
-    given = _given({"thing": columns.thing.type, **dict.fromkeys(_RAISED, BigInteger())})
+    given = given_rows({"thing": columns.thing.type, **dict.fromkeys(_RAISED, BigInteger())})
     rows = select(*given.c, literal_column("0")).order_by(given.c.thing)
     insert = postgresql.insert(revisions).from_select(["thing", *_RAISED, "cleared"], rows)
     followed = select(func.count()).where(followers.namespace == bindparam("namespace")).scalar_subquery()

@@ -98,10 +98,14 @@ def _stored(session: Session, messages: Sequence[Message]) -> dict[tuple[str, st
     return {key: rows[0][0] for key, rows in zip(keys, found, strict=True) if rows}
 
 
+def other_author(message: Message) -> str | None:
+    """Return a message's author where that is a person whom it does not concern, and who may ask to be forgotten."""
+    return message.author_id if message.role == "user" and message.author_id != message.user_id else None
+
+
 def _row(namespace: str, message: Message, sequence: int) -> tuple[Any, ...]:
-    elsewhere = message.role == "user" and message.author_id != message.user_id
     key = (namespace, message.conversation_id, sequence, message.message_id, message.user_id)
-    return (*key, message.author_id if elsewhere else None, encode(message))
+    return (*key, other_author(message), encode(message))
 
 
 def _tell(transaction: Transaction, conversation_id: str, message_id: str, step: Step) -> None:
