@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -27,16 +28,23 @@ class Crew:
 
     def begin(self) -> None:
         """Start with no thread and nothing to do; also in a forked child, where the parent's threads are not."""
-        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._jobs: deque[Callable[[], None]] = deque()
         self._threads: list[threading.Thread] = []
-        self._starting = threading.Lock()
-        self._waiting = threading.Semaphore(0)
+        self._idle: list[SimpleQueue[Callable[[], None] | None]] = []
+        self._turn = threading.Lock()
+        self._leaving: set[threading.Thread] = set()
 
     def submit(self, job: Callable[[], None]) -> None:
-        """Have a thread run a job, which must not raise."""
-        if not self._waiting.acquire(blocking=False):
-            self._start()
-        self._jobs.put(job)
+        """Have a thread run a job, which must not raise; the thread that worked last is the first to work again."""
+        with self._turn:
+            if self._idle:
+                self._idle.pop().put(job)
+                return
+            self._jobs.append(job)
+            if len(self._threads) < self._size:
+                name = f"whisper-persistence-{len(self._threads)}"
+                self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
+                self._threads[-1].start()
 
     def run(self, function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
         """Run a function on a thread, and return a future of the running loop for what it returns."""
@@ -51,28 +59,32 @@ class Crew:
         Args:
             seconds: how long to wait at most, or ``None`` for as long as it takes.
         """
-        with self._starting:
-            threads, jobs = self._threads, self._jobs
-            self.begin()
-        for _ in threads:
-            jobs.put(None)
+        with self._turn:
+            threads, self._threads = self._threads, []
+            idle, self._idle = self._idle, []
+            self._leaving |= set(threads)
+            for own in idle:
+                own.put(None)
         until = None if seconds is None else time.monotonic() + seconds
         for thread in threads:
             thread.join(None if until is None else max(0.0, until - time.monotonic()))
 
-    def _start(self) -> None:
-        with self._starting:
-            if len(self._threads) < self._size:
-                name = f"whisper-persistence-{len(self._threads)}"
-                self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
-                self._threads[-1].start()
-
     def _work(self) -> None:
-        jobs, waiting = self._jobs, self._waiting
-        while (job := jobs.get()) is not None:
+        own: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        while (job := self._next(own)) is not None:
             job()
             del job
-            waiting.release()
+        self._leaving.discard(threading.current_thread())
+
+    def _next(self, own: SimpleQueue[Callable[[], None] | None]) -> Callable[[], None] | None:
+        """Return the next job of all, or wait for one of this thread's own; ``None`` where it is to end."""
+        with self._turn:
+            if self._jobs:
+                return self._jobs.popleft()
+            if threading.current_thread() in self._leaving:
+                return None
+            self._idle.append(own)
+        return own.get()
 
 
 def outcome(function: Callable[..., Any], *arguments: Any) -> tuple[Any, BaseException | None]:

@@ -6,8 +6,9 @@ The stores disagree on what is legal, and a journal must never hold what the dat
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, partial
+from operator import attrgetter
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
@@ -103,13 +104,24 @@ def normalised(namespace: str) -> str:
     return plain
 
 
+@attrs.frozen
+class _Plan:
+    """How a record class is checked: what its fields are, the check and default of each, and which hold records."""
+
+    values: Callable[[Any], tuple[Any, ...]]
+    checked: tuple[tuple[str, checks.Check, Any], ...]
+    nested: tuple[str, ...]
+
+
 @cache
-def _plan(record_type: Any) -> tuple[tuple[tuple[str, checks.Check], ...], tuple[str, ...]]:
-    """Return the check of every field, by name, and the names of the fields that hold records of their own."""
+def _plan(record_type: Any) -> _Plan:
     hints = get_type_hints(record_type, include_extras=True)
-    planned = [(field.name, _check_of(hints[field.name])) for field in attrs.fields(record_type)]
-    nested = [name for name, _ in planned if get_origin(hints[name]) is tuple and attrs.has(get_args(hints[name])[0])]
-    return tuple((name, check) for name, check in planned if check), tuple(nested)
+    planned = [(field.name, _check_of(hints[field.name]), field.default) for field in attrs.fields(record_type)]
+    checked = tuple((name, check, default) for name, check, default in planned if check)
+    nested = [name for name in hints if get_origin(hints[name]) is tuple and attrs.has(get_args(hints[name])[0])]
+    names = [name for name, *_ in checked]
+    values = attrgetter(*names) if len(names) > 1 else lambda record: tuple(getattr(record, name) for name in names)
+    return _Plan(values, checked, tuple(nested))
 
 
 def _check_of(hint: Any) -> checks.Check | None:
@@ -127,14 +139,13 @@ def _check_of(hint: Any) -> checks.Check | None:
 
 
 def _find_problem(record: Any) -> tuple[str, str] | None:
-    checked, nested = _plan(cast("Any", type(record)))
-    for name, check in checked:
-        problem = check(getattr(record, name))
+    plan = _plan(cast("Any", type(record)))
+    for value, (name, check, default) in zip(plan.values(record), plan.checked, strict=True):
+        problem = None if value is default else check(value)
         if problem:
             return name, problem
-    for name in nested:
-        value = getattr(record, name)
-        for position, member in enumerate(value):
+    for name in plan.nested:
+        for position, member in enumerate(getattr(record, name)):
             found = _find_problem(member) or _wrong_owner(record, member)
             if found:
                 return f"{name}[{position}].{found[0]}", found[1]

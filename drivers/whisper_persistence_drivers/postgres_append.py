@@ -84,7 +84,8 @@ def _statement(flavour: PostgresFlavour) -> Prepared:
 def _telling(tables: Any, namespace: Any, rows: Any, counted: Any) -> Any:
     """Return the statement that adds what was appended to the followers' pending work."""
     followers = tables.followers.c
-    item = case((followers.kind == literal_column("'messages'"), rows.c.message_id), else_=literal_column("''"))
+    none: ColumnElement[str] = literal_column("''")
+    item = case((followers.kind == literal_column("'messages'"), rows.c.message_id), else_=none)
     keys = (followers.name, followers.kind, rows.c.conversation_id, item)
     kinds: list[ColumnElement[str]] = [literal_column(f"'{kind}'") for kind in _TOLD]
     wanted = (followers.namespace == namespace) & followers.kind.in_(kinds)

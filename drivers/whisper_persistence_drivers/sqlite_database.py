@@ -22,7 +22,13 @@ from whisper_persistence_drivers.sqlite_errors import as_ours
 from whisper_persistence_drivers.sqlite_flavour import SqliteFlavour
 
 #: Text that the file's owner must not find in it after an erase is overwritten with zeros.
-_PRAGMAS: Final = ("foreign_keys = ON", "secure_delete = ON", "temp_store = MEMORY", "mmap_size = 0")
+_PRAGMAS: Final = (
+    "foreign_keys = ON",
+    "secure_delete = ON",
+    "temp_store = MEMORY",
+    "mmap_size = 0",
+    "wal_autocheckpoint = 10000",
+)
 
 #: Databases whose connections a forked child must not touch.
 _open: WeakSet[SqliteDatabase] = WeakSet()

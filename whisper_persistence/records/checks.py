@@ -134,7 +134,9 @@ def check_table(value: Any, member: Check) -> str | None:
 
 def check_object(value: Any) -> str | None:
     """Refuse what is not a JSON object."""
-    return check_json(value) if isinstance(value, dict) else f"must be a dict, not {type(value).__name__}"
+    if type(value) is not dict:
+        return f"must be a dict, not {type(value).__name__}"
+    return check_json(value) if value else None
 
 
 def check_flag(value: Any) -> str | None:

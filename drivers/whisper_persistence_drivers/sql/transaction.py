@@ -155,6 +155,8 @@ class Transaction(Session):
     def ensure_users(self, user_ids: Iterable[str]) -> None:
         """See to it that every user has the parent row that their records hang on."""
         wanted = set(user_ids) if self.careful else set(user_ids) - self.known_users
+        if not wanted:
+            return
         created = to_micros(datetime.now(UTC))
         self.insert(
             _statements(self.flavour).add_user,
