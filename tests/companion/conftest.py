@@ -6,9 +6,11 @@ Tests here may be ``async def``: each runs on an event loop of its own.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import inspect
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import attrs
 import pytest
 
 from whisper_persistence import AsyncStore, StorageUnavailableError, hookimpl
+from whisper_persistence.companion import StrategyPersistenceMixin
 from whisper_persistence.discovery import DriverSpec, build_driver
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.plugins import Chain
@@ -151,3 +154,99 @@ def store(backend: Backend, switch: Switch) -> Iterator[AsyncStore]:
     asyncio.run(opened.open())
     yield opened
     asyncio.run(opened.close())
+
+
+@dataclasses.dataclass
+class BotStrategy:
+    """The bot's own class: the names and types of its page, no field with a default."""
+
+    strategy_id: str
+    user_preferences: dict[str, Any]
+    effective_approaches: list[str]
+    approaches_to_avoid: list[str]
+    optimal_timing: dict[str, str]
+    communication_style: str
+    support_history: list[dict[str, Any]]
+    last_updated: datetime
+
+
+class Bot:
+    """A stand-in for the bot's class, written from its interface: a plain dict, changed in place by its rule."""
+
+    def __init__(self, cache: object = None) -> None:
+        self.cache = cache
+        self.user_strategies: dict[str, BotStrategy] = {}
+        self.active_interventions: dict[str, dict[str, Any]] = {}
+        self.counter = 0
+
+    async def comprehensive_emotional_assessment(self, user_id: str, message: str, context: dict[str, Any]) -> Any:
+        """Return the strategy that would be handed to the creation of an intervention."""
+        return {"user_id": user_id, "strategy": self.user_strategies.get(user_id)}
+
+    async def get_user_emotional_dashboard(self, user_id: str) -> dict[str, Any]:
+        strategy = self.user_strategies.get(user_id)
+        return {
+            "style": strategy.communication_style if strategy else "unknown",
+            "effective_approaches": list(strategy.effective_approaches) if strategy else [],
+            "support_history_count": len(strategy.support_history) if strategy else 0,
+        }
+
+    def offer(self, user_id: str, style: str) -> str:
+        """Deliver an intervention, and return its id; ids begin again with the process."""
+        self.counter += 1
+        intervention_id = f"{user_id}_intervention_{self.counter}"
+        self.active_interventions[intervention_id] = {"style": style}
+        return intervention_id
+
+    async def track_intervention_response(self, intervention_id: str, score: float) -> float:
+        self.learn(intervention_id, score)
+        return score
+
+    def learn(self, intervention_id: str, score: float) -> None:
+        if intervention_id not in self.active_interventions:
+            return
+        user_id, style = (
+            intervention_id.partition("_intervention_")[0],
+            self.active_interventions[intervention_id]["style"],
+        )
+        if user_id not in self.user_strategies:
+            blank = BotStrategy(f"{user_id}_strategy", {}, [], [], {}, "casual", [], datetime.now(UTC))
+            self.user_strategies[user_id] = blank
+        strategy = self.user_strategies[user_id]
+        learned = (
+            strategy.effective_approaches if score >= 0.7 else strategy.approaches_to_avoid if score <= 0.3 else None
+        )
+        if learned is not None and style not in learned:
+            learned.append(style)
+        entry = {
+            "intervention_id": intervention_id,
+            "intervention_style": style,
+            "effectiveness_score": score,
+            "outcome_type": "successful" if score >= 0.7 else "partial",
+            "timestamp": datetime.now(UTC).isoformat(),
+        }
+        strategy.support_history.append(entry)
+        strategy.support_history = strategy.support_history[-10:]
+        strategy.last_updated = datetime.now(UTC)
+
+
+class PersistentBot(StrategyPersistenceMixin, Bot):
+    """The bot's class, adopted by subclassing."""
+
+
+@pytest.fixture
+def bot_without() -> type[Bot]:
+    """The bot's class as it is."""
+    return Bot
+
+
+@pytest.fixture
+def bot_strategy() -> type[BotStrategy]:
+    """The bot's class of strategies."""
+    return BotStrategy
+
+
+@pytest.fixture
+def new_bot() -> Callable[[AsyncStore], PersistentBot]:
+    """A function that starts the bot, adopted by subclassing, on a store."""
+    return lambda store: PersistentBot("cache", strategy_store=store, strategy_class=BotStrategy)

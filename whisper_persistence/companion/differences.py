@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -82,11 +82,16 @@ def _joining(change: StrategyChange, stored: Strategy) -> StrategyChange:
         change,
         outcomes=tuple(outcome for outcome in change.outcomes if outcome.history_entry() not in known),
         support_history=tuple(entry for entry in change.support_history if entry not in known),
+        removed={name: _unknown(keys, getattr(stored, name)) for name, keys in change.removed.items()},
     )
     if stored.last_updated <= change.timestamp:
         return joining
     tables: dict[str, Any] = {name: _without_keys(getattr(change, name), getattr(stored, name)) for name in _TABLES}
     return attrs.evolve(joining, communication_style=None, **tables)
+
+
+def _unknown(keys: Sequence[str], known: Container[str]) -> list[str]:
+    return [key for key in keys if key not in known]
 
 
 def _without_keys(entries: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:

@@ -216,5 +216,6 @@ class PersistentStrategies(MutableMapping[str, T]):
             del entry.pending[: len(sent)]
             raise
         del entry.pending[: len(sent)]
+        entry.knowledge = Knowledge.LOADED
         _log.debug("strategy saved", extra={"user_id": entry.user_id})
         return receipts[-1]

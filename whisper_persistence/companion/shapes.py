@@ -104,14 +104,14 @@ def _held_by(record: Strategy) -> dict[str, Any]:
 
 
 def _fields_of(value: Any) -> dict[str, Any]:
-    kind = cast("Any", type(value))
-    if isinstance(value, Mapping):
-        return dict(cast("Mapping[str, Any]", value))
+    held, kind = cast("Any", value), cast("Any", type(value))
+    if issubclass(kind, Mapping):
+        return dict(held)
     if attrs.has(kind):
-        return {field.name: getattr(value, field.name) for field in attrs.fields(kind)}
+        return {field.name: getattr(held, field.name) for field in attrs.fields(kind)}
     if dataclasses.is_dataclass(kind):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(kind)}
-    return dict(vars(cast("Any", value)))
+        return {field.name: getattr(held, field.name) for field in dataclasses.fields(kind)}
+    return dict(cast("dict[str, Any]", vars(held)))
 
 
 def _beyond(extra: Mapping[str, Any], held: Mapping[str, Any]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class StrategyPage:
 
     def know(self, found: Strategy | None, now: float) -> None:
         """Take over what the store answered."""
-        self.stored, self.recent, self.read_at = found, None, now
+        self.stored, self.recent, self.read_at = found, None if found else (), now
         self.knowledge = Knowledge.LOADED if found else Knowledge.ABSENT
 
     def confirm(self, change: StrategyChange, receipt: Receipt) -> None:

@@ -1,0 +1,35 @@
+"""The page for bot authors runs as it stands, and its bot learns."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+PAGE = Path(__file__).parents[2] / "docs" / "companion.md"
+
+
+def run(block: str, folder: Path) -> list[str]:
+    (folder / "bot.py").write_text(block, encoding="utf-8")
+    ours = ("WHISPER", "POSTGRES", "ENV_MODE", "DISCORD_BOT", "XDG_")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    environment = {**clean, "HOME": str(folder), "WHISPERENGINE_DATABASE_TYPE": "sqlite"}
+    command = [sys.executable, "-W", "error", "bot.py"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+def test_the_bot_of_the_page_learns_what_helps_and_remembers_it(tmp_path):
+    block = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)[0]
+    first, second = run(block, tmp_path), run(block, tmp_path)
+
+    assert first[0] == "gentle_check_in  0.0 durable"
+    assert {line.split()[0] for line in first[4:8]} == {"skill_building"}
+    assert {line.split()[0] for line in second[:8]} == {"skill_building"}
+    assert first[-2].startswith("next: skill_building, casual, within_day (confidence ")
+    assert "skill_building helped" in first[-1]
+    assert "avoids gentle_check_in" in first[-1]
