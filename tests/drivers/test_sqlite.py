@@ -6,6 +6,7 @@ import gc
 import os
 import re
 import shutil
+import socket
 import sqlite3
 import stat
 import subprocess
@@ -119,25 +120,22 @@ def test_two_stores_of_one_process_lose_nothing_when_another_process_comes_and_g
 
 
 @contextmanager
-def forked() -> Iterator[tuple[int, Any]]:
-    """Fork; the child gets 0, and ends with the block; the parent the child's id and its end of a pipe to it."""
-    here, there = os.pipe()
+def forked() -> Iterator[tuple[int, socket.socket]]:
+    """Fork; the child gets 0, and ends with the block; the parent the child's id; each gets its end of a line."""
+    here, there = socket.socketpair()
     child = os.fork()
     if child:
-        os.close(here)
-        yield child, there
+        there.close()
+        with here:
+            yield child, here
         return
     status = 1
     try:
-        os.close(there)
-        yield child, here
+        here.close()
+        yield child, there
         status = 0
     finally:
         os._exit(status)
-
-
-def told_to_go_on(pipe: int) -> None:
-    assert os.read(pipe, 1) == b"x"
 
 
 forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -147,13 +145,16 @@ forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:Dep
 def test_what_a_forked_child_writes_after_its_parent_closed_is_kept(path):
     store = opened(path)
     store.save_messages(samples.talk(3))
-    with forked() as (child, pipe):
+    with forked() as (child, line):
         if not child:
             store.load_messages([TALK])
-            told_to_go_on(pipe)
+            line.sendall(b"read")
+            assert line.recv(6) == b"closed"
             store.save_messages(samples.talk(10))
-    store.close()
-    os.write(pipe, b"x")
+            return
+        assert line.recv(4) == b"read"
+        store.close()
+        line.sendall(b"closed")
 
     assert os.waitpid(child, 0)[1] == 0
     with opened(path) as store:
@@ -162,11 +163,11 @@ def test_what_a_forked_child_writes_after_its_parent_closed_is_kept(path):
 
 @forks
 def test_a_fork_while_other_threads_write_loses_nothing_on_either_side(path):
-    go_on = threading.Event()
+    enough = threading.Event()
     written: list[str] = []
 
     def write(store: Store, name: int) -> None:
-        while not go_on.is_set():
+        while not enough.is_set():
             message_id = f"{name} {len(written)}"
             store.save_messages([samples.message(message_id=message_id)])
             written.append(message_id)
@@ -179,7 +180,7 @@ def test_a_fork_while_other_threads_write_loses_nothing_on_either_side(path):
                     assert ids(store) is not None
                     store.save_messages([samples.message(message_id=f"child {n}")])
             assert os.waitpid(child, 0)[1] == 0
-        go_on.set()
+        enough.set()
         assert all(future.result() is None for future in writing)
 
         assert set(ids_of_all(store)) == {*written, *(f"child {n}" for n in range(5))}
