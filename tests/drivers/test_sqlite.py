@@ -147,12 +147,12 @@ def test_what_a_forked_child_writes_after_its_parent_closed_is_kept(path):
     store.save_messages(samples.talk(3))
     with forked() as (child, line):
         if not child:
-            store.load_messages([TALK])
-            line.sendall(b"read")
+            store.save_messages(samples.talk(5))
+            line.sendall(b"open")
             assert line.recv(6) == b"closed"
             store.save_messages(samples.talk(10))
             return
-        assert line.recv(4) == b"read"
+        assert line.recv(4) == b"open"
         store.close()
         line.sendall(b"closed")
 
