@@ -1,0 +1,368 @@
+"""A storage that does not answer: scoring goes on, what was learned waits, nothing stored is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import attrs
+import pytest
+
+from whisper_persistence import (
+    AsyncStore,
+    Durability,
+    MemoryScore,
+    Statistics,
+    StatisticsChange,
+    StorageRefusedError,
+    StorageUnavailableError,
+    StoreClosedError,
+    hookimpl,
+)
+from whisper_persistence.companion.importance_options import ImportanceOptions
+from whisper_persistence.companion.knowledge import Knowledge
+from whisper_persistence.companion.memory_importance import MemoryImportanceEngine
+from whisper_persistence.hookspecs import Below
+from whisper_persistence.records.memories import BASE_WEIGHTS
+
+MEMORY = {"content": "my sister's wedding", "emotional_context": {"emotion": "joy", "intensity": 0.7}}
+LESSON = MemoryScore("alice", "m", 0.5, {**dict.fromkeys(BASE_WEIGHTS, 0.1), "uniqueness": 1.0})
+
+
+@attrs.define(eq=False)
+class Breaker:
+    """A driver above a database that refuses, or loses answers, on command."""
+
+    down: bool = False
+    answers_lost: bool = False
+    refused: str = ""
+    asked: int = 0
+    below: Any = None
+
+    @hookimpl
+    def open(self, below: Below, namespace: str) -> None:
+        self.below = below
+
+    @hookimpl
+    def load_statistics(self, user_ids: Sequence[str]) -> Any:
+        return self._pass("load_statistics", user_ids)
+
+    @hookimpl
+    def save_statistics(self, statistics: Sequence[Any]) -> Any:
+        return self._pass("save_statistics", statistics)
+
+    @hookimpl
+    def update_statistics(self, changes: Sequence[StatisticsChange]) -> Any:
+        return self._pass("update_statistics", changes)
+
+    @hookimpl
+    def load_patterns(self, user_ids: Sequence[str]) -> Any:
+        return self._pass("load_patterns", user_ids)
+
+    @hookimpl
+    def update_patterns(self, changes: Sequence[Any]) -> Any:
+        return self._pass("update_patterns", changes)
+
+    @hookimpl
+    def load_preferences(self, user_ids: Sequence[str]) -> Any:
+        return self._pass("load_preferences", user_ids)
+
+    @hookimpl
+    def save_preferences(self, preferences: Sequence[Any]) -> Any:
+        return self._pass("save_preferences", preferences)
+
+    @hookimpl
+    def update_preferences(self, changes: Sequence[Any]) -> Any:
+        return self._pass("update_preferences", changes)
+
+    @hookimpl
+    def load_scores(self, queries: Sequence[Any]) -> Any:
+        return self._pass("load_scores", queries)
+
+    def _pass(self, hook: str, batch: Sequence[Any]) -> Any:
+        self.asked += 1
+        if self.down:
+            raise StorageUnavailableError("switched off")
+        if self.refused and any(getattr(item, "user_id", item) == self.refused for item in batch):
+            raise StorageRefusedError("refused for good")
+        caller = getattr(self.below, hook)
+        answer = caller(**{caller.spec.argnames[0]: batch})
+        if self.answers_lost:
+            raise StorageUnavailableError("the answer was lost")
+        return answer
+
+
+@attrs.define(eq=False)
+class Bench:
+    """An engine over a database that can be switched off, and the clock that tells when to ask again."""
+
+    store: AsyncStore
+    breaker: Breaker
+    seconds: float = 1_000.0
+
+    def engine(self, **options: Any) -> MemoryImportanceEngine:
+        chance = Random(7)  # noqa: S311
+        return MemoryImportanceEngine(
+            self.store, ImportanceOptions(clock=lambda: self.seconds, random=chance, **options)
+        )
+
+    def off(self) -> None:
+        self.breaker.down = True
+
+    def on(self) -> None:
+        self.breaker.down = self.breaker.answers_lost = False
+        self.seconds += 1
+
+
+@pytest.fixture
+def bench(backend: Any) -> Any:
+    breaker = Breaker()
+    bench = Bench(backend.store(breaker), breaker)
+    asyncio.run(bench.store.open())
+    yield bench
+    asyncio.run(bench.store.close())
+
+
+async def score(engine: MemoryImportanceEngine, user_id: str = "alice", memory_id: str = "m") -> MemoryScore:
+    return await engine.calculate_memory_importance(memory_id, user_id, MEMORY, [])
+
+
+async def use_everything(engine: MemoryImportanceEngine) -> list[Any]:
+    return [
+        (await score(engine)).factor_scores,
+        (await score(engine, memory_id="n")).overall_score,
+        await engine.get_importance_statistics("alice"),
+        await engine.identify_core_memories("alice", memories=[]),
+        (await engine.auto_adjust_importance("alice")).adjusted,
+        (await engine.record_feedback("alice", "m", helpful=True)).weights,
+        await engine.weights_for("alice"),
+        await engine.update_user_preferences("alice", {"tone": "warm"}) is not None,
+        await engine.load_user_preferences("alice"),
+        await engine.update_memory_patterns("alice", "tea") is not None,
+    ]
+
+
+async def test_case_3_down_from_the_start_everything_answers_as_with_a_storage(bench: Bench) -> None:
+    bench.off()
+    engine = bench.engine()
+    without = await use_everything(engine)
+
+    assert engine.pending_changes == 5
+    assert engine.knowledge_of("alice") is Knowledge.UNKNOWN
+    bench.on()
+    assert await engine.flush() == 0
+    assert await engine.load_user_statistics("alice") == await bench.engine().load_user_statistics("alice")
+    assert (await engine.get_importance_statistics("alice"))["total_memories_scored"] == 2
+    assert [pattern.frequency for pattern in await engine.load_memory_patterns("alice")] == [1]
+    await bench.store.erase_users(["alice"])
+    assert await use_everything(bench.engine()) == without
+
+
+async def test_case_2_down_at_load_and_back_at_save_nothing_stored_is_lost(bench: Bench) -> None:
+    first = bench.engine()
+    await score(first, memory_id="old")
+    await first.record_feedback("alice", "m", helpful=True, score=LESSON)
+    learned = await first.weights_for("alice")
+
+    bench.off()
+    second = bench.engine()
+    scored = await score(second, memory_id="new")
+    assert await second.weights_for("alice") == pytest.approx(dict(BASE_WEIGHTS))
+
+    bench.on()
+    third = await score(second, memory_id="newer")
+    statistics = await second.get_importance_statistics("alice")
+
+    assert statistics["total_memories_scored"] == 3
+    assert {scored.overall_score, third.overall_score} <= {
+        statistics["max_importance"],
+        statistics["median_importance"],
+        statistics["min_importance"],
+    }
+    assert await second.weights_for("alice") == learned != dict(BASE_WEIGHTS)
+
+
+async def test_what_was_known_before_the_outage_goes_on_being_used(bench: Bench) -> None:
+    engine = bench.engine(weights_max_age=10)
+    await engine.record_feedback("alice", "m", helpful=True, score=LESSON)
+    await engine.save_user_preferences("alice", {"tone": "warm", "topic": "tea"})
+    learned, statistics = await engine.weights_for("alice"), await engine.load_user_statistics("alice")
+    await engine.load_user_preferences("alice")
+    bench.off()
+    bench.seconds += 100
+
+    assert await engine.weights_for("alice") == learned
+    assert await engine.load_user_statistics("alice") == statistics
+    assert engine.knowledge_of("alice") is Knowledge.UNKNOWN
+    assert await engine.update_user_preferences("alice", {"tone": "dry"}, ["topic"]) is Durability.VOLATILE
+    assert await engine.load_user_preferences("alice") == {"tone": "dry"}
+
+
+async def test_feedback_in_an_outage_counts_at_once_and_once_only(bench: Bench) -> None:
+    engine = bench.engine()
+    await engine.record_feedback("alice", "m", helpful=True, score=LESSON)
+    bench.off()
+    waiting = await engine.record_feedback("alice", "m", helpful=True, score=LESSON)
+    bench.on()
+    after = await engine.weights_for("alice")
+    stored = await bench.engine().load_user_statistics("alice")
+
+    assert waiting.durability is Durability.VOLATILE
+    assert after == waiting.weights == (stored and stored.weights())
+    assert stored is not None
+    assert stored.adjustments == 2
+
+
+async def test_an_answer_that_was_lost_counts_once(bench: Bench) -> None:
+    engine = bench.engine()
+    bench.breaker.answers_lost = True
+    await engine.update_memory_patterns("alice", "tea")
+    await engine.record_feedback("alice", "m", helpful=True, score=LESSON)
+    bench.on()
+    await engine.flush()
+    statistics = await engine.load_user_statistics("alice")
+
+    assert [pattern.frequency for pattern in await engine.load_memory_patterns("alice")] == [1]
+    assert statistics is not None
+    assert statistics.adjustments == 1
+
+
+async def test_a_storage_that_does_not_answer_is_left_alone_for_a_moment(bench: Bench) -> None:
+    engine = bench.engine()
+    bench.off()
+    await score(engine)
+    asked = bench.breaker.asked
+    await asyncio.gather(*(score(engine, memory_id=str(number)) for number in range(50)))
+
+    assert bench.breaker.asked == asked
+    assert engine.pending_changes == 51
+    bench.seconds += 1
+    await score(engine)
+    assert bench.breaker.asked == asked + 1
+
+
+async def test_what_waits_is_sent_in_order_and_in_few_batches(bench: Bench) -> None:
+    engine = bench.engine()
+    bench.off()
+    await engine.save_user_preferences("alice", {"a": 1})
+    await engine.update_user_preferences("alice", {"b": 2})
+    await engine.save_user_preferences("alice", {"c": 3})
+    await engine.update_user_preferences("alice", {"d": 4})
+    for number in range(100):
+        await score(engine, memory_id=str(number))
+    bench.on()
+    asked = bench.breaker.asked
+
+    assert await engine.flush() == 0
+    assert bench.breaker.asked == asked + 5
+    assert await engine.load_user_preferences("alice") == {"c": 3, "d": 4}
+    assert (await engine.get_importance_statistics("alice"))["total_memories_scored"] == 100
+
+
+async def test_too_many_that_wait_lose_the_oldest_and_say_so(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    engine = bench.engine(waiting_changes=10)
+    bench.off()
+    with caplog.at_level(logging.WARNING):
+        for number in range(15):
+            await score(engine, memory_id=str(number))
+    bench.on()
+    await engine.flush()
+    kept = [entry.memory_id for entry in engine.importance_cache.of_user("alice")]
+
+    assert (engine.pending_changes, engine.lost_changes, len(kept)) == (0, 5, 15)
+    assert (await engine.get_importance_statistics("alice"))["total_memories_scored"] == 10
+    assert len([line for line in caplog.messages if "does not answer" in line]) == 1
+    assert "alice" not in caplog.text
+    assert "wedding" not in caplog.text
+
+
+async def test_a_change_refused_while_others_waited_does_not_hold_them_up(bench: Bench) -> None:
+    engine = bench.engine()
+    bench.off()
+    for user_id in ("alice", "mallory", "bob"):
+        await score(engine, user_id)
+    bench.breaker.refused = "mallory"
+    bench.on()
+
+    assert await engine.flush() == 0
+    assert engine.lost_changes == 1
+    bench.breaker.refused = ""
+    for user_id, count in (("alice", 1), ("bob", 1), ("mallory", 0)):
+        assert (await engine.get_importance_statistics(user_id)).get("total_memories_scored", 0) == count
+
+
+async def test_a_refusal_is_no_outage(bench: Bench) -> None:
+    engine = bench.engine()
+    bench.breaker.refused = "mallory"
+    found = await score(engine, "mallory")
+
+    assert 0 < found.overall_score < 1
+    assert (engine.pending_changes, engine.lost_changes) == (0, 0)
+    with pytest.raises(StorageRefusedError):
+        await engine.save_user_statistics(Statistics("mallory"))
+
+
+async def test_a_cancelled_score_is_recorded_once(bench: Bench) -> None:
+    engine = bench.engine()
+    await score(engine, memory_id="first")
+    task = asyncio.create_task(engine.record_feedback("alice", "m", helpful=True, score=LESSON))
+    for _ in range(2):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await engine.flush()
+    statistics = await engine.load_user_statistics("alice")
+
+    assert statistics is not None
+    assert (statistics.adjustments, engine.pending_changes) == (1, 0)
+
+
+async def test_accesses_counted_in_an_outage_add_to_those_that_are_stored(bench: Bench) -> None:
+    before = bench.engine(count_accesses=True)
+    await before.record_access("alice", "m")
+    bench.off()
+    engine = bench.engine(count_accesses=True)
+    for _ in range(2):
+        await engine.record_access("alice", "m")
+    during = await score(engine)
+    bench.on()
+    after = await score(engine)
+
+    assert during.factor_scores["access_frequency"] == pytest.approx(0.3)
+    assert after.factor_scores["access_frequency"] == pytest.approx(0.4)
+
+
+async def test_forgetting_a_user_forgets_what_waits_about_them_alone(bench: Bench) -> None:
+    engine = bench.engine()
+    bench.off()
+    for user_id in ("u", "u_1"):
+        await score(engine, user_id)
+        await engine.update_user_preferences(user_id, {"tone": "warm"})
+    engine.forget_user("u")
+    bench.on()
+
+    assert engine.pending_changes == 2
+    assert await engine.get_importance_statistics("u") == {}
+    assert await engine.load_user_preferences("u") == {}
+    assert (await engine.get_importance_statistics("u_1"))["total_memories_scored"] == 1
+
+
+async def test_a_closed_store_is_an_error_to_all_but_scoring_and_keeps_what_waits(bench: Bench) -> None:
+    engine = bench.engine()
+    bench.off()
+    await score(engine, memory_id="waits")
+    bench.on()
+    await bench.store.close()
+    found = await score(engine, memory_id="late")
+
+    assert 0 < found.overall_score < 1
+    with pytest.raises(StoreClosedError):
+        await engine.update_memory_patterns("alice", "tea")
+    assert await engine.flush() == 1
+    await bench.store.open()
+    assert await engine.flush() == 0
+    assert (await engine.get_importance_statistics("alice"))["total_memories_scored"] == 1

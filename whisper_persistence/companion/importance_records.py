@@ -1,0 +1,141 @@
+"""The plan's persistence methods of memory importance: statistics, patterns and preferences of each user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from whisper_persistence.aio import AsyncStore
+from whisper_persistence.companion.importance_accesses import ACCESS_TYPE
+from whisper_persistence.companion.importance_backlog import Backlog
+from whisper_persistence.companion.importance_cache import Bounded
+from whisper_persistence.companion.knowledge import Knowledge
+from whisper_persistence.errors import StorageUnavailableError
+from whisper_persistence.records import Durability, Pattern, PatternChange, Preferences, PreferencesChange, Statistics
+
+
+class ImportanceRecords:
+    """What is kept about which memories matter to each user, behind an outage.
+
+    Where the storage does not answer, nothing here raises: a load answers what was last known, and a change waits in
+    memory, with its id, and goes first once the storage answers; its answer then is ``Durability.VOLATILE``. Any other
+    error of the store is raised: `ValidationError` for what is not legal, `StorageRefusedError`, `StoreClosedError`.
+    """
+
+    def __init__(self, store: AsyncStore, backlog: Backlog, remembered_users: int) -> None:
+        """Keep records in an open store.
+
+        Args:
+            store: where to.
+            backlog: the way there.
+            remembered_users: of how many users the last answers are remembered.
+        """
+        self.store = store
+        self._backlog = backlog
+        self._last: Bounded[tuple[str, str], Any] = Bounded(3 * remembered_users)
+        self._silent: Bounded[str, bool] = Bounded(remembered_users)
+
+    @property
+    def pending_changes(self) -> int:
+        """How many changes wait for the storage to answer."""
+        return len(self._backlog)
+
+    @property
+    def lost_changes(self) -> int:
+        """How many changes that waited were lost: too many waited, or the storage refused them."""
+        return self._backlog.lost
+
+    async def flush(self) -> int:
+        """Send what waits, as far as the storage takes it, and return how many changes still wait; for a shutdown."""
+        return await self._backlog.flush()
+
+    def knowledge_of(self, user_id: str) -> Knowledge:
+        """Return whether a user's statistics, when last asked for, were loaded, absent, or unknown in an outage."""
+        key = ("load_statistics", user_id)
+        if key not in self._last or user_id in self._silent:
+            return Knowledge.UNKNOWN
+        return Knowledge.ABSENT if self._last.get(key) is None else Knowledge.LOADED
+
+    async def save_user_statistics(self, statistics: Statistics) -> Durability:
+        """Put whole statistics, replacing what is stored, and return how safe they are; scores stay as they are."""
+        return await self._backlog.write("save_statistics", statistics)
+
+    async def load_user_statistics(self, user_id: str) -> Statistics | None:
+        """Return a user's statistics, the median exact; ``None`` where there are none, or none are known in an outage.
+
+        `knowledge_of` tells the two apart.
+        """
+        found: Statistics | None = await self._load("load_statistics", user_id)
+        return found
+
+    async def update_memory_patterns(
+        self,
+        user_id: str,
+        pattern_id: str,
+        *,
+        pattern_type: str = "",
+        confidence: float = 0.5,
+        importance: float = 0.5,
+        keywords: Sequence[str] = (),
+    ) -> Durability:
+        """Record that a kind of memory was seen to matter once more, and return how safe that is.
+
+        Args:
+            user_id: to whom.
+            pattern_id: which pattern; observations of one add up.
+            pattern_type: its kind; empty keeps the stored one.
+            confidence: how sure the observation is, 0 to 1; the pattern's is the mean of all.
+            importance: how much what was seen matters, 0 to 1.
+            keywords: words it was recognised by, added to the stored ones.
+        """
+        change = PatternChange(user_id, pattern_id, confidence, importance, pattern_type, tuple(keywords))
+        return await self._backlog.write("update_patterns", change)
+
+    async def load_memory_patterns(self, user_id: str) -> tuple[Pattern, ...]:
+        """Return a user's patterns in the order of their ids, counted accesses left out."""
+        found: tuple[Pattern, ...] = await self._load("load_patterns", user_id) or ()
+        return tuple(pattern for pattern in found if pattern.pattern_type != ACCESS_TYPE)
+
+    async def save_user_preferences(self, user_id: str, values: Mapping[str, Any]) -> Durability:
+        """Put all of a user's preferences, replacing what is stored, and return how safe they are."""
+        return await self._backlog.write("save_preferences", Preferences(user_id, dict(values)))
+
+    async def load_user_preferences(self, user_id: str) -> dict[str, Any]:
+        """Return a user's preferences by name; in an outage what was last known, with the changes that wait."""
+        found: Preferences | None = await self._load("load_preferences", user_id)
+        for change in self._backlog.waiting(user_id, "save_preferences", "update_preferences"):
+            found = change.apply_to(found) if isinstance(change, PreferencesChange) else change
+        return dict(found.values) if found else {}
+
+    async def update_user_preferences(
+        self, user_id: str, values: Mapping[str, Any], removed: Sequence[str] = ()
+    ) -> Durability:
+        """Set some of a user's preferences, take others away, keep the rest, and return how safe that is."""
+        change = PreferencesChange(user_id, dict(values), tuple(removed))
+        return await self._backlog.write("update_preferences", change)
+
+    def _forget_records(self, user_id: str) -> None:
+        self._backlog.forget(user_id)
+        self._silent.drop(user_id)
+        for hook in ("load_statistics", "load_patterns", "load_preferences"):
+            self._last.drop((hook, user_id))
+
+    async def _ask_statistics(self, user_id: str) -> Statistics | None:
+        found: Statistics | None = await self._ask("load_statistics", user_id)
+        return found
+
+    async def _load(self, hook: str, user_id: str) -> Any:
+        try:
+            return await self._ask(hook, user_id)
+        except StorageUnavailableError:
+            return self._last.get((hook, user_id))
+
+    async def _ask(self, hook: str, user_id: str) -> Any:
+        try:
+            found = (await self._backlog.ask(hook, user_id)).get(user_id)
+        except StorageUnavailableError:
+            self._silent.put(user_id, True)
+            raise
+        self._last.put((hook, user_id), found)
+        self._silent.drop(user_id)
+        return found

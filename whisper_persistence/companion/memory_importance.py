@@ -1,0 +1,247 @@
+"""Which memories matter to each user: scored, learned from feedback, and kept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+from whisper_persistence.aio import AsyncStore
+from whisper_persistence.companion import importance_factors as factors
+from whisper_persistence.companion import importance_learning as learning
+from whisper_persistence.companion import importance_scoring as scoring
+from whisper_persistence.companion.importance_accesses import Accesses
+from whisper_persistence.companion.importance_backlog import Backlog
+from whisper_persistence.companion.importance_cache import Bounded, ScoreCache
+from whisper_persistence.companion.importance_managers import memories_by_id, tell_scores
+from whisper_persistence.companion.importance_options import Adjustment, ImportanceOptions
+from whisper_persistence.companion.importance_reading import Memory, accesses_of, id_of, lifted
+from whisper_persistence.companion.importance_records import ImportanceRecords
+from whisper_persistence.companion.importance_summary import summary_of, summary_of_scores
+from whisper_persistence.companion.importance_weights import LearnedWeights
+from whisper_persistence.companion.knowledge import Knowledge
+from whisper_persistence.errors import PersistenceError, StorageUnavailableError
+from whisper_persistence.records import Durability, MemoryScore, ScoreQuery, StatisticsChange
+from whisper_persistence.records.memories import BASE_WEIGHTS, CORE_AT
+
+_PAGE: Final = 1_000
+
+_log = logging.getLogger(__name__)
+
+
+class MemoryImportanceEngine(ImportanceRecords):
+    """Scores memories by six factors, under weights that each user's feedback shifts, and keeps every score.
+
+    Weights are a view per call: nothing one user teaches reaches another. Scoring teaches nothing; feedback does.
+    """
+
+    importance_weights: Final[Mapping[str, float]] = MappingProxyType(dict(BASE_WEIGHTS))
+    base_decay_rate: Final = scoring.BASE_DECAY_RATE
+    emotional_preservation_threshold: Final = 0.8
+    core_memory_threshold: Final = CORE_AT
+    max_core_memories: Final = 20
+
+    def __init__(self, store: AsyncStore, options: ImportanceOptions | None = None) -> None:
+        """Score into an open store.
+
+        Args:
+            store: where scores, statistics, patterns and preferences are kept.
+            options: how to score; the defaults are WhisperEngine's own ways.
+        """
+        self.options = options or ImportanceOptions()
+        backlog = Backlog(store, self.options.waiting_changes, self.options.retry_seconds, self.options.clock)
+        super().__init__(store, backlog, self.options.remembered_users)
+        self.importance_cache = ScoreCache(self.options.cached_scores)
+        self._learned = LearnedWeights(
+            self._ask_statistics,
+            self.options.clock,
+            self.options.weights_max_age,
+            Bounded(self.options.remembered_users),
+        )
+        self._accesses = Accesses(backlog, Bounded(self.options.remembered_users))
+
+    async def calculate_memory_importance(
+        self,
+        memory_id: str,
+        user_id: str,
+        memory_data: Memory,
+        user_history: Sequence[Memory],
+        memory_manager: Any = None,
+    ) -> MemoryScore:
+        """Return how much a memory matters to a user, and record it; never raises.
+
+        A memory that cannot be scored gets `importance_scoring.default_score`, which is not recorded. In an outage the
+        score waits to be recorded.
+
+        Args:
+            memory_id: which memory.
+            user_id: to whom.
+            memory_data: the memory, as the bot keeps it.
+            user_history: what else the bot knows of the user.
+            memory_manager: accepted, since WhisperEngine hands it in, and not asked.
+        """
+        now = self.options.now()
+        try:
+            weights = await self.weights_for(user_id)
+            access = await self._access(user_id, memory_id, memory_data)
+            score = scoring.score(
+                user_id, memory_id, self._measure(memory_data, user_history, access, now), weights, now
+            )
+        except Exception as error:
+            _log.warning("a memory could not be scored", extra={"error": type(error).__name__})
+            return scoring.default_score(user_id, memory_id, now)
+        self.importance_cache.add(score)
+        try:
+            await self._record([score])
+        except PersistenceError as error:
+            _log.warning("a score could not be recorded", extra={"error": type(error).__name__})
+        return score
+
+    async def weights_for(self, user_id: str) -> dict[str, float]:
+        """Return a user's weights, which add up to 1: a new dictionary for each call."""
+        return (await self._learned.of(user_id)).weights(BASE_WEIGHTS)
+
+    async def record_feedback(
+        self, user_id: str, memory_id: str, helpful: bool, score: MemoryScore | None = None
+    ) -> Adjustment:
+        """Learn from whether recalling a memory helped, by the rule of `importance_learning.shifts`.
+
+        Args:
+            user_id: whom it was to help.
+            memory_id: which memory; one that has no score teaches nothing.
+            helpful: whether it did.
+            score: its score, where the caller has it; else it is looked for in the cache and the user's last 1,000.
+        """
+        found = score or await self._find_score(user_id, memory_id)
+        learned = (await self._learned.of(user_id)).weight_adjustments
+        taught = learning.shifts(self._teaching(found), helpful, learned)
+        durability = Durability.DURABLE
+        if taught:
+            change = StatisticsChange(user_id, weight_adjustments=taught)
+            durability = await self._backlog.write("update_statistics", change)
+            self._learned.learn(change)
+        return Adjustment(user_id, 0, await self.weights_for(user_id), durability)
+
+    async def record_access(self, user_id: str, memory_id: str) -> Durability:
+        """Count that a memory was recalled, and return how safe that is; `ImportanceOptions.count_accesses` uses it."""
+        return await self._accesses.record(user_id, memory_id)
+
+    async def auto_adjust_importance(self, user_id: str, memory_manager: Any = None) -> Adjustment:
+        """Let every score of a user that is a day old or older fade by its own rate; meant for once a day.
+
+        In an outage only the scores of this process fade.
+
+        Args:
+            user_id: whose.
+            memory_manager: told the new scores, if it has ``update_memory_importance(memory_id, score)``.
+        """
+        adjusted, durability, now = 0, Durability.DURABLE, self.options.now()
+        page = await self._page(user_id, _PAGE)
+        while page:
+            pairs = [(score, scoring.decayed(score, now)) for score in page]
+            faded = [new for old, new in pairs if new.overall_score < old.overall_score]
+            if faded:
+                durability = await self._record(faded)
+                self.importance_cache.replace(faded)
+                await tell_scores(memory_manager, faded)
+            adjusted += len(faded)
+            page = await self._page(user_id, _PAGE, page[-1])
+        return Adjustment(user_id, adjusted, await self.weights_for(user_id), durability)
+
+    async def identify_core_memories(
+        self,
+        user_id: str,
+        limit: int | None = None,
+        memory_manager: Any = None,
+        memories: Iterable[Memory] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the memories that matter most, highest first: ``memory``, ``importance_score``, ``score_value``.
+
+        Only memories that were scored count, in this process or another, and nothing is scored or written here.
+
+        Args:
+            user_id: to whom.
+            limit: at most this many; `max_core_memories` unless told.
+            memory_manager: asked for ``get_memories_by_user(user_id)``; what it does not have any more is left out.
+            memories: the user's memories, instead of asking the manager. Without either, ``memory`` holds the id alone.
+        """
+        wanted = self.max_core_memories if limit is None else limit
+        known = await memories_by_id(memory_manager, user_id, memories)
+        core: list[dict[str, Any]] = []
+        page = await self._page(user_id, max(wanted, 1))
+        while page:
+            for score in page:
+                if score.overall_score < self.core_memory_threshold or len(core) >= wanted:
+                    return core
+                memory = {"memory_id": score.memory_id} if known is None else known.get(score.memory_id)
+                if memory is not None:
+                    core.append({"memory": memory, "importance_score": score, "score_value": score.overall_score})
+            page = await self._page(user_id, max(wanted, 1), page[-1])
+        return core
+
+    async def get_importance_statistics(self, user_id: str) -> dict[str, Any]:
+        """Return what all scores of a user say together, or nothing where there are none; see `summary_of`.
+
+        In an outage it is what the scores of this process say.
+        """
+        statistics = await self.load_user_statistics(user_id)
+        if self.knowledge_of(user_id) is Knowledge.UNKNOWN:
+            return summary_of_scores(self.importance_cache.of_user(user_id)) or summary_of(statistics)
+        return summary_of(statistics)
+
+    def clear_cache(self, user_id: str | None = None) -> None:
+        """Forget the cached scores of exactly this user, or of everybody; what is stored stays."""
+        if user_id is None:
+            self.importance_cache.clear()
+        else:
+            self.importance_cache.clear_user(user_id)
+
+    def forget_user(self, user_id: str) -> None:
+        """Forget all that this process holds about a user, waiting changes included; call it with ``erase_users``."""
+        self.clear_cache(user_id)
+        self._learned.known.drop(user_id)
+        self._accesses.counts.drop(user_id)
+        self._forget_records(user_id)
+
+    async def _access(self, user_id: str, memory_id: str, memory: Memory) -> float:
+        if not self.options.count_accesses:
+            return factors.drawn_access(self.options.random.uniform(0, factors.ACCESS_SPREAD))
+        told = accesses_of(memory)
+        return factors.counted_access(await self._accesses.count(user_id, memory_id) if told is None else told)
+
+    def _measure(self, memory: Memory, history: Sequence[Memory], access: float, now: datetime) -> dict[str, float]:
+        if not self.options.lift_memory_shape:
+            return scoring.measure(memory, history, access, now)
+        others = [lifted(item) for item in history if not id_of(item) or id_of(item) != id_of(memory)]
+        return scoring.measure(lifted(memory), others, access, now)
+
+    async def _record(self, scores: Sequence[MemoryScore]) -> Durability:
+        return await self._backlog.write("update_statistics", StatisticsChange(scores[0].user_id, scores=tuple(scores)))
+
+    def _teaching(self, score: MemoryScore | None) -> dict[str, float]:
+        """Return the factors that feedback may teach about: a random access factor says nothing of the user."""
+        found = score.factor_scores if score else {}
+        return {k: v for k, v in found.items() if self.options.count_accesses or k != "access_frequency"}
+
+    async def _find_score(self, user_id: str, memory_id: str) -> MemoryScore | None:
+        cached = self.importance_cache.get((user_id, memory_id))
+        if cached is not None:
+            return cached
+        try:
+            query = ScoreQuery(user_id, "recent", _PAGE)
+            page = (await self._backlog.ask("load_scores", query)).get(query, ())
+        except StorageUnavailableError:
+            return None
+        return next((score for score in page if score.memory_id == memory_id), None)
+
+    async def _page(self, user_id: str, size: int, after: MemoryScore | None = None) -> Sequence[MemoryScore]:
+        """Return a page of a user's stored scores, highest first; in an outage all those of this process."""
+        query = ScoreQuery(user_id, "top", size, after)
+        try:
+            found: Sequence[MemoryScore] = (await self._backlog.ask("load_scores", query)).get(query, ())
+        except StorageUnavailableError:
+            cached = () if after else self.importance_cache.of_user(user_id)
+            return sorted(cached, key=lambda score: score.overall_score, reverse=True)
+        return found
