@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from whisper_persistence import Store
+from whisper_persistence import Message, PreferencesChange, Store
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.errors import ConfigurationError, NotSupportedError, StoreClosedError
 from whisper_persistence.plugins import Chain
@@ -261,6 +261,28 @@ def test_a_restricted_driver_still_opens_closes_and_reports(layers):
     with Store(chain) as store:
         assert [health.tier for health in store.check_health()] == ["owner"]
     assert layers.calls == ["open owner", "close owner"]
+
+
+def test_a_restricted_driver_leaves_a_scan_for_other_kinds_to_the_next(site, tmp_path):
+    site.write(
+        "talk",
+        """
+        from typing import ClassVar
+        from whisper_persistence_drivers.sqlite import SqliteDriver
+
+        class Talk(SqliteDriver):
+            contract_version: ClassVar[int] = 1
+        """,
+    )
+    site.install("talk", {"talk": "talk:Talk"})
+    talk = DriverSpec("talk", {"path": tmp_path / "talk.db"}, frozenset({"conversations"}))
+    chain = Chain.build([talk, DriverSpec("sqlite", {"path": tmp_path / "rest.db"})])
+    with Store(chain) as store:
+        store.save_messages([Message("channel", "alice", "alice", "hello")])
+        store.update_preferences([PreferencesChange("alice", {"music": True})])
+
+        assert [message.user_id for message in store.scan("messages", None, 10).records] == ["alice"]
+        assert [record.values for record in store.scan("preferences", None, 10).records] == [{"music": True}]
 
 
 def test_an_unknown_subject_lists_the_known_ones(layers):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import attrs
@@ -11,7 +12,7 @@ import pluggy
 
 from whisper_persistence.discovery import DriverSpec, build_driver, first_line
 from whisper_persistence.errors import ConfigurationError
-from whisper_persistence.hookspecs import PROJECT, SPECS, SUBJECTS, Below
+from whisper_persistence.hookspecs import KINDS, PROJECT, SPECS, SUBJECTS, Below
 
 _log = logging.getLogger(__name__)
 
@@ -127,12 +128,21 @@ class _Manager(pluggy.PluginManager):
         self._left_out[id(driver)] = _left_out(spec)
         try:
             self.register(driver, spec.name)
+            self._restrict_scan(driver, spec.subjects)
         except pluggy.PluginValidationError as error:
             problem = str(error).splitlines()[-1]
             raise ConfigurationError(
                 f"driver {spec.name!r} does not fit the hooks of this version: {problem}"
             ) from None
         return driver
+
+    def _restrict_scan(self, driver: object, subjects: frozenset[str] | None) -> None:
+        """Have a restricted driver answer a scan for the kinds of its subjects only, and leave the rest to the next."""
+        if subjects is None:
+            return
+        kinds = {kind for subject in subjects for kind in KINDS[subject]}
+        for impl in (impl for impl in self.hook.scan.get_hookimpls() if impl.plugin is driver):
+            impl.function = partial(_scan_of, kinds, impl.function)  # type: ignore[misc]  # pluggy has no other door
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
         if name.startswith("__") or name in self._left_out.get(id(plugin), ()):
@@ -154,6 +164,10 @@ class _Manager(pluggy.PluginManager):
             if impl.wrapper != observes:
                 role, setting = ("wraps", "observers") if impl.wrapper else ("answers", "drivers")
                 raise ConfigurationError(f"{name!r} {role} {impl.function.__name__}: name it in {setting}")
+
+
+def _scan_of(kinds: set[str], scan: Callable[..., Any], kind: str, cursor: str | None, limit: int) -> Any:
+    return scan(kind, cursor, limit) if kind in kinds else None
 
 
 def _left_out(spec: DriverSpec) -> frozenset[str]:

@@ -36,6 +36,7 @@ from whisper_persistence.hookspecs.strategies import StrategySpecs
 
 __all__ = [
     "CONTRACT_VERSION",
+    "KINDS",
     "PROJECT",
     "SPECS",
     "SUBJECTS",
@@ -82,4 +83,11 @@ SUBJECTS: Final[Mapping[str, tuple[type, ...]]] = {
     "strategies": (StrategySpecs,),
     "statistics": (StatisticsSpecs,),
     "conversations": (ConversationSpecs, SearchSpecs),
+}
+
+#: The kinds of record that belong to each subject, one of `whisper_persistence.records.RECORD_KINDS` each.
+KINDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "strategies": ("strategies", "outcomes"),
+    "statistics": ("statistics", "scores", "patterns", "preferences"),
+    "conversations": ("messages",),
 }

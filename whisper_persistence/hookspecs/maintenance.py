@@ -26,7 +26,8 @@ class MaintenanceSpecs:
 
     @hookspec(firstresult=True)
     def erase_users(self, user_ids: Sequence[str]) -> tuple[TierReport, ...] | None:
-        """Forget users: everything under their id, every message that concerns them and every one they wrote.
+        """Forget users: everything under their id, every message that concerns them, and every one that they wrote
+        in the role of a user.
 
         It raises their epoch and revision, and the revision of every conversation that lost a message.
 

@@ -9,7 +9,6 @@ from typing import Any
 import attrs
 from sqlalchemy import ColumnElement, Select, Table, and_, delete, literal_column, select
 
-from whisper_persistence.records import Thing
 from whisper_persistence.records.following import FollowedKind
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import mine
@@ -78,9 +77,9 @@ def erase_users(transaction: Transaction, user_ids: Sequence[str]) -> dict[str, 
     """Remove everything of these users and return how many records of each kind went."""
     sql = _statements(transaction.flavour)
     spoken_in = {row[0] for statement in sql.spoken_in for row in transaction.listed(statement, user_ids)}
-    things = {Thing("user", user_id): (1, 1, 0) for user_id in user_ids}
-    counters = transaction.count(things | {Thing("conversation", spoken): (1, 0, 0) for spoken in spoken_in})
-    _tell(transaction, user_ids, counters)
+    users = transaction.count("user", dict.fromkeys(user_ids, (1, 1, 0)))
+    conversations = transaction.count("conversation", dict.fromkeys(spoken_in, (1, 0, 0)))
+    _tell(transaction, users, conversations)
     counts = {kind: transaction.run_listed(remove, user_ids) for kind, remove in sql.remove.items()}
     counts["messages"] = sum(transaction.run_listed(statement, user_ids) for statement in sql.remove_messages)
     transaction.run_listed(sql.remove_profiles, user_ids)
@@ -88,16 +87,16 @@ def erase_users(transaction: Transaction, user_ids: Sequence[str]) -> dict[str, 
     return counts
 
 
-def _tell(transaction: Transaction, user_ids: Sequence[str], counters: dict[Thing, Counter]) -> None:
+def _tell(transaction: Transaction, users: dict[str, Counter], conversations: dict[str, Counter]) -> None:
     """Tell followers of every record that is about to go; read only where there are followers."""
-    if not any(counter.followed for counter in counters.values()):
+    if not any(counter.followed for counter in users.values()):
         return
     sql = _statements(transaction.flavour)
     for kind, _ in _OWNED:
-        for user_id, item in transaction.listed(sql.find[kind], user_ids):
-            transaction.tell(kind, user_id, item, counters[Thing("user", user_id)].revision)
-    found = (row for statement in sql.find_messages for row in transaction.listed(statement, user_ids))
+        for user_id, item in transaction.listed(sql.find[kind], users):
+            transaction.tell(kind, user_id, item, users[user_id].revision)
+    found = (row for statement in sql.find_messages for row in transaction.listed(statement, users))
     for conversation_id, message_id in found:
-        revision = counters[Thing("conversation", conversation_id)].revision
+        revision = conversations[conversation_id].revision
         transaction.tell("messages", conversation_id, message_id, revision)
         transaction.tell("conversations", conversation_id, "", revision)

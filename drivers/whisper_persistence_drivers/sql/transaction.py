@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 from sqlalchemy import select
 
-from whisper_persistence.records import Durability, Receipt, Thing
+from whisper_persistence.records import Durability, Receipt
 from whisper_persistence.records.following import FollowedKind, ThingKind
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine, to_micros
 
 
-@attrs.frozen
-class Counter:
+class Counter(NamedTuple):
     """Where a user or conversation stands.
 
     Attributes:
@@ -33,8 +32,7 @@ class Counter:
     followed: int
 
 
-@attrs.frozen
-class Step:
+class Step(NamedTuple):
     """Where one item of a batch stands.
 
     Attributes:
@@ -113,21 +111,25 @@ class Transaction(Session):
         """Run an UPDATE or DELETE of `Flavour.each` for every set of values; return how many rows it touched."""
         return self.flavour.run_each(self, statement, sets) if sets else 0
 
-    def count(self, things: Mapping[Thing, tuple[int, int, int]]) -> dict[Thing, Counter]:
-        """Raise the revision, epoch and sequence of things by so much each, and return where they stand then.
+    def count(self, kind: ThingKind, raised: Mapping[str, tuple[int, int, int]]) -> dict[str, Counter]:
+        """Raise the revision, epoch and sequence of users or of conversations, and return where they stand then.
 
-        The things' rows stay locked until the transaction ends; they are taken in the order of their keys.
+        Their rows stay locked until the transaction ends; they are taken in the order of their keys, users first.
+
+        Args:
+            kind: whether they are users or conversations.
+            raised: by how much to raise the three, by user or conversation id.
         """
-        keyed = {self.thing_key(thing.kind, thing.thing_id): thing for thing in things}
-        rows = [(key, *things[keyed[key]]) for key in sorted(keyed)]
-        counters = {keyed[key]: Counter(*rest) for key, *rest in self.flavour.count(self, rows)}
+        keyed = {self.thing_key(kind, thing_id): thing_id for thing_id in raised}
+        rows = [(key, *raised[keyed[key]]) for key in sorted(keyed)]
+        counters = {keyed[row[0]]: Counter(*row[1:]) for row in self.flavour.count(self, rows)}
         self._followed = self._followed or any(counter.followed for counter in counters.values())
         return counters
 
     def hold(self, kind: ThingKind, thing_ids: Iterable[str]) -> None:
         """Lock things before looking at what is stored of them, if this attempt looks at all."""
         if self.careful:
-            self.count({Thing(kind, thing_id): (0, 0, 0) for thing_id in thing_ids})
+            self.count(kind, dict.fromkeys(thing_ids, (0, 0, 0)))
 
     def advance(self, kind: ThingKind, items: Sequence[tuple[str, int, int]]) -> list[Step]:
         """Raise the revisions and sequences that the items of a batch need, and return each item's own.
@@ -136,20 +138,17 @@ class Transaction(Session):
             kind: whether the items belong to users or to conversations.
             items: for each, in order: whose it is, 1 if it changes anything or 0, and how many sequences it takes.
         """
-        totals: dict[str, tuple[int, int]] = {}
+        totals: dict[str, tuple[int, int, int]] = {}
         for thing_id, raised, taken in items:
-            before = totals.get(thing_id, (0, 0))
-            totals[thing_id] = (before[0] + raised, before[1] + taken)
-        counters = self.count(
-            {Thing(kind, thing_id): (raised, 0, taken) for thing_id, (raised, taken) in totals.items()}
-        )
+            before = totals.get(thing_id, (0, 0, 0))
+            totals[thing_id] = (before[0] + raised, 0, before[2] + taken)
+        counters = self.count(kind, totals)
         steps: list[Step] = []
         for thing_id, raised, taken in items:
-            counter = counters[Thing(kind, thing_id)]
-            left = totals[thing_id]
-            totals[thing_id] = (left[0] - raised, left[1] - taken)
-            revision = counter.revision - left[0] + raised
-            steps.append(Step(revision, counter.epoch, counter.sequence - left[1] + 1, counter.cleared))
+            revision, epoch, sequence, cleared, _ = counters[thing_id]
+            later, _, untaken = totals[thing_id]
+            totals[thing_id] = (later - raised, 0, untaken - taken)
+            steps.append(Step(revision - later + raised, epoch, sequence - untaken + 1, cleared))
         return steps
 
     def ensure_users(self, user_ids: Iterable[str]) -> None:
@@ -177,12 +176,13 @@ class Transaction(Session):
         return flags
 
     def tell(self, kind: FollowedKind, thing_id: str, item: str, revision: int) -> None:
-        """Note that a record changed; `finish` adds it to the pending work of the followers of its kind."""
-        self._told.append((kind, thing_id, item, revision))
+        """Note that a record changed, once its thing is counted; `finish` adds it to its followers' pending work."""
+        if self._followed:
+            self._told.append((kind, thing_id, item, revision))
 
     def finish(self) -> None:
         """Do what is left before the commit."""
-        if not (self._told and self._followed):
+        if not self._told:
             return
         followers = self.rows(_statements(self.flavour).find_followers)
         pending = {
