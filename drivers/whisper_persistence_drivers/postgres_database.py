@@ -11,9 +11,10 @@ from weakref import WeakSet
 
 import attrs
 import psycopg
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, text
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, inspect, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.schema import CreateSchema
 
 from whisper_persistence.errors import StorageRefusedError, StorageUnavailableError
 from whisper_persistence_drivers.postgres_flavour import PostgresFlavour
@@ -149,7 +150,8 @@ class PostgresDatabase(Database):
 
     def _lock_for_migration(self, connection: Connection) -> None:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {self.schema}"))
+        if not inspect(connection).has_schema(self.schema):  # a role may own its schema and still make none
+            connection.execute(CreateSchema(self.schema))
 
 
 def _wake(connection: psycopg.Connection[Any], record: Any, _: Any) -> None:

@@ -40,7 +40,7 @@ def has_policies(connection: Any, tables: Tables) -> bool:
         "SELECT count(*) FROM pg_class "
         "WHERE relrowsecurity AND relforcerowsecurity AND oid = ANY(%s::regclass[]::oid[])"
     )
-    wanted = [table.fullname for table in _kept_apart(tables)]
+    wanted = [_name(table) for table in _kept_apart(tables)]
     found: int = connection.execute(forced, (wanted,)).fetchall()[0][0]
     return found == len(wanted)
 
@@ -66,13 +66,17 @@ def enforce_policies(engine: Engine, tables: Tables) -> None:
 
 
 def _statements(table: Table) -> list[str]:
-    own = f"namespace = current_setting('{NAMESPACE_SETTING}', true)"
+    own, name = f"namespace = current_setting('{NAMESPACE_SETTING}', true)", _name(table)
     return [
-        f"ALTER TABLE {table.fullname} ENABLE ROW LEVEL SECURITY",
-        f"ALTER TABLE {table.fullname} FORCE ROW LEVEL SECURITY",
-        f"DROP POLICY IF EXISTS {_POLICY} ON {table.fullname}",
-        f"CREATE POLICY {_POLICY} ON {table.fullname} USING ({own}) WITH CHECK ({own})",
+        f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY",
+        f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY",
+        f"DROP POLICY IF EXISTS {_POLICY} ON {name}",
+        f"CREATE POLICY {_POLICY} ON {name} USING ({own}) WITH CHECK ({own})",
     ]
+
+
+def _name(table: Table) -> str:
+    return f'"{table.schema}"."{table.name}"'
 
 
 def _kept_apart(tables: Tables) -> list[Table]:

@@ -61,7 +61,7 @@ def open_installation(database: Database) -> Installation:
 
 
 def _select(schema: str | None) -> str:
-    where = f"{schema}." if schema else ""
+    where = f'"{schema}".' if schema else ""
     return f"SELECT version_num, prefix, hash_key FROM {where}{VERSION_TABLE}, {where}{INSTALLATION_TABLE}"  # noqa: S608
 
 

