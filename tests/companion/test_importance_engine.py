@@ -365,6 +365,27 @@ async def test_feedback_finds_the_score_in_the_cache_or_among_the_stored(
     assert (await store.load_statistics(["alice"]))["alice"].adjustments == 2
 
 
+async def test_feedback_costs_one_write_and_no_read_after_the_first(
+    engine: MemoryImportanceEngine, switch: Any
+) -> None:
+    await teach(engine, "alice")
+    switch.calls.clear()
+    for number in range(10):
+        await teach(engine, "alice", helpful=number % 2 == 0)
+
+    assert switch.calls == {"update_statistics": 10}
+
+
+async def test_feedback_and_scores_at_once_leave_the_weights_that_are_stored(
+    engine: MemoryImportanceEngine, store: AsyncStore
+) -> None:
+    for number in range(20):
+        user_id = f"user {number}"
+        await asyncio.gather(*(call(engine, user_id) for _ in range(5) for call in (teach, score)))
+
+        assert await engine.weights_for(user_id) == (await store.load_statistics([user_id]))[user_id].weights()
+
+
 async def test_a_random_access_factor_teaches_nothing(engine: MemoryImportanceEngine, store: AsyncStore) -> None:
     await score(engine, "alice", "m1", JOY)
     await engine.record_feedback("alice", "m1", helpful=True)

@@ -207,6 +207,7 @@ async def test_feedback_in_an_outage_counts_at_once_and_once_only(bench: Bench) 
     bench.off()
     waiting = await engine.record_feedback("alice", "m", helpful=True, score=LESSON)
     bench.on()
+    assert await engine.flush() == 0
     after = await engine.weights_for("alice")
     stored = await bench.engine().load_user_statistics("alice")
 

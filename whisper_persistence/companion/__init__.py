@@ -2,7 +2,9 @@
 
 # One import block and one list, each sorted by name.
 from whisper_persistence.companion.emotional_intelligence import EmotionalIntelligence
+from whisper_persistence.companion.importance_options import Adjustment, ImportanceOptions
 from whisper_persistence.companion.knowledge import Knowledge
+from whisper_persistence.companion.memory_importance import MemoryImportanceEngine
 from whisper_persistence.companion.persistent_strategies import PersistentStrategies
 from whisper_persistence.companion.recommending import Recommendation, recommend
 from whisper_persistence.companion.replies import ReplyScore, score_reply
@@ -17,9 +19,12 @@ from whisper_persistence.companion.support import (
 )
 
 __all__ = [
+    "Adjustment",
     "EmotionalIntelligence",
+    "ImportanceOptions",
     "InterventionStyle",
     "Knowledge",
+    "MemoryImportanceEngine",
     "PersistentStrategies",
     "Recommendation",
     "ReplyScore",

@@ -8,7 +8,7 @@ import attrs
 
 from whisper_persistence.companion.importance_cache import Bounded
 from whisper_persistence.errors import PersistenceError
-from whisper_persistence.records import Statistics, StatisticsChange
+from whisper_persistence.records import Durability, Statistics, StatisticsChange
 
 
 @attrs.frozen
@@ -33,6 +33,7 @@ class LearnedWeights:
     max_age: float
     known: Bounded[str, _Known]
     _changes: int = 0
+    _sending: int = 0
 
     async def of(self, user_id: str) -> Statistics:
         """Return a user's statistics, of which only what was learned is sure to be of now.
@@ -48,16 +49,25 @@ class LearnedWeights:
             latest = self.known.get(user_id)
             return latest.statistics if latest else Statistics(user_id)
 
-    def learn(self, change: StatisticsChange) -> None:
-        """Follow what was just learned, wherever it is by now; the next view is read again if the store answers."""
-        self._changes += 1
+    async def learn(self, change: StatisticsChange, sending: Awaitable[Durability]) -> Durability:
+        """Follow what is being sent, wherever it arrives, and return how safe it is.
+
+        What is read meanwhile is not remembered, because nobody can tell whether it holds the change already.
+        """
+        self._sending += 1
+        try:
+            durability = await sending
+        finally:
+            self._sending -= 1
+            self._changes += 1
         found = self.known.get(change.user_id)
-        self._put(change.apply_to(found.statistics if found else None, {}), -self.max_age)
+        self._put(change.apply_to(found.statistics if found else None, {}), found.read_at if found else -self.max_age)
+        return durability
 
     async def _read(self, user_id: str) -> Statistics:
         changes = self._changes
         record = await self.ask(user_id) or Statistics(user_id)
-        if changes == self._changes:
+        if changes == self._changes and not self._sending:
             self._put(record, self.clock())
         return record
 

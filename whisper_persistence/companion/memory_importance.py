@@ -120,8 +120,7 @@ class MemoryImportanceEngine(ImportanceRecords):
         durability = Durability.DURABLE
         if taught:
             change = StatisticsChange(user_id, weight_adjustments=taught)
-            durability = await self._backlog.write("update_statistics", change)
-            self._learned.learn(change)
+            durability = await self._learned.learn(change, self._backlog.write("update_statistics", change))
         return Adjustment(user_id, 0, await self.weights_for(user_id), durability)
 
     async def record_access(self, user_id: str, memory_id: str) -> Durability:
