@@ -1,6 +1,22 @@
-"""What an operator runs: importing, and looking at what is kept about one user."""
+"""What an operator runs: importing, copying, and looking at what is kept about one user."""
 
+from whisper_persistence.operations.checkpoints import Checkpoint
+from whisper_persistence.operations.comparing import Comparison, Report
+from whisper_persistence.operations.copying import copy_store
+from whisper_persistence.operations.places import checkpoint_path, find_places, name_copy
 from whisper_persistence.operations.profile import Profile, load_profile
 from whisper_persistence.operations.transfer import Batch, import_file
 
-__all__ = ["Batch", "Profile", "import_file", "load_profile"]
+__all__ = [
+    "Batch",
+    "Checkpoint",
+    "Comparison",
+    "Profile",
+    "Report",
+    "checkpoint_path",
+    "copy_store",
+    "find_places",
+    "import_file",
+    "load_profile",
+    "name_copy",
+]

@@ -8,6 +8,7 @@ from typing import TypeVar
 import attrs
 
 from whisper_persistence.errors import NotSupportedError
+from whisper_persistence.operations.reading import read_pages
 from whisper_persistence.records import (
     MemoryScore,
     Message,
@@ -98,13 +99,8 @@ def _newest(store: Store, user_id: str, limit: int, conversations: Iterable[str]
 
 
 def _conversations_of(store: Store, user_id: str) -> Iterator[str]:
-    cursor = None
-    while True:
-        try:
-            page = store.scan("messages", cursor, checks.MAX_BATCH)
-        except NotSupportedError:
-            return
-        yield from (message.conversation_id for message in page.records if message.user_id == user_id)
-        if page.cursor is None:
-            return
-        cursor = page.cursor
+    try:
+        for page in read_pages(store, "messages"):
+            yield from (message.conversation_id for message in page.records if message.user_id == user_id)
+    except NotSupportedError:
+        return

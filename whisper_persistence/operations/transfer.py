@@ -71,7 +71,7 @@ def import_file(store: Store, path: Path, advance: Callable[[Batch], None] | Non
     counts: dict[RecordKind, int] = {}
     for batch in read_batches(path):
         try:
-            _SAVERS[batch.kind](store, batch.records)
+            SAVERS[batch.kind](store, batch.records)
         except ValidationError as error:
             raise _located(batch, error) from None
         counts[batch.kind] = counts.get(batch.kind, 0) + len(batch.records)
@@ -170,7 +170,8 @@ def _by_user(records: Iterable[Any]) -> dict[str, list[Any]]:
     return groups
 
 
-_SAVERS: Final[dict[RecordKind, Callable[[Store, Sequence[Any]], Sequence[Receipt]]]] = {
+#: What stores records of each kind, as they come from elsewhere: at most `checks.MAX_BATCH` at once.
+SAVERS: Final[dict[RecordKind, Callable[[Store, Sequence[Any]], Sequence[Receipt]]]] = {
     "strategies": Store.save_strategies,
     "outcomes": _save_outcomes,
     "statistics": Store.save_statistics,

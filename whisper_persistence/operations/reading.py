@@ -1,0 +1,80 @@
+"""Reading a whole store: page by page, user by user, and what of a conversation is cleared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal
+
+import attrs
+import msgspec
+
+from whisper_persistence.records import Message, OutcomeQuery, Page, ScoreQuery, Window, checks
+from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.store import Store
+
+#: The kinds whose records have an order among those of their user.
+HistoryKind = Literal["outcomes", "scores"]
+
+_sorted: Final = msgspec.json.Encoder(order="sorted")
+
+
+def read_pages(store: Store, kind: RecordKind, cursor: str | None = None) -> Iterator[Page]:
+    """Yield every record of a kind, a page at a time.
+
+    Args:
+        store: where to look.
+        kind: which kind.
+        cursor: `Page.cursor` of the page to go on after, or ``None`` to begin.
+    """
+    while True:
+        page = store.scan(kind, cursor, checks.MAX_BATCH)
+        yield page
+        if page.cursor is None:
+            return
+        cursor = page.cursor
+
+
+def canonical(record: Any) -> bytes:
+    """Return a record as JSON that differs where records differ, apart from the position that the store gave."""
+    plain = msgspec.to_builtins(record)
+    plain.pop("sequence", None)
+    return _sorted.encode(plain)
+
+
+def users_of(records: Iterable[Any]) -> list[str]:
+    """Return whose these records are, each user once."""
+    return list(dict.fromkeys(record.user_id for record in records))
+
+
+def read_histories(store: Store, kind: HistoryKind, user_ids: Sequence[str]) -> dict[str, list[Any]]:
+    """Return all outcomes, or all scores, of these users, the oldest first, by user id."""
+    outcomes = kind == "outcomes"
+    load: Callable[[Any], Mapping[Any, tuple[Any, ...]]] = store.load_outcomes if outcomes else store.load_scores
+    queries: list[Any] = [
+        OutcomeQuery(user_id, checks.MAX_BATCH) if outcomes else ScoreQuery(user_id, "recent", checks.MAX_BATCH)
+        for user_id in user_ids
+    ]
+    found: dict[str, list[Any]] = {}
+    while queries:
+        pages = load(queries)
+        for query, page in pages.items():
+            found.setdefault(query.user_id, []).extend(page)
+        queries = [_after(query, page[-1]) for query, page in pages.items() if len(page) == query.limit]
+    return {user_id: records[::-1] for user_id, records in found.items()}
+
+
+def _after(query: OutcomeQuery | ScoreQuery, last: Any) -> OutcomeQuery | ScoreQuery:
+    if isinstance(query, OutcomeQuery):
+        return attrs.evolve(query, before=last.sequence)
+    return attrs.evolve(query, after=last)
+
+
+def find_cleared(store: Store, messages: Sequence[Message]) -> list[bool]:
+    """Return for each message of a scan whether its conversation was cleared after it.
+
+    A scan shows cleared messages and a window does not: the oldest that a window shows tells where the mark is.
+    """
+    windows = [Window(talk, limit=1, after=0) for talk in dict.fromkeys(m.conversation_id for m in messages)]
+    shown = {window.conversation_id: found[0].sequence for window, found in store.load_messages(windows).items()}
+    firsts = (shown.get(message.conversation_id) for message in messages)
+    return [first is None or (message.sequence or 0) < first for message, first in zip(messages, firsts, strict=True)]
