@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from whisper_persistence import (
     Strategy,
     StrategyChange,
     ValidationError,
+    hookimpl,
 )
 from whisper_persistence.companion import (
     EmotionalIntelligence,
@@ -265,6 +267,68 @@ async def test_many_who_talk_during_an_outage_ask_a_dead_store_once_each_and_cat
     assert switch.calls["update_strategies"] == 2
     assert await mind.flush() == 0
     assert len(await mind.load_all_user_strategies()) == 50
+
+
+async def test_the_first_write_that_succeeds_sends_what_waits_of_others(store, switch):
+    mind = EmotionalIntelligence(store)
+    await mind.load_user_strategy("w")
+    switch.down = True
+    await mind.update_user_strategy(StrategyChange("u", effective_approaches=("a",)))
+    switch.down = False
+    await mind.update_user_strategy(StrategyChange("w", effective_approaches=("a",)))
+
+    assert (await store.load_strategies(["u", "w"])).keys() == {"u", "w"}
+
+
+@attrs.define(eq=False)
+class Dawdling:
+    """A driver whose answers to reads arrive only when they are let go."""
+
+    answered: threading.Event = attrs.field(factory=threading.Event)
+    let_go: threading.Event = attrs.field(factory=threading.Event)
+    below: Any = None
+
+    @hookimpl
+    def open(self, below: Any, namespace: str) -> None:
+        self.below = below
+
+    @hookimpl
+    def load_strategies(self, user_ids: Any) -> Any:
+        answer = self.below.load_strategies(user_ids=user_ids)
+        self.answered.set()
+        assert self.let_go.wait(30)
+        return answer
+
+
+async def test_a_read_that_a_write_overtook_is_not_believed(backend):
+    dawdling = Dawdling()
+    async with backend.store(dawdling) as store:
+        mind = EmotionalIntelligence(store)
+        reading = asyncio.create_task(mind.load_user_strategy("u"))
+        await asyncio.to_thread(dawdling.answered.wait, 30)
+        await mind.update_user_strategy(StrategyChange("u", effective_approaches=("a",)))
+        dawdling.let_go.set()
+        overtaken = await reading
+        strategy = await mind.load_user_strategy("u")
+
+        assert overtaken is None
+        assert strategy is not None
+        assert strategy.effective_approaches == ("a",)
+
+
+async def test_the_write_of_a_cancelled_caller_is_seen(store):
+    mind = EmotionalIntelligence(store)
+    await mind.load_user_strategy("u")
+    writing = asyncio.create_task(mind.update_user_strategy(StrategyChange("u", effective_approaches=("a",))))
+    await asyncio.sleep(0)
+    writing.cancel()
+    await asyncio.wait([writing])
+    await store.update_strategies([StrategyChange("u", effective_approaches=("b",))])
+    strategy = await mind.load_user_strategy("u")
+
+    assert writing.cancelled()
+    assert strategy is not None
+    assert strategy.effective_approaches == ("a", "b")
 
 
 async def test_what_waits_is_bounded_and_the_newest_stay(store, switch):

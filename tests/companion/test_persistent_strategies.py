@@ -236,6 +236,18 @@ async def test_a_value_that_cannot_be_stored_is_named_and_can_be_mended(store):
     assert (await store.load_strategies(["u", "v"])).keys() == {"u", "v"}
 
 
+async def test_a_value_that_cannot_be_stored_hides_nothing_once_it_is_mended(store):
+    await store.update_strategies([StrategyChange("u", effective_approaches=("a",))])
+    strategies = PersistentStrategies(store)
+    strategies["u"] = held(user_preferences={"tea": float("inf")})
+    with pytest.raises(ValidationError):
+        await strategies.ensure("u")
+    strategies["u"].user_preferences.clear()
+    await strategies.ensure("u")
+
+    assert strategies["u"].effective_approaches == ["a"]
+
+
 async def test_two_who_meet_one_cold_user_hold_one_value(store):
     await store.update_strategies([StrategyChange("u", effective_approaches=("a",))])
     strategies = PersistentStrategies(store)
@@ -286,6 +298,7 @@ async def test_direct_edits_are_flushed_by_a_task(store):
     task = asyncio.create_task(strategies.keep_flushing(0.001))
     await wait_for_user(store, "u")
     task.cancel()
+    await strategies.flush("u")
 
     assert await strategies.flush("u") is None
 

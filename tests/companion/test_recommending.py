@@ -62,6 +62,12 @@ def test_what_is_avoided_is_never_proposed_unless_nothing_else_is_left(scores, d
     assert advice.reasons
 
 
+def test_everything_is_tried_before_a_middling_choice_becomes_a_habit():
+    strategy, outcomes = learned(*[("gentle_check_in", 0.5)] * 3, ("direct_support", 0.5), ("resource_offering", 0.5))
+
+    assert recommend("u", strategy, outcomes, {}).approach == "skill_building"
+
+
 def test_all_avoided_proposes_the_least_bad_and_says_so():
     strategy, outcomes = learned(*[(style, 0.0) for style in USUAL], ("skill_building", 0.3))
     advice = recommend("u", strategy, outcomes, {})

@@ -271,13 +271,12 @@ async def test_case_14_what_was_erased_stays_erased(backend, switch, new_bot):
 
 async def test_case_14_an_erase_by_another_process_is_not_undone(store):
     mind, other = EmotionalIntelligence(store, **OPEN_DOORS), EmotionalIntelligence(store, **OPEN_DOORS)
-    for _ in range(3):
-        await learn(mind, "u", intervention_style="direct_support")
+    await learn(other, "u", intervention_style="direct_support")
     await mind.load_user_strategy("u")
     await store.erase_users(["u"])
     await learn(mind, "u", intervention_style="skill_building")
 
-    assert await mind.load_user_strategy("u") == await other.load_user_strategy("u")
+    assert await mind.load_user_strategy("u") == (await store.load_strategies(["u"]))["u"]
     assert (await mind.get_user_emotional_dashboard("u"))["personalization"]["effective_approaches"] == [
         "skill_building"
     ]

@@ -31,6 +31,8 @@ def differences(before: Strategy | None, after: Strategy, *, keep_style: bool = 
         after: the state as it is now.
         keep_style: name the communication style even where it is the one that everybody begins with.
     """
+    if before == after and not keep_style:
+        return []
     start = before or blank(after.user_id)
     entries = _new_entries(start.support_history, after.support_history)
     outcomes = [outcome for outcome in (_outcome(after.user_id, *entry) for entry in entries) if outcome]

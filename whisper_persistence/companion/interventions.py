@@ -77,19 +77,21 @@ def learned_from(
     judged: SupportOutcome, intervention: SupportIntervention, situation: dict[str, str], session_id: str
 ) -> StrategyChange:
     """Return what an outcome teaches about its user."""
+    user_id = user_of(judged.intervention_id)
     outcome = Outcome(
         judged.intervention_id,
         style_name(intervention.intervention_style),
         judged.effectiveness_score,
         judged.outcome_type,
         judged.timestamp,
+        user_id=user_id,
         session_id=session_id,
         user_response=_storable(judged.user_response),
         follow_up_needed=judged.follow_up_needed,
         lessons_learned=tuple(judged.lessons_learned),
         context=situation,
     )
-    return StrategyChange(user_of(judged.intervention_id), (outcome,), timestamp=judged.timestamp)
+    return StrategyChange(user_id, (outcome,), timestamp=judged.timestamp)
 
 
 def _storable(text: str) -> str:

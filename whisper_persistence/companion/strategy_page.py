@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
@@ -32,7 +33,7 @@ class StrategyPage:
     pending: dict[str, StrategyChange] = attrs.field(factory=dict[str, StrategyChange])
     read_at: float = 0.0
     revision: int = 0
-    epoch: int | None = None
+    epoch: int = 0
     writing: int = 0
     writes: int = 0
 
@@ -42,11 +43,14 @@ class StrategyPage:
 
     @contextmanager
     def being_written(self) -> Generator[None, None, None]:
-        """Mark the page as one that a write is on its way for."""
+        """Mark the page as one that a write is on its way for; a cancelled caller's write completes unseen."""
         self.writing += 1
         self.writes += 1
         try:
             yield
+        except asyncio.CancelledError:
+            self.knowledge = Knowledge.UNKNOWN
+            raise
         finally:
             self.writing -= 1
             self.writes += 1
@@ -72,7 +76,7 @@ class StrategyPage:
         """Take over a change that the store confirmed; an erase elsewhere in between ends what was known."""
         self.revision = receipt.revision
         self.pending.pop(change.change_id, None)
-        if self.epoch not in (None, receipt.epoch):
+        if receipt.epoch != self.epoch:
             self.knowledge, self.stored, self.recent = Knowledge.UNKNOWN, None, None
         self.epoch = receipt.epoch
         if self.knowledge is not Knowledge.UNKNOWN:
