@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import attrs
@@ -13,11 +15,13 @@ from whisper_persistence.records import Message, Receipt
 from whisper_persistence_drivers.postgres_append import append_messages
 from whisper_persistence_drivers.postgres_database import PostgresDatabase
 from whisper_persistence_drivers.postgres_policies import NAMESPACE_SETTING
-from whisper_persistence_drivers.sql.database import ConstraintError
+from whisper_persistence_drivers.sql.database import ConstraintError, TransactionLostError
 from whisper_persistence_drivers.sql.driver import SqlDriver
 
 #: Every statement of ours looks up keys, so its plan depends on no value: planned once, it is never planned again.
-_SETTINGS = "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan"
+_SETTINGS = (
+    "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan -c default_transaction_isolation=read\\ committed"
+)
 
 _positive = attrs.validators.gt(0.0)
 
@@ -27,8 +31,9 @@ class PostgresDriver(SqlDriver):
     """A complete store in a schema of its own, for any number of processes and machines.
 
     Options:
-        url: ``postgresql://user@host:port/database``, instead of the five options that follow it; a password belongs
-            into the environment (``WHISPER_PERSISTENCE_POSTGRES_PASSWORD``) or a password file.
+        url: ``postgresql://user@host:port/database``, instead of host, port, user and database; what it says of the
+            connection after a ``?`` holds. A password belongs into the environment
+            (``WHISPER_PERSISTENCE_POSTGRES_PASSWORD``) or a password file.
         host, port, user, password, database: where the server is, and who we are there.
         schema: the schema that our tables live in; made if it is missing.
         pool_size: how many connections at most; as many as threads talk to the driver.
@@ -71,8 +76,8 @@ class PostgresDriver(SqlDriver):
         """Append in one statement, one round trip; where a constraint objects, step by step and carefully."""
         known = {message.user_id for message in messages} <= self._known_users
         try:
-            receipts = self._read(append_messages, messages) if known else None
-        except ConstraintError:
+            receipts = self._ask(append_messages, messages) if known else None
+        except (ConstraintError, TransactionLostError):
             receipts = None
         return super().save_messages(messages) if receipts is None else receipts
 
@@ -90,36 +95,42 @@ class PostgresDriver(SqlDriver):
 
     def _arguments(self) -> dict[str, Any]:
         """Return what psycopg connects with."""
-        milliseconds = {"statement_timeout": self.statement_timeout, "lock_timeout": self.lock_timeout}
-        settings = [f"-c {name}={round(seconds * 1000)}" for name, seconds in milliseconds.items()]
+        address = self._address()
+        seconds = {"statement_timeout": self.statement_timeout, "lock_timeout": self.lock_timeout}
+        settings = [f"-c {name}={max(1, round(limit * 1000))}" for name, limit in seconds.items()]
         settings.append(f"-c {NAMESPACE_SETTING}={_escaped(self._namespace)}")
         tls = {name: getattr(self, name) for name in ("sslmode", "sslrootcert", "sslcert", "sslkey")}
-        named = {name: value for name, value in {**self._address(), **tls}.items() if value is not None}
         return {
-            **named,
             "connect_timeout": max(2, round(self.connect_timeout)),
-            "options": " ".join([*settings, _SETTINGS]),
             "application_name": "whisper-persistence",
+            "tcp_user_timeout": max(1, round(self.statement_timeout * 1000)),
+            **address,
+            **{name: value for name, value in tls.items() if value is not None},
+            "options": " ".join([address.get("options", ""), *settings, _SETTINGS]),
             "prepare_threshold": 5 if self.prepare else None,
-            "tcp_user_timeout": round(self.statement_timeout * 1000),
             "client_encoding": "UTF8",
         }
 
     def _address(self) -> dict[str, Any]:
-        if self.url is None:
-            names = {"host": self.host, "port": self.port, "user": self.user, "dbname": self.database}
-            return {**names, "password": self.password}
-        from psycopg import ProgrammingError
-        from psycopg.conninfo import conninfo_to_dict
+        found: dict[str, Any] = {"host": self.host, "port": self.port, "user": self.user, "dbname": self.database}
+        if self.url is not None:
+            found = _parts(self.url)
+        if self.password is not None and not found.get("password"):
+            found["password"] = self.password
+        return found
 
-        try:
-            return {**conninfo_to_dict(self.url.replace("postgresql+psycopg:", "postgresql:", 1))}
-        except ProgrammingError:
-            raise ConfigurationError(
-                "driver 'postgres': its url cannot be read: write postgresql://user@host:port/database"
-            ) from None
+
+def _parts(url: str) -> dict[str, Any]:
+    """Return what a URL says, as psycopg names it."""
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    with suppress(ProgrammingError):
+        return {**conninfo_to_dict(url.replace("postgresql+psycopg:", "postgresql:", 1))}
+    # Outside of psycopg's error, which repeats the URL with the password in it.
+    raise ConfigurationError("driver 'postgres': its url cannot be read: write postgresql://user@host:port/database")
 
 
 def _escaped(value: str) -> str:
     """Return a value as libpq's ``options`` take it, in which blanks and backslashes are escaped."""
-    return value.replace("\\", "\\\\").replace(" ", "\\ ")
+    return re.sub(r"([\\\s])", r"\\\1", value)

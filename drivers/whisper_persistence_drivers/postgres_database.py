@@ -16,7 +16,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.schema import CreateSchema
 
-from whisper_persistence.errors import StorageRefusedError, StorageUnavailableError
+from whisper_persistence.errors import StorageRefusedError, StorageUnavailableError, StoreClosedError
 from whisper_persistence_drivers.postgres_flavour import PostgresFlavour
 from whisper_persistence_drivers.postgres_policies import check_role, enforce_policies, has_policies
 from whisper_persistence_drivers.sql.database import ConstraintError, Database, TransactionLostError
@@ -83,6 +83,8 @@ class PostgresDatabase(Database):
     @contextmanager
     def reading(self) -> Generator[psycopg.Connection[Any]]:
         """Lend a connection; each statement is a transaction of its own."""
+        if self not in _open:
+            raise StoreClosedError("the connections to the PostgreSQL database were closed meanwhile: open a new store")
         lent = self._pool.connect()
         connection: psycopg.Connection[Any] = lent.driver_connection  # type: ignore[assignment]
         try:
@@ -94,6 +96,8 @@ class PostgresDatabase(Database):
         finally:
             lent.info["rested"] = time.monotonic()
             lent.close()
+            if self not in _open:
+                self._pool.dispose()
 
     @contextmanager
     def writing(self) -> Generator[psycopg.Connection[Any]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final
 
@@ -85,6 +86,17 @@ class PostgresFlavour(Flavour):
         for place, *row in session.rows(statement, **_columns(statement, sets)):
             pages[place - 1].append(row)
         return pages
+
+    @contextmanager
+    def one_state(self, session: Session) -> Generator[None]:
+        """Put a block of several statements into one transaction, which sees what was there when it began."""
+        connection = session.connection
+        if connection.info.transaction_status:
+            yield
+            return
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", prepare=False)
+        yield
+        connection.execute("COMMIT", prepare=False)
 
     def run_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> int:
         """Run a statement for every set of values, and return how many rows it touched."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 import attrs
 
 from whisper_persistence import records as rec
-from whisper_persistence.errors import PersistenceError, StorageRefusedError, StorageUnavailableError
+from whisper_persistence.errors import PersistenceError
 from whisper_persistence.hookspecs import (
     Below,
     ConversationSpecs,
@@ -24,18 +24,18 @@ from whisper_persistence_drivers.sql import erasing as sql_erasing
 from whisper_persistence_drivers.sql import following as sql_following
 from whisper_persistence_drivers.sql import messages as sql_messages
 from whisper_persistence_drivers.sql import patterns as sql_patterns
+from whisper_persistence_drivers.sql import retrying
 from whisper_persistence_drivers.sql import scanning as sql_scanning
 from whisper_persistence_drivers.sql import statistics as sql_statistics
 from whisper_persistence_drivers.sql import strategies as sql_strategies
 from whisper_persistence_drivers.sql import windows as sql_windows
-from whisper_persistence_drivers.sql.database import ConstraintError, Database, TransactionLostError
+from whisper_persistence_drivers.sql.database import Database
 from whisper_persistence_drivers.sql.schema import SCHEMA_VERSION, open_installation
 from whisper_persistence_drivers.sql.session import Session
 from whisper_persistence_drivers.sql.transaction import Transaction
 
 T = TypeVar("T")
 
-_ATTEMPTS = 5
 #: After this many users the memory of who is known starts anew.
 _REMEMBERED_USERS = 100_000
 
@@ -207,6 +207,9 @@ class SqlDriver(LifecycleSpecs, StrategySpecs, StatisticsSpecs, ConversationSpec
         return rec.TierHealth(self.tier, rec.State.UP, time.perf_counter() - began, details)
 
     def _read(self, function: Callable[..., T], *arguments: Any) -> T:
+        return retrying.read(lambda: self._ask(function, *arguments), self.tier)
+
+    def _ask(self, function: Callable[..., T], *arguments: Any) -> T:
         database = self._database
         try:
             with database.reading() as connection:
@@ -215,16 +218,7 @@ class SqlDriver(LifecycleSpecs, StrategySpecs, StatisticsSpecs, ConversationSpec
             raise database.translate(error) from None
 
     def _write(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Write hopefully, and where a constraint objects or another writer was in the way, again and carefully."""
-        last: Exception | None = None
-        for attempt in range(_ATTEMPTS):
-            try:
-                return self._attempt(function, arguments, careful=attempt > 0)
-            except (ConstraintError, TransactionLostError) as error:
-                last = error
-        if isinstance(last, ConstraintError):
-            raise StorageRefusedError(f"the {self.tier} database refuses what is written ({last})")
-        raise StorageUnavailableError(f"the {self.tier} database was too busy with other writers ({last}): try again")
+        return retrying.write(lambda careful: self._attempt(function, arguments, careful=careful), self.tier)
 
     def _attempt(self, function: Callable[..., T], arguments: tuple[Any, ...], *, careful: bool) -> T:
         database = self._database

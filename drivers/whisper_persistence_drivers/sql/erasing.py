@@ -28,7 +28,7 @@ _OWNED: tuple[tuple[FollowedKind, str | None], ...] = (
 @attrs.frozen(eq=False)
 class _Statements:
     spoken_in: list[Prepared]
-    find_messages: list[Prepared]
+    hold_profiles: Prepared
     remove_messages: list[Prepared]
     remove_profiles: Prepared
     find: dict[str, Prepared]
@@ -38,16 +38,17 @@ class _Statements:
 @cache
 def _statements(flavour: Flavour) -> _Statements:
     tables = flavour.tables
-    messages = tables.messages.c
-    ways = _ways(flavour)
+    messages, profiles = tables.messages.c, tables.profiles.c
+    ways, own = _ways(flavour), _theirs(flavour, profiles)
     owned = {kind: (getattr(tables, kind), item) for kind, item in _OWNED}
     return _Statements(
         spoken_in=[flavour.prepare(select(messages.conversation_id).where(way)) for way in ways],
-        find_messages=[
-            flavour.prepare(select(messages.conversation_id, messages.message_id).where(way)) for way in ways
+        hold_profiles=flavour.prepare(select(profiles.user_id).where(own).order_by(profiles.user_id).with_for_update()),
+        remove_messages=[
+            flavour.prepare(delete(tables.messages).where(way).returning(messages.conversation_id, messages.message_id))
+            for way in ways
         ],
-        remove_messages=[flavour.prepare(delete(tables.messages).where(way)) for way in ways],
-        remove_profiles=flavour.prepare(delete(tables.profiles).where(_theirs(flavour, tables.profiles.c))),
+        remove_profiles=flavour.prepare(delete(tables.profiles).where(own)),
         find={kind: flavour.prepare(_named(flavour, table, item)) for kind, (table, item) in owned.items()},
         remove={
             kind: flavour.prepare(delete(table).where(_theirs(flavour, table.c))) for kind, (table, _) in owned.items()
@@ -79,24 +80,36 @@ def erase_users(transaction: Transaction, user_ids: Sequence[str]) -> dict[str, 
     spoken_in = {row[0] for statement in sql.spoken_in for row in transaction.listed(statement, user_ids)}
     users = transaction.count("user", dict.fromkeys(user_ids, (1, 1, 0)))
     conversations = transaction.count("conversation", dict.fromkeys(spoken_in, (1, 0, 0)))
-    _tell(transaction, users, conversations)
+    _tell(transaction, users)
     counts = {kind: transaction.run_listed(remove, user_ids) for kind, remove in sql.remove.items()}
-    counts["messages"] = sum(transaction.run_listed(statement, user_ids) for statement in sql.remove_messages)
+    counts["messages"] = _remove_messages(transaction, user_ids, conversations)
     transaction.run_listed(sql.remove_profiles, user_ids)
     transaction.known_users.difference_update(user_ids)
     return counts
 
 
-def _tell(transaction: Transaction, users: dict[str, Counter], conversations: dict[str, Counter]) -> None:
-    """Tell followers of every record that is about to go; read only where there are followers."""
+def _remove_messages(transaction: Transaction, user_ids: Sequence[str], counted: dict[str, Counter]) -> int:
+    """Remove the users' messages, also those that others committed meanwhile to conversations not yet counted.
+
+    From holding their profiles on, no message that concerns the users can be added by anybody.
+    """
+    sql = _statements(transaction.flavour)
+    transaction.listed(sql.hold_profiles, user_ids)
+    gone = [row for statement in sql.remove_messages for row in transaction.listed(statement, user_ids)]
+    joined = {row[0] for row in gone} - counted.keys()
+    counters = counted | transaction.count("conversation", dict.fromkeys(joined, (1, 0, 0)))
+    for conversation_id, message_id in gone:
+        revision = counters[conversation_id].revision
+        transaction.tell("messages", conversation_id, message_id, revision)
+        transaction.tell("conversations", conversation_id, "", revision)
+    return len(gone)
+
+
+def _tell(transaction: Transaction, users: dict[str, Counter]) -> None:
+    """Tell followers of every record of the users that is about to go; read only where there are followers."""
     if not any(counter.followed for counter in users.values()):
         return
     sql = _statements(transaction.flavour)
     for kind, _ in _OWNED:
         for user_id, item in transaction.listed(sql.find[kind], users):
             transaction.tell(kind, user_id, item, users[user_id].revision)
-    found = (row for statement in sql.find_messages for row in transaction.listed(statement, users))
-    for conversation_id, message_id in found:
-        revision = conversations[conversation_id].revision
-        transaction.tell("messages", conversation_id, message_id, revision)
-        transaction.tell("conversations", conversation_id, "", revision)

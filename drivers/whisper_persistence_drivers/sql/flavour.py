@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,11 @@ class Flavour(ABC):
     @abstractmethod
     def fetch_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> list[list[Any]]:
         """Return the rows of a SELECT of `each` for every set of values, in their order."""
+
+    def one_state(self, session: Session) -> AbstractContextManager[None]:
+        """Let a block of several statements see one state of the database, where a session does not do so anyhow."""
+        del session
+        return nullcontext()
 
     @abstractmethod
     def run_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> int:

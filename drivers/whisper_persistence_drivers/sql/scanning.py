@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache
 from typing import Any, cast
 
@@ -82,11 +83,13 @@ def scan(session: Session, kind: str, cursor: str | None, limit: int) -> Page:
     """Return one page of the records of a kind."""
     scanned = _KINDS[kind]
     after = {} if cursor is None else {f"after_{name}": part for name, part in _parts(scanned, cursor).items()}
-    rows = session.rows(_statement(session.flavour, kind, first=cursor is None), limit=limit + 1, **after)
-    records = tuple(scanned.read(*row) for row in rows[:limit])
-    if kind == "statistics":
-        loaded = load_statistics(session, [record.user_id for record in records])
-        records = tuple(loaded[record.user_id] for record in records)
+    whole = kind == "statistics"  # their order stands in the scores
+    with session.flavour.one_state(session) if whole else nullcontext():
+        rows = session.rows(_statement(session.flavour, kind, first=cursor is None), limit=limit + 1, **after)
+        records = tuple(scanned.read(*row) for row in rows[:limit])
+        if whole:
+            loaded = load_statistics(session, [record.user_id for record in records])
+            records = tuple(loaded[record.user_id] for record in records)
     more = len(rows) > limit
     return Page(records, encode(list(rows[limit - 1][: len(scanned.key)])) if more else None)
 

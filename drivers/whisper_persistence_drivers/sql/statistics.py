@@ -88,8 +88,9 @@ def _extremes(flavour: Flavour) -> list[ColumnElement[Any]]:
 
 def load_statistics(session: Session, user_ids: Sequence[str]) -> dict[str, Statistics]:
     """Return the statistics that exist, by user id, with what the stored scores say of their order."""
-    found = session.listed(_statements(session.flavour).load, user_ids)
-    medians = _medians(session, {user_id: stored for user_id, _, stored, *_ in found if stored})
+    with session.flavour.one_state(session):
+        found = session.listed(_statements(session.flavour).load, user_ids)
+        medians = _medians(session, {user_id: stored for user_id, _, stored, *_ in found if stored})
     return {
         user_id: _ordered(_statistics(record), stored, low, high, medians.get(user_id))
         for user_id, record, stored, low, high in found

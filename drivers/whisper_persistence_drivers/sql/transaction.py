@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import attrs
-from sqlalchemy import select
+from sqlalchemy import bindparam, delete, select
 
 from whisper_persistence.records import Durability, Receipt
 from whisper_persistence.records.following import FollowedKind, ThingKind
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine, to_micros
+
+
+#: How long an applied change is remembered, in microseconds: 30 days.
+_REMEMBERED: Final = 30 * 24 * 3_600 * 1_000_000
+#: A change whose key ends like this, one in 4,096, takes older ones away; no clock and no thread is needed for it.
+_PRUNING: Final = "000"
 
 
 class Counter(NamedTuple):
@@ -56,6 +62,7 @@ class _Statements:
     add_user: Prepared
     find_applied: Prepared
     add_applied: Prepared
+    prune_applied: Prepared
     find_followers: Prepared
     put_pending: Prepared
 
@@ -69,6 +76,9 @@ def _statements(flavour: Flavour) -> _Statements:
         add_user=flavour.add_missing(tables.profiles),
         find_applied=flavour.prepare(known),
         add_applied=flavour.add(tables.applied),
+        prune_applied=flavour.prepare(
+            delete(tables.applied).where(mine(applied), applied.applied_at < bindparam("before"))
+        ),
         find_followers=flavour.prepare(select(followers.name, followers.kind).where(mine(followers))),
         put_pending=flavour.put(tables.outbox),
     )
@@ -173,6 +183,8 @@ class Transaction(Session):
         now = to_micros(datetime.now(UTC))
         new = [(self.namespace, change_id, now) for change_id in first if change_id not in known]
         self.insert(_statements(self.flavour).add_applied, new)
+        if any(key.endswith(_PRUNING) for key in ids):
+            self.run(_statements(self.flavour).prune_applied, before=now - _REMEMBERED)
         return flags
 
     def tell(self, kind: FollowedKind, thing_id: str, item: str, revision: int) -> None:
