@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 import pytest
 
-from whisper_persistence import AsyncStore, StorageUnavailableError, hookimpl
+from whisper_persistence import AsyncStore, StorageRefusedError, StorageUnavailableError, hookimpl
 from whisper_persistence.companion import StrategyPersistenceMixin
 from whisper_persistence.discovery import DriverSpec, build_driver
 from whisper_persistence.hookspecs import Below
@@ -112,6 +112,22 @@ class Switch:
     def _refuse_when(self, lost: bool) -> None:
         if lost:
             raise StorageUnavailableError("the test switched the database off")
+
+
+@attrs.define(eq=False)
+class Picky:
+    """A driver above a database that refuses whatever names one user, as a database refuses content."""
+
+    @hookimpl
+    def update_strategies(self, changes: Sequence[Any]) -> None:
+        if any(change.user_id == "refused" for change in changes):
+            raise StorageRefusedError("the test refuses this user")
+
+
+@pytest.fixture
+def picky() -> Picky:
+    """The driver that refuses one user."""
+    return Picky()
 
 
 @attrs.define

@@ -16,6 +16,7 @@ from whisper_persistence import (
     Durability,
     Outcome,
     OutcomeQuery,
+    StorageRefusedError,
     Strategy,
     StrategyChange,
     ValidationError,
@@ -383,6 +384,31 @@ async def test_reading_while_writing_never_counts_twice(store):
     await asyncio.gather(*[learn(mind, "u") if number % 2 else mind.load_user_strategy("u") for number in range(60)])
 
     assert await mind.load_user_strategy("u") == (await store.load_strategies(["u"]))["u"]
+
+
+async def test_what_is_refused_for_good_keeps_nobody_else_waiting(backend, switch, picky):
+    async with backend.store(switch, picky) as store:
+        mind = EmotionalIntelligence(store)
+        with pytest.raises(StorageRefusedError):
+            await mind.update_user_strategy(StrategyChange("refused"))
+        switch.down = True
+        for user_id in ("u", "refused", "v"):
+            await mind.update_user_strategy(StrategyChange(user_id, effective_approaches=("a",)))
+        switch.down = False
+
+        assert await mind.flush() == 0
+        assert (await mind.load_all_user_strategies()).keys() == {"u", "v"}
+        assert await mind.load_user_strategy("refused") is None
+
+
+async def test_in_an_outage_whoever_waits_for_the_store_stays_at_hand(store, switch):
+    switch.down = True
+    mind = EmotionalIntelligence(store, max_users=2)
+    for number in range(5):
+        await mind.update_user_strategy(StrategyChange(f"u{number}", effective_approaches=("a",)))
+    views = [await mind.load_user_strategy(f"u{number}") for number in range(5)]
+
+    assert all(view and view.effective_approaches == ("a",) for view in views)
 
 
 async def test_few_users_are_kept_at_hand_and_nobody_is_lost(store):

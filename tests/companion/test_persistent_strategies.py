@@ -9,8 +9,17 @@ from typing import Any
 
 import pytest
 
-from whisper_persistence import AsyncStore, Durability, Outcome, OutcomeQuery, Strategy, StrategyChange, ValidationError
-from whisper_persistence.companion import Knowledge, PersistentStrategies, SupportStrategy
+from whisper_persistence import (
+    AsyncStore,
+    Durability,
+    Outcome,
+    OutcomeQuery,
+    StorageRefusedError,
+    Strategy,
+    StrategyChange,
+    ValidationError,
+)
+from whisper_persistence.companion import Knowledge, PersistentStrategies, SupportStrategy, strategy_entry
 
 NOW = datetime(2025, 3, 1, tzinfo=UTC)
 
@@ -246,6 +255,35 @@ async def test_a_value_that_cannot_be_stored_hides_nothing_once_it_is_mended(sto
     await strategies.ensure("u")
 
     assert strategies["u"].effective_approaches == ["a"]
+
+
+async def test_what_the_store_refuses_for_good_is_said_once(backend, picky):
+    async with backend.store(picky) as store:
+        strategies = PersistentStrategies(store)
+        strategies["refused"], strategies["u"] = held(), held()
+        waiting = await strategies.flush_all()
+        again = await strategies.flush("refused")
+        strategies["refused"].effective_approaches.append("a")
+        with pytest.raises(StorageRefusedError):
+            await strategies.flush("refused")
+
+        assert (waiting, again) == (1, None)
+        assert (await store.load_strategies(["u", "refused"])).keys() == {"u"}
+
+
+async def test_what_waits_is_bounded(store, switch, monkeypatch):
+    monkeypatch.setattr(strategy_entry, "MAX_PENDING", 5)
+    strategies = PersistentStrategies(store)
+    strategies["u"] = held()
+    await strategies.flush("u")
+    switch.down = True
+    for minute in range(9):
+        strategies["u"].support_history.append(entry(minute))
+        await strategies.flush("u")
+    switch.down = False
+    await strategies.flush("u")
+
+    assert (await store.load_strategies(["u"]))["u"].interventions == 5
 
 
 async def test_two_who_meet_one_cold_user_hold_one_value(store):
