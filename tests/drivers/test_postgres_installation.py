@@ -45,7 +45,7 @@ def told(url: str, *statements: str) -> None:
 
 
 def tables_in(url: str, name: str) -> list[str]:
-    found = asked(url, f"SELECT tablename FROM pg_tables WHERE schemaname = '{name}' ORDER BY 1")
+    found = asked(url, f"SELECT tablename FROM pg_tables WHERE schemaname = '{name}' ORDER BY 1")  # noqa: S608
     return [row[0] for row in found]
 
 
@@ -93,7 +93,7 @@ def occupy(url: str, place: str) -> None:
         columns = "id serial PRIMARY KEY, user_id integer DEFAULT 7, record bytea"
         statements += [f"CREATE TABLE {place}.{name} ({columns})"]
         statements += [
-            f"INSERT INTO {place}.{name} (record) SELECT sha256(n::text::bytea) FROM generate_series(1, 9) n"
+            f"INSERT INTO {place}.{name} (record) SELECT sha256(n::text::bytea) FROM generate_series(1, 9) n"  # noqa: S608
         ]
     told(url, *statements)
 
@@ -240,10 +240,10 @@ def test_migrations_make_what_the_tables_say(postgres_url, opened, prefix):
 def test_a_newer_schema_is_refused_and_stays_as_it_is(postgres_url, opened):
     with opened(postgres_url) as store:
         store.save_messages(samples.talk(3))
-    told(postgres_url, f"UPDATE whisper_persistence.{VERSION_TABLE} SET version_num = '9999'")
+    told(postgres_url, f"UPDATE whisper_persistence.{VERSION_TABLE} SET version_num = '9999'")  # noqa: S608
     before = dump(postgres_url, "whisper_persistence")
 
-    with pytest.raises(IncompatibleSchemaError, match="schema version 9999 .* install a newer release"):
+    with pytest.raises(IncompatibleSchemaError, match=r"schema version 9999 .* install a newer release"):
         opened(postgres_url)
     assert dump(postgres_url, "whisper_persistence") == before
     sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -292,7 +292,7 @@ def test_an_old_database_is_upgraded_in_place_with_all_its_data_while_another_pr
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(upgrade, range(4))) == [before] * 4
     assert "new_table" in tables_in(postgres_url, "whisper_persistence")
-    assert asked(postgres_url, f"SELECT version_num FROM whisper_persistence.{VERSION_TABLE}") == [("9999",)]
+    assert asked(postgres_url, f"SELECT version_num FROM whisper_persistence.{VERSION_TABLE}") == [("9999",)]  # noqa: S608
     assert samples.read(old, EVERYTHING) == before
     assert old.save_messages([samples.message("other")])[0].sequence == 8
 

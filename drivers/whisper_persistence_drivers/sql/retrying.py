@@ -18,7 +18,7 @@ _PAUSE: Final = 0.01
 
 
 def write(attempt: Callable[[bool], T], tier: str) -> T:
-    """Attempt to write, hopefully first, and where a constraint objects or a writer was in the way, again and carefully.
+    """Attempt to write hopefully, and where a constraint objects or a writer was in the way, again and carefully.
 
     Args:
         attempt: does it, in a transaction of its own; told whether to be careful.
