@@ -75,13 +75,16 @@ class PostgresFlavour(Flavour):
             return self.prepare(built)
         found = built.lateral("found")
         joined = select(given.c.place, *found.c).select_from(given.join(found, true()))
-        return self.prepare(joined)
+        alone = self.prepare(build({name: bindparam(name, type_=kind) for name, kind in types.items()}))
+        return attrs.evolve(self.prepare(joined), single=alone)
 
     def fetch_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> list[list[Any]]:
         """Return the rows for every set of values.
 
         The only plan for a lateral join is a loop over the sets, so that each set's rows keep their order.
         """
+        if len(sets) == 1 and statement.single:
+            return [session.rows(statement.single, **sets[0])]
         pages: list[list[Any]] = [[] for _ in sets]
         for place, *row in session.rows(statement, **_columns(statement, sets)):
             pages[place - 1].append(row)

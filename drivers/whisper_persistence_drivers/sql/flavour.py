@@ -31,6 +31,7 @@ class Prepared:
         names: the names of its parameters, in the order of the text where parameters go by position.
         positional: whether parameters go by position.
         constants: the parameters whose values are always the same.
+        single: the same statement for one set of values, where that is another one.
     """
 
     sql: str
@@ -38,6 +39,7 @@ class Prepared:
     positional: bool
     constants: dict[str, Any]
     _pick: Any
+    single: Prepared | None = None
 
     def bind(self, values: dict[str, Any]) -> Any:
         """Return these values as the library takes them."""
