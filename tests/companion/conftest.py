@@ -11,6 +11,7 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from whisper_persistence.companion import StrategyPersistenceMixin
 from whisper_persistence.discovery import DriverSpec, build_driver
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.plugins import Chain
+
+
+_numbers = count(1)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -137,24 +141,26 @@ class Backend:
     Attributes:
         name: the driver.
         options: the driver's options.
+        namespace: the namespace that stores on it are opened in.
     """
 
     name: str
     options: dict[str, Any]
+    namespace: str = "default"
 
     def store(self, *above: object, workers: int = 4) -> AsyncStore:
         """Return a store on this database, not yet open, with these drivers above it."""
         drivers: dict[str, object] = {f"above-{number}": driver for number, driver in enumerate(above)}
-        return AsyncStore(
-            Chain.of({**drivers, self.name: build_driver(DriverSpec(self.name, self.options))}), workers=workers
-        )
+        chain = Chain.of({**drivers, self.name: build_driver(DriverSpec(self.name, self.options))})
+        return AsyncStore(chain, self.namespace, workers=workers)
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgres"])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    """A new database of each driver; add a driver by adding its name and its options."""
-    options = {"sqlite": {"path": str(tmp_path / "memory.db")}}
-    return Backend(request.param, options[request.param])
+    """A new database of each driver: a file of SQLite's, a namespace of PostgreSQL's."""
+    if request.param == "sqlite":
+        return Backend("sqlite", {"path": str(tmp_path / "memory.db")})
+    return Backend("postgres", {"url": request.getfixturevalue("postgres_shared_url")}, f"test {next(_numbers)}")
 
 
 @pytest.fixture
