@@ -60,6 +60,7 @@ class SqliteDatabase(Database):
     _writing: Any = attrs.field(init=False, factory=threading.Lock, repr=False)
     _idle: list[sqlite3.Connection] = attrs.field(init=False, factory=list[sqlite3.Connection], repr=False)
     _places: Any = attrs.field(init=False, repr=False)
+    _closed: bool = attrs.field(init=False, default=False, repr=False)
     _held: list[Any] = attrs.field(init=False, factory=list[Any], repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -89,7 +90,7 @@ class SqliteDatabase(Database):
                 if connection.in_transaction:
                     connection.execute("COMMIT")
                 self._idle.append(connection)
-                if self not in _open:
+                if self._closed:
                     self._close_readers()
 
     @contextmanager
@@ -148,6 +149,7 @@ class SqliteDatabase(Database):
 
     def close(self) -> None:
         """Close every connection; those that are lent are closed when they come back."""
+        self._closed = True
         _open.discard(self)
         with self._writing:
             self._close_writer()
@@ -177,7 +179,7 @@ class SqliteDatabase(Database):
         self._writing, self._places = threading.Lock(), threading.Semaphore(self.readers)
 
     def _check_open(self) -> None:
-        if self not in _open:
+        if self._closed:
             raise StoreClosedError(f"the SQLite file {self.path} was closed meanwhile: open a new store")
 
     def _only_writer(self) -> sqlite3.Connection:
