@@ -13,6 +13,7 @@ from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.hookspecs import hookimpl
 from whisper_persistence.records import Message, Receipt
 from whisper_persistence_drivers.postgres_append import append_messages
+from whisper_persistence_drivers.postgres_connection import GRACE
 from whisper_persistence_drivers.postgres_database import PostgresDatabase
 from whisper_persistence_drivers.postgres_policies import NAMESPACE_SETTING
 from whisper_persistence_drivers.sql.database import ConstraintError, TransactionLostError
@@ -88,6 +89,7 @@ class PostgresDriver(SqlDriver):
             arguments=self._arguments(),
             pool_size=self.pool_size,
             pool_timeout=self.pool_timeout,
+            patience=self.statement_timeout + GRACE,
             max_lifetime=self.max_lifetime,
             history_partitions=self.history_partitions,
             row_level_security=self.row_level_security,

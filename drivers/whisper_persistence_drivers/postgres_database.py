@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.schema import CreateSchema
 
 from whisper_persistence.errors import StorageRefusedError, StorageUnavailableError, StoreClosedError
+from whisper_persistence_drivers.postgres_connection import PatientConnection
 from whisper_persistence_drivers.postgres_flavour import PostgresFlavour
 from whisper_persistence_drivers.postgres_policies import check_role, enforce_policies, has_policies
 from whisper_persistence_drivers.sql.database import ConstraintError, Database, TransactionLostError
@@ -39,6 +40,7 @@ class PostgresDatabase(Database):
         arguments: what psycopg connects with.
         pool_size: how many connections at most.
         pool_timeout: how long to wait for a free one, in seconds.
+        patience: how long to wait for an answer, in seconds.
         max_lifetime: how old a connection may grow, in seconds.
         history_partitions: into how many hash partitions a new installation divides the history; 0 for none.
         row_level_security: whether the database itself keeps namespaces apart.
@@ -48,6 +50,7 @@ class PostgresDatabase(Database):
     arguments: dict[str, Any] = attrs.field(repr=False)
     pool_size: int
     pool_timeout: float
+    patience: float
     max_lifetime: float
     history_partitions: int = 0
     row_level_security: bool = False
@@ -145,7 +148,9 @@ class PostgresDatabase(Database):
         self._pool.dispose()
 
     def _connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(**self.arguments, autocommit=True)
+        connection = PatientConnection.connect(**self.arguments, autocommit=True)
+        connection.patience = self.patience
+        return connection
 
     def _connect_plainly(self) -> psycopg.Connection[Any]:
         """Connect for a migration, which may take longer than a statement of ours and makes its own transaction."""

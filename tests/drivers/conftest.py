@@ -41,13 +41,26 @@ class PrivateServer:
     port: int
     _server: Any
 
-    def restart(self, mode: str, options: str | None = None) -> None:
+    def restart(self, mode: str) -> None:
         """Restart it for real: ``fast`` ends every session, ``immediate`` ends as a crash does."""
-        arguments = ["-w", "-D", self._server.pgdata, "-m", mode, "-l", self._server.log]
-        command = [self._server.bin_path / "pg_ctl", *arguments, *(["-o", options] if options else []), "restart"]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        subprocess.run(list(map(str, command)), check=True, user=self._server.system_user, **quiet)  # type: ignore[call-overload]  # noqa: S603
+        self._control("restart", "-m", mode)
         self._server.ensure_postgres_running()
+
+    def stop(self) -> None:
+        """Stop it."""
+        self._control("stop", "-m", "fast")
+
+    def start(self) -> None:
+        """Start it, where it listens on TCP too."""
+        place = self._server.get_postmaster_info().socket_dir
+        self._control("start", "-o", f"-h 127.0.0.1 -p {self.port} -k {place}")
+        self._server.ensure_postgres_running()
+
+    def _control(self, command: str, *options: str) -> None:
+        place = ("-w", "-D", str(self._server.pgdata), "-l", str(self._server.log))
+        program = [str(self._server.bin_path / "pg_ctl"), command, *place, *options]
+        nowhere, user = subprocess.DEVNULL, self._server.system_user
+        subprocess.run(program, check=True, user=user, stdout=nowhere, stderr=nowhere)  # noqa: S603
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +77,8 @@ def private_server() -> Iterator[PrivateServer]:
             with socket.create_server(("127.0.0.1", 0)) as free:
                 port = free.getsockname()[1]
             private = PrivateServer(f"{server.get_uri()}&port={port}", port, server)
-            private.restart("fast", f"-h 127.0.0.1 -p {port} -k {server.get_postmaster_info().socket_dir}")
+            private.stop()
+            private.start()
             yield private
         finally:
             server.cleanup()
