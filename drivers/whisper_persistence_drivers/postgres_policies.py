@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Engine, Table, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from whisper_persistence.errors import ConfigurationError
@@ -40,7 +40,7 @@ def has_policies(connection: Any, tables: Tables) -> bool:
         "SELECT count(*) FROM pg_class "
         "WHERE relrowsecurity AND relforcerowsecurity AND oid = ANY(%s::regclass[]::oid[])"
     )
-    wanted = [_name(table) for table in _kept_apart(tables)]
+    wanted = _kept_apart(connection, tables)
     found: int = connection.execute(forced, (wanted,)).fetchall()[0][0]
     return found == len(wanted)
 
@@ -53,8 +53,8 @@ def enforce_policies(engine: Engine, tables: Tables) -> None:
     """
     try:
         with engine.begin() as connection:
-            for table in _kept_apart(tables):
-                for statement in _statements(table):
+            for name in _kept_apart(connection.connection.driver_connection, tables):
+                for statement in _statements(name):
                     connection.execute(text(statement))
     except ProgrammingError:
         raise ConfigurationError(
@@ -65,8 +65,8 @@ def enforce_policies(engine: Engine, tables: Tables) -> None:
         engine.dispose()
 
 
-def _statements(table: Table) -> list[str]:
-    own, name = f"namespace = current_setting('{NAMESPACE_SETTING}', true)", _name(table)
+def _statements(name: str) -> list[str]:
+    own = f"namespace = current_setting('{NAMESPACE_SETTING}', true)"
     return [
         f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY",
@@ -75,9 +75,12 @@ def _statements(table: Table) -> list[str]:
     ]
 
 
-def _name(table: Table) -> str:
-    return f'"{table.schema}"."{table.name}"'
-
-
-def _kept_apart(tables: Tables) -> list[Table]:
-    return [table for table in tables.metadata.sorted_tables if "namespace" in table.c]
+def _kept_apart(connection: Any, tables: Tables) -> list[str]:
+    """Return every table that has a namespace, and their partitions: a table's policies do not hold for those."""
+    ours = [f'"{table.schema}"."{table.name}"' for table in tables.metadata.sorted_tables if "namespace" in table.c]
+    partitions = (
+        "SELECT format('%%I.%%I', nspname, relname) FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid "
+        "JOIN pg_namespace ON pg_namespace.oid = relnamespace "
+        "WHERE inhparent = ANY(%s::regclass[]::oid[]) ORDER BY relname"
+    )
+    return [*ours, *(name for (name,) in connection.execute(partitions, (ours,)).fetchall())]
