@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from whisper_persistence import Store
 from whisper_persistence.settings import load_settings
 
 ROOT = Path(__file__).parents[1]
@@ -72,10 +73,14 @@ def test_the_ten_lines_say_what_they_should(tmp_path, environment):
 
 
 @every("sh")
-def test_commands_run_as_they_stand(page, block, tmp_path, environment):
+def test_commands_run_as_they_stand(page, block, tmp_path, environment, request):
     if "venv" in block:
         assert block.strip() in {setup_command("run"), setup_command("test")}
         return
+    if "$DATABASE_URL" in block:
+        environment["DATABASE_URL"] = url = request.getfixturevalue("postgres_url")
+        environment["PATH"] = f"{request.getfixturevalue('postgres_programs')}{os.pathsep}{environment['PATH']}"
+        Store.from_settings(url=url).close()
     (tmp_path / "talk.jsonl").write_text(LINE, encoding="utf-8")
     (tmp_path / "memory.db").touch()
 
@@ -115,6 +120,7 @@ def test_the_checks_use_the_commands_of_the_readme():
 def test_every_environment_name_that_is_shown_is_one_that_is_read():
     shown = set(re.findall(r"WHISPER_PERSISTENCE_[A-Z_]+", "".join(page.read_text(encoding="utf-8") for page in PAGES)))
     read = {"DRIVERS", "OBSERVERS", "URL", "NAMESPACE", "CONFIG", "PRESET", "WORKERS", "SQLITE_PATH", ""}
+    read |= {"POSTGRES_PASSWORD"}
 
     assert shown <= {f"WHISPER_PERSISTENCE_{name}" for name in read}
 

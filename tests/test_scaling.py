@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -106,3 +108,20 @@ def test_a_backup_by_the_owner_of_kept_apart_tables_fails_loudly(guest_url, post
 
     assert "row-level security policy" in dump(guest_url).stderr
     assert dump(postgres_url).returncode == 0
+
+
+def test_a_role_can_carry_the_settings_that_a_pooler_leaves_out(guest_url, postgres_url):
+    page = (Path(__file__).parents[1] / "docs" / "scaling.md").read_text(encoding="utf-8")
+    statements = re.findall(r"ALTER ROLE bot [^;]+", page)
+    role = guest_url.partition("//")[2].partition("@")[0]
+    ask(postgres_url, *(statement.replace("bot", role) for statement in statements))
+    with psycopg.connect(guest_url, autocommit=True) as connection:
+        names = [statement.split()[4] for statement in statements]
+        found = {name: connection.execute(f"SHOW {name}".encode()).fetchall()[0][0] for name in names}
+
+    assert found == {
+        "statement_timeout": "10s",
+        "lock_timeout": "5s",
+        "timezone": "UTC",
+        "whisper_persistence.namespace": "elena",
+    }
