@@ -15,7 +15,6 @@ from whisper_persistence.records.following import FollowedKind, ThingKind
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine, to_micros
 
-
 #: How long an applied change is remembered, in microseconds: 30 days.
 _REMEMBERED: Final = 30 * 24 * 3_600 * 1_000_000
 #: A change whose key ends like this, one in 4,096, takes older ones away; no clock and no thread is needed for it.
