@@ -24,7 +24,6 @@ from whisper_persistence.discovery import DriverSpec, build_driver
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.plugins import Chain
 
-
 _numbers = count(1)
 
 

@@ -20,14 +20,14 @@ class MaintenanceSpecs:
             cursor: `Page.cursor` of the page before, or ``None`` for the first page.
             limit: at most this many records.
 
-        A record that is there from the first page to the last is returned exactly once. Messages come by conversation
+        A record that is there from the first page to the last is returned exactly once. Outcomes, scores and patterns of one
+        user, and messages of one conversation, come together. Messages come by conversation
         and sequence, with cleared ones included.
         """
 
     @hookspec(firstresult=True)
     def erase_users(self, user_ids: Sequence[str]) -> tuple[TierReport, ...] | None:
-        """Forget users: everything under their id, every message that concerns them, and every one that they wrote
-        in the role of a user.
+        """Forget users: everything under their id, every message that concerns them, and every one they wrote as users.
 
         It raises their epoch and revision, and the revision of every conversation that lost a message.
 
