@@ -142,7 +142,7 @@ def killed_writer(path: Path, run: int, chance: random.Random) -> list[str]:
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_what_a_killed_writer_was_told_is_stored_is_there_once(tmp_path):
     path = tmp_path / "memory.db"
-    chance = random.Random(20_240_229)  # noqa: S311
+    chance = random.Random(20_240_229)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
     reported: list[str] = []
     try:

@@ -18,7 +18,7 @@ LONG, LONGER, SHORT = "long", "longer", "short"
 
 _START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _WORDS: Final = "was you the tea garden never again tomorrow mother slept badly über 漢字 laughed quiet promise rain"
-_TALK: Final = " ".join(random.Random(1).choices(_WORDS.split(), k=40_000))  # noqa: S311
+_TALK: Final = " ".join(random.Random(1).choices(_WORDS.split(), k=40_000))
 
 
 @attrs.frozen

@@ -15,7 +15,7 @@ Draw = Callable[[Scale, int, int], list[tuple[Any, ...]]]
 
 def chance(run: int, round_number: int) -> Random:
     """Return the random numbers of one round."""
-    return Random(f"{run}/{round_number}")  # noqa: S311
+    return Random(f"{run}/{round_number}")
 
 
 def number_of(run: int, round_number: int, call: int = 0) -> int:

@@ -28,7 +28,7 @@ COLUMNS: Final = ("formula", "score", "store", "100 together", "statistics", "co
 NOW: Final = datetime.now(UTC)
 WORDS: Final = ("sister", "plan", "wedding", "spring", "beach", "walk", "home", "dog", "coffee", "hope", "work", "rain")
 
-_chance = Random(5)  # noqa: S311
+_chance = Random(5)
 
 
 def some_memory(number: int = 0) -> dict[str, Any]:

@@ -16,7 +16,7 @@ WINDOWS: Final = 2_000
 def read_windows(opener: str, path: str, users: str) -> None:
     """Read the newest messages of random users, then print how many kilobytes are resident."""
     memory = pkgutil.resolve_name(opener)(Path(path))
-    chosen = random.Random(1)  # noqa: S311
+    chosen = random.Random(1)
     for _ in range(WINDOWS):
         memory.last(data.user_name(chosen.randrange(int(users))))
     status = Path("/proc/self/status").read_text(encoding="ascii")

@@ -36,7 +36,7 @@ class Time:
     seconds: float = 1_000.0
 
     def options(self, **more: Any) -> ImportanceOptions:
-        return ImportanceOptions(now=lambda: self.moment, clock=lambda: self.seconds, random=Random(7), **more)  # noqa: S311
+        return ImportanceOptions(now=lambda: self.moment, clock=lambda: self.seconds, random=Random(7), **more)
 
 
 @pytest.fixture
@@ -324,7 +324,7 @@ async def test_scoring_teaches_nothing_so_scores_do_not_rise(engine: MemoryImpor
 
 
 async def test_feedback_makes_the_order_of_memories_more_like_the_users_own(engine: MemoryImportanceEngine) -> None:
-    chance = Random(1)  # noqa: S311
+    chance = Random(1)
     names = [name for name in BASE_WEIGHTS if name != "access_frequency"]
 
     def liked(factors: dict[str, float]) -> bool:

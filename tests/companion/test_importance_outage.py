@@ -104,7 +104,7 @@ class Bench:
     seconds: float = 1_000.0
 
     def engine(self, **options: Any) -> MemoryImportanceEngine:
-        chance = Random(7)  # noqa: S311
+        chance = Random(7)
         return MemoryImportanceEngine(
             self.store, ImportanceOptions(clock=lambda: self.seconds, random=chance, **options)
         )

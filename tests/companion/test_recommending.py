@@ -155,7 +155,7 @@ class Person:
 
     @classmethod
     def of(cls, number: int) -> Person:
-        chance = random.Random(number)  # noqa: S311
+        chance = random.Random(number)
         liked = chance.choice(USUAL)
         return cls(f"person-{number}", {style: 0.9 if style == liked else 0.25 for style in USUAL}, chance)
 

@@ -24,7 +24,7 @@ from whisper_persistence import (
     StrategyChange,
     Window,
 )
-from whisper_persistence.records import Thing
+from whisper_persistence.records import Follower, Thing
 from whisper_persistence.testing import samples
 
 
@@ -95,7 +95,7 @@ def test_sequences_are_given_in_the_order_of_commits_and_a_follower_misses_nothi
                     return
 
     def speak(name: int) -> list[int | None]:
-        sizes = random.Random(name)  # noqa: S311
+        sizes = random.Random(name)
         given: list[int | None] = []
         for n in range(25):
             batch = [samples.message(message_id=f"{name} {n} {m}") for m in range(sizes.randint(1, 3))]
@@ -144,7 +144,7 @@ def race(stores: list[Store], work: Callable[[Store, int, int], None], threads: 
 def test_updates_of_the_same_users_in_any_order_all_count(opened):
     def learn(store: Store, name: int, n: int) -> None:
         users = [f"user {n} {m}" for m in range(6)]
-        random.Random(name).shuffle(users)  # noqa: S311
+        random.Random(name).shuffle(users)
         store.update_strategies([StrategyChange(user, [samples.outcome(0.9)]) for user in users])
         store.update_statistics([StatisticsChange(user, [MemoryScore(user, f"{name}", 0.5)]) for user in users])
         store.update_patterns([PatternChange(user, "pattern") for user in users])
@@ -164,7 +164,7 @@ def test_updates_of_the_same_users_in_any_order_all_count(opened):
 
 def test_the_same_changes_and_messages_at_once_in_any_order_count_once(opened):
     def learn(store: Store, name: int, n: int) -> None:
-        order = random.Random(name)  # noqa: S311
+        order = random.Random(name)
         changes = [
             StrategyChange(f"user {m}", [samples.outcome(0.9, outcome_id=f"{n}")], change_id=f"{n} {m}")
             for m in range(5)
@@ -339,6 +339,33 @@ def test_an_erase_raises_the_revision_of_a_conversation_that_somebody_joins_mean
     windows = [Window("new talk"), Window("third talk")]
     assert store.load_messages(windows) == {}
     assert [revisions[thing].revision for thing in (theirs, third)] == [2, 2]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_follower_that_registers_while_others_write_is_told_or_finds_what_they_wrote(
+    opened, postgres_shared_url, known
+):
+    store, other = opened(), opened()
+    store.save_messages([samples.message(message_id="first")])
+    (key,) = keys(store, Thing("conversation", "talk"))
+    message = samples.message(message_id="meanwhile", user_id="alice" if known else "newcomer")
+
+    def follow() -> set[str]:
+        other.register_follower(Follower("follower", ["messages"]))
+        return {record.message_id for record in other.scan("messages", None, 100).records}
+
+    with ThreadPoolExecutor(2) as pool, another(postgres_shared_url) as session:
+        session.execute(LOCK, [key])
+        writing = pool.submit(store.save_messages, [message])
+        wait_until(lambda: blocked(session))
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ILIKE '%followers%'"
+        following = pool.submit(follow)
+        wait_until(lambda: following.done() or session.execute(waiting).fetchall()[0][0] > 1)
+        session.rollback()
+        writing.result(30)
+        found = following.result(30)
+
+    assert "meanwhile" in found | {pending.item for pending in other.load_pending("follower", 100)}
 
 
 # Limits of patience.

@@ -20,9 +20,8 @@ class MaintenanceSpecs:
             cursor: `Page.cursor` of the page before, or ``None`` for the first page.
             limit: at most this many records.
 
-        A record that is there from the first page to the last is returned exactly once. Outcomes, scores and patterns of one
-        user, and messages of one conversation, come together. Messages come by conversation
-        and sequence, with cleared ones included.
+        A record that is there from the first page to the last is returned exactly once. The records of one user come
+        together; messages come by conversation and sequence, with cleared ones included.
         """
 
     @hookspec(firstresult=True)
