@@ -17,6 +17,7 @@ from whisper_persistence.validation import (
     normalised,
     validate_batch,
     validate_choice,
+    validate_cursor,
     validate_ids,
     validate_limit,
     validate_texts,
@@ -209,6 +210,7 @@ class Store:
     def scan(self, kind: RecordKind, cursor: str | None, limit: int) -> rec.Page:
         """Return one page of all records of a kind."""
         validate_choice("kind", kind, tuple(rec.RECORD_KINDS))
+        validate_cursor(cursor)
         validate_limit(limit)
         return _answered("scan", self._hook.scan(kind=kind, cursor=cursor, limit=limit))
 

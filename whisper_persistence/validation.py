@@ -87,6 +87,15 @@ def validate_limit(limit: object) -> None:
     _refuse("limit", checks.check_whole(limit, 1))
 
 
+def validate_cursor(cursor: object) -> None:
+    """Refuse what cannot be a cursor; whether it is one, the driver that gave it knows.
+
+    Raises:
+        ValidationError: names ``cursor``.
+    """
+    _refuse("cursor", None if cursor is None else checks.check_text(cursor))
+
+
 def _refuse(field: str, problem: str | None) -> None:
     if problem:
         raise ValidationError(field, problem)
@@ -118,9 +127,11 @@ def _plan(record_type: Any) -> _Plan:
     hints = get_type_hints(record_type, include_extras=True)
     planned = [(field.name, _check_of(hints[field.name]), field.default) for field in attrs.fields(record_type)]
     checked = tuple((name, check, default) for name, check, default in planned if check)
-    nested = [name for name in hints if get_origin(hints[name]) is tuple and attrs.has(get_args(hints[name])[0])]
+    nested = [name for name, hint in hints.items() if any(map(attrs.has, (hint, *get_args(hint))))]
     names = [name for name, *_ in checked]
-    values = attrgetter(*names) if len(names) > 1 else lambda record: tuple(getattr(record, name) for name in names)
+    values: Callable[[Any], tuple[Any, ...]] = (
+        attrgetter(*names) if len(names) > 1 else lambda record: tuple(getattr(record, name) for name in names)
+    )
     return _Plan(values, checked, tuple(nested))
 
 
@@ -131,7 +142,7 @@ def _check_of(hint: Any) -> checks.Check | None:
     if origin is Literal:
         return partial(checks.check_choice, choices=arguments)
     if origin is tuple:
-        return partial(checks.check_members, member=cast("checks.Check", _check_of(arguments[0])))
+        return partial(checks.check_listed, member=cast("checks.Check", _check_of(arguments[0])))
     if origin in (Union, UnionType):
         check = _check_of(arguments[0])
         return lambda value: check(value) if check and value is not None else None
@@ -145,10 +156,21 @@ def _find_problem(record: Any) -> tuple[str, str] | None:
         if problem:
             return name, problem
     for name in plan.nested:
-        for position, member in enumerate(getattr(record, name)):
-            found = _find_problem(member) or _wrong_owner(record, member)
-            if found:
-                return f"{name}[{position}].{found[0]}", found[1]
+        found = _find_nested_problem(record, name)
+        if found:
+            return found
+    return None
+
+
+def _find_nested_problem(record: Any, name: str) -> tuple[str, str] | None:
+    value = getattr(record, name)
+    if not isinstance(value, tuple):
+        found = None if value is None else _find_problem(value)
+        return (f"{name}.{found[0]}", found[1]) if found else None
+    for position, member in enumerate(cast("tuple[Any, ...]", value)):
+        found = _find_problem(member) or _wrong_owner(record, member)
+        if found:
+            return f"{name}[{position}].{found[0]}", found[1]
     return None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, cast
 
 #: Longest identifier (user, conversation, message, ...), in bytes of UTF-8.
@@ -53,24 +53,31 @@ def check_id(value: Any) -> str | None:
 
 
 def check_moment(value: Any) -> str | None:
-    """Refuse what is not an aware moment."""
+    """Refuse what is not an aware moment that records could turn into UTC."""
     if type(value) is not datetime:
         return f"must be a datetime, not {type(value).__name__}"
-    return None if value.utcoffset() is not None else "has no time zone: use datetime.now(UTC) or attach one"
+    if value.utcoffset() is None:
+        return "has no time zone: use datetime.now(UTC) or attach one"
+    return None if value.tzinfo is UTC else "is before the year 1 or after 9999 in UTC"
 
 
 def check_number(value: Any, low: float, high: float) -> str | None:
     """Refuse what is not a finite number between ``low`` and ``high``, both included."""
     if type(value) not in (int, float):
         return f"must be a number, not {type(value).__name__}"
-    return None if low <= value <= high else f"must be between {low:g} and {high:g}, not {value!r}"
+    return None if low <= value <= high else f"must be between {low:g} and {high:g}{_not(value)}"
 
 
 def check_whole(value: Any, low: int = 0) -> str | None:
     """Refuse what is not a whole number from ``low`` up that fits in 64 bits."""
     if type(value) is not int:
         return f"must be a whole number, not {type(value).__name__}"
-    return None if low <= value < INT64 else f"must be between {low} and 2**63 - 1, not {value!r}"
+    return None if low <= value < INT64 else f"must be between {low} and 2**63 - 1{_not(value)}"
+
+
+def _not(number: float) -> str:
+    """Return the end of a refusal, which shows the number; Python refuses to print the longest ones."""
+    return f", not {number!r}" if type(number) is float or abs(number) <= INT64 else ""
 
 
 def check_json(value: Any) -> str | None:
@@ -96,7 +103,7 @@ def _json_size(value: Any, depth: int) -> int:
 
 
 def _scalar_size(value: Any, kind: type) -> int:
-    if kind is int and check_whole(value, -INT64):
+    if kind is int and not -INT64 <= value < INT64:
         raise ValueError("holds a whole number beyond 64 bits")
     if kind is float and not math.isfinite(value):
         raise ValueError("holds a number that is not finite")
@@ -112,6 +119,12 @@ def _text_size(value: Any) -> int:
     if problem:
         raise ValueError(f"holds a key or text that {problem}")
     return 8 + (len(value) if value.isascii() else len(value.encode()))
+
+
+def check_listed(value: Any, member: Check) -> str | None:
+    """Refuse what is not a list or tuple of at most `MAX_MEMBERS` legal members, which is what a record may hold."""
+    kind = cast("type", type(value))
+    return check_members(value, member) if kind in (tuple, list) else f"must be a list or tuple, not {kind.__name__}"
 
 
 def check_members(value: Any, member: Check) -> str | None:
@@ -139,13 +152,10 @@ def check_object(value: Any) -> str | None:
     return check_json(value) if value else None
 
 
-def check_flag(value: Any) -> str | None:
-    """Refuse what is neither True nor False."""
-    return None if isinstance(value, bool) else f"must be True or False, not {type(value).__name__}"
-
-
 def check_choice(value: Any, choices: tuple[str, ...]) -> str | None:
     """Refuse what is not one of ``choices``."""
+    if type(value) is not str:
+        return f"must be text, not {type(value).__name__}"
     return None if value in choices else f"must be one of {', '.join(choices)}"
 
 
@@ -156,7 +166,7 @@ def check_type(value: Any, record_type: type) -> str | None:
 
 def check_removals(value: Any) -> str | None:
     """Refuse what does not map the names of `REMOVABLE` fields to sequences of short texts."""
-    problem = check_table(value, lambda members: check_members(members, check_label))
+    problem = check_table(value, lambda members: check_listed(members, check_label))
     unknown = not problem and any(name not in REMOVABLE for name in value)
     return f"names a field that nothing can be removed from (allowed: {', '.join(REMOVABLE)})" if unknown else problem
 

@@ -61,7 +61,10 @@ def to_utc(value: datetime) -> datetime:
     """Return an aware moment in UTC; anything else as it is, for the check to refuse."""
     if value.__class__ is datetime and value.tzinfo is UTC:
         return value
-    return value.astimezone(UTC) if isinstance(value, datetime) and value.utcoffset() is not None else value
+    try:
+        return value.astimezone(UTC) if isinstance(value, datetime) and value.utcoffset() is not None else value
+    except OverflowError:
+        return value
 
 
 def to_units(score: float) -> int:

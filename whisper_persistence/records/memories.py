@@ -62,7 +62,7 @@ class MemoryScore:
     calculation_timestamp: Moment = attrs.field(factory=fields.now, converter=fields.to_utc)
     score_explanation: Text = attrs.field(default="", repr=False)
     decay_rate: Rate = attrs.field(default=0.01, converter=fields.quantise)
-    boost_events: tuple[Label, ...] = attrs.field(default=(), converter=fields.to_tuple)
+    boost_events: tuple[Label, ...] = attrs.field(default=(), converter=fields.to_tuple, repr=False)
     extra: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
     sequence: Whole | None = attrs.field(default=None, eq=False)
 

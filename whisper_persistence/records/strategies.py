@@ -92,7 +92,7 @@ class Strategy:
     communication_style: Label = "casual"
     effective_approaches: tuple[Label, ...] = attrs.field(default=(), converter=fields.to_tuple)
     approaches_to_avoid: tuple[Label, ...] = attrs.field(default=(), converter=fields.to_tuple)
-    optimal_timing: JsonObject = attrs.field(factory=dict[str, Any])
+    optimal_timing: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
     user_preferences: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
     support_history: tuple[JsonObject, ...] = attrs.field(default=(), converter=fields.to_tuple, repr=False)
     last_updated: Moment = attrs.field(factory=fields.now, converter=fields.to_utc)
@@ -126,10 +126,10 @@ class StrategyChange:
     communication_style: Label | None = None
     effective_approaches: tuple[Label, ...] = attrs.field(default=(), converter=fields.to_tuple)
     approaches_to_avoid: tuple[Label, ...] = attrs.field(default=(), converter=fields.to_tuple)
-    optimal_timing: JsonObject = attrs.field(factory=dict[str, Any])
+    optimal_timing: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
     user_preferences: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
     support_history: tuple[JsonObject, ...] = attrs.field(default=(), converter=fields.to_tuple, repr=False)
-    removed: Removals = attrs.field(factory=dict[str, Sequence[str]])
+    removed: Removals = attrs.field(factory=dict[str, Sequence[str]], repr=False)
     extra: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
     timestamp: Moment = attrs.field(factory=fields.now, converter=fields.to_utc)
     change_id: Id = attrs.field(factory=fields.new_id)

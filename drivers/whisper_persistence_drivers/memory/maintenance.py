@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -25,7 +26,7 @@ _read_keyed = decoder(tuple[str, str])
 def scan(state: State, kind: RecordKind, cursor: str | None, limit: int) -> Page:
     """Return one page of all records of a kind, by user or conversation and then by item."""
     after = _position(kind, cursor)
-    found = list(islice(_walk(state, kind, after), limit + 1))
+    found = list(islice(_walk(state, kind, after), min(limit, sys.maxsize - 1) + 1))
     read: Callable[[str], Any] = decoder(RECORD_KINDS[kind])
     records = tuple(_complete(state, read(text)) for _, text in found[:limit])
     return Page(records, encode(found[limit - 1][0]) if len(found) > limit else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import cache
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import attrs
 import msgspec
@@ -15,7 +15,7 @@ from whisper_persistence.codec import decoder, encode
 from whisper_persistence.errors import ValidationError
 from whisper_persistence.records import MemoryScore, Message, Outcome, Page, Pattern, Preferences, Statistics, Strategy
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
-from whisper_persistence_drivers.sql.session import Session, mine
+from whisper_persistence_drivers.sql.session import NEWEST, Session, mine
 from whisper_persistence_drivers.sql.statistics import load_statistics, read_score
 from whisper_persistence_drivers.sql.strategies import read_outcome
 from whisper_persistence_drivers.sql.windows import read_messages
@@ -85,7 +85,9 @@ def scan(session: Session, kind: str, cursor: str | None, limit: int) -> Page:
     after = {} if cursor is None else {f"after_{name}": part for name, part in _parts(scanned, cursor).items()}
     whole = kind == "statistics"  # their order stands in the scores
     with session.flavour.one_state(session) if whole else nullcontext():
-        rows = session.rows(_statement(session.flavour, kind, first=cursor is None), limit=limit + 1, **after)
+        rows = session.rows(
+            _statement(session.flavour, kind, first=cursor is None), limit=min(limit, NEWEST - 1) + 1, **after
+        )
         records = tuple(scanned.read(*row) for row in rows[:limit])
         if whole:
             loaded = load_statistics(session, [record.user_id for record in records])
@@ -95,8 +97,11 @@ def scan(session: Session, kind: str, cursor: str | None, limit: int) -> Page:
 
 
 def _parts(scanned: _Kind, cursor: str) -> dict[str, Any]:
+    kinds = [int if name == "sequence" else str for name in scanned.key]
     try:
-        parts = msgspec.json.decode(cursor, type=list[str | int])
-        return dict(zip(scanned.key, parts, strict=True))
-    except (msgspec.MsgspecError, ValueError):
-        raise ValidationError("cursor", "is not one that this store gave: start again without one") from None
+        parts = msgspec.json.decode(cursor, type=list[str | Annotated[int, msgspec.Meta(le=NEWEST)]])
+    except msgspec.MsgspecError:
+        parts = []
+    if [type(part) for part in parts] != kinds:
+        raise ValidationError("cursor", "is not one that this store gave: start again without one")
+    return dict(zip(scanned.key, parts, strict=True))

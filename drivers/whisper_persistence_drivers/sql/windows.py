@@ -95,7 +95,7 @@ def _bounds(session: Session, window: Window) -> dict[str, Any]:
         "key": session.thing_key("conversation", window.conversation_id),
         "after": 0 if window.after is None else window.after,
         "before": NEWEST if window.before is None else window.before,
-        "limit": window.limit + (window.after is None),
+        "limit": min(window.limit, NEWEST - 1) + (window.after is None),
         "user_id": window.user_id,
     }
 

@@ -1,0 +1,132 @@
+"""What the one check in front of every driver refuses, because not every driver could keep it exactly."""
+
+from __future__ import annotations
+
+import enum
+import traceback
+from collections import UserList, deque
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from whisper_persistence_drivers.memory_fallback import MemoryFallbackDriver
+from whisper_persistence_drivers.sqlite import SqliteDriver
+
+from whisper_persistence import (
+    MemoryScore,
+    Message,
+    Pattern,
+    ScoreQuery,
+    StatisticsChange,
+    Store,
+    Strategy,
+    StrategyChange,
+    ValidationError,
+    Window,
+)
+from whisper_persistence.plugins import Chain
+from whisper_persistence.records.checks import MAX_JSON_BYTES
+from whisper_persistence.validation import validate
+
+HUGE = 10**5_000
+EASTERN = timezone(timedelta(hours=5))
+
+
+class Roles(enum.StrEnum):
+    USER = "user"
+
+
+def message(**fields: Any) -> Message:
+    return Message("talk", "alice", "alice", **{"content": "hello", **fields})
+
+
+def tangled() -> list[Any]:
+    """A list that holds itself twice."""
+    knot: list[Any] = []
+    knot += [knot, knot]
+    return knot
+
+
+@pytest.mark.parametrize(
+    ("record", "field"),
+    [
+        (Strategy("alice", "s", interventions=HUGE), "Strategy.interventions"),
+        (Strategy("alice", "s", extra={"deep": [HUGE]}), "Strategy.extra"),
+        (Strategy("alice", "s", extra={"tangled": tangled()}), "Strategy.extra"),
+        (MemoryScore("alice", "m", HUGE), "MemoryScore.overall_score"),
+        (Pattern("alice", "p", keywords=bytearray()), "Pattern.keywords"),  # type: ignore[arg-type]
+        (Pattern("alice", "p", keywords=deque("a")), "Pattern.keywords"),  # type: ignore[arg-type]
+        (Strategy("alice", "s", effective_approaches=UserList("a")), "Strategy.effective_approaches"),  # type: ignore[arg-type]
+        (StrategyChange("alice", removed={"extra": bytearray()}), "StrategyChange.removed"),
+        (StrategyChange("alice", removed={"extra": deque("a")}), "StrategyChange.removed"),
+        (message(role=Roles.USER), "Message.role"),
+        (message(timestamp=datetime.min.replace(tzinfo=EASTERN)), "Message.timestamp"),
+        (ScoreQuery("alice", after=MemoryScore("alice", "m", float("nan"))), "ScoreQuery.after.overall_score"),
+        (ScoreQuery("alice", after=MemoryScore("alice", "m\0", 0.5)), "ScoreQuery.after.memory_id"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_no_database_keeps_exactly_is_refused_by_name(record, field):
+    with pytest.raises(ValidationError) as refusal:
+        validate(record)
+
+    assert refusal.value.field == field
+    assert len(str(refusal.value)) < 200
+    assert "int_max_str_digits" not in str(refusal.value)
+
+
+def test_lists_and_tuples_are_both_welcome_and_times_of_any_zone():
+    validate(Pattern("alice", "p", keywords=["a", "b"]))
+    validate(StrategyChange("alice", removed={"extra": ("a",)}, effective_approaches=["x"]))
+    validate(StatisticsChange("alice", [MemoryScore("alice", "m", 1)]))
+    validate(message(timestamp=datetime(1, 1, 2, tzinfo=EASTERN)))
+
+    assert message(timestamp=datetime(2026, 1, 1, tzinfo=EASTERN)).timestamp.tzinfo is UTC
+
+
+def test_a_free_field_is_full_at_its_limit():
+    validate(Strategy("alice", "s", extra={"x": "y" * (MAX_JSON_BYTES - 8 - 9 - 8)}))
+
+    with pytest.raises(ValidationError, match="64,000"):
+        validate(Strategy("alice", "s", extra={"x": "y" * (MAX_JSON_BYTES - 8 - 9 - 7)}))
+
+
+@pytest.fixture(params=["sqlite", "memory-fallback"])
+def store(request, tmp_path):
+    driver = SqliteDriver(tmp_path / "memory.db") if request.param == "sqlite" else MemoryFallbackDriver()
+    with Store(Chain.of({request.param: driver})) as opened:
+        yield opened
+
+
+def test_the_largest_limit_is_no_limit(store):
+    everything = Window("talk", limit=2**63 - 1)
+    store.save_messages([message()])
+
+    assert len(store.load_messages([everything])[everything]) == 1
+    assert len(store.scan("messages", None, 2**63 - 1).records) == 1
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [5, b"[]", "", "[5]", '["a"]', "x" * 20_000],
+)
+def test_a_cursor_of_somebody_elses_is_refused(store, cursor):
+    with pytest.raises(ValidationError) as refusal:
+        store.scan("messages", cursor, 5)
+
+    assert refusal.value.field == "cursor"
+
+
+def test_a_cursor_beyond_what_a_database_counts_to_is_refused(tmp_path):
+    with Store(Chain.of({"sqlite": SqliteDriver(tmp_path / "memory.db")})) as store:
+        for number in (2**63, 10**20):
+            with pytest.raises(ValidationError):
+                store.scan("messages", f'["talk",{number}]', 5)
+
+
+def test_an_error_shows_no_private_field():
+    change = StrategyChange("alice", optimal_timing={"secret": 1}, removed={"extra": ["secret"]})
+    score = MemoryScore("alice", "m", 0.5, boost_events=["secret"])
+
+    assert "secret" not in f"{change!r} {score!r} {Strategy('alice', 's', optimal_timing={'secret': 1})!r}"
+    assert "secret" not in "".join(traceback.format_exception(KeyError(change)))
