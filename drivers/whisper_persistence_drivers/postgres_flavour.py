@@ -101,6 +101,11 @@ class PostgresFlavour(Flavour):
         yield
         connection.execute("COMMIT", prepare=False)
 
+    def settle_writers(self, transaction: Transaction) -> None:
+        """Lock the followers against everybody who looks at them, which every writer does until its end."""
+        followers = self.dialect.identifier_preparer.format_table(self.tables.followers)
+        transaction.connection.execute(f"LOCK TABLE {followers} IN ACCESS EXCLUSIVE MODE", prepare=False)
+
     def run_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> int:
         """Run a statement for every set of values, and return how many rows it touched."""
         values = statement.bind({**_columns(statement, sets), "namespace": session.namespace})

@@ -100,6 +100,10 @@ class Flavour(ABC):
         del session
         return nullcontext()
 
+    def settle_writers(self, transaction: Transaction) -> None:
+        """Wait for writers that may not see what this transaction adds to the followers, where there can be any."""
+        del transaction
+
     @abstractmethod
     def run_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> int:
         """Run an UPDATE or DELETE of `each` for every set of values, and return how many rows it touched."""

@@ -19,6 +19,7 @@ from whisper_persistence_drivers.sql.transaction import Transaction
 
 @attrs.frozen(eq=False)
 class _Statements:
+    find_kinds: Prepared
     add_follower: Prepared
     remove_follower: Prepared
     load_pending: Prepared
@@ -42,8 +43,10 @@ def _statements(flavour: Flavour) -> _Statements:
 
     text: dict[str, TypeEngine[Any]] = dict.fromkeys(("follower", "kind", "thing_id", "item"), PlainText)
     standing = select(revisions.thing, revisions.revision, revisions.epoch, revisions.sequence)
-    forget = delete(tables.followers).where(mine(followers), followers.name == bindparam("name"))
+    own = (mine(followers), followers.name == bindparam("name"))
+    forget = delete(tables.followers).where(*own)
     return _Statements(
+        find_kinds=flavour.prepare(select(followers.kind).where(*own)),
         add_follower=flavour.add(tables.followers),
         remove_follower=flavour.prepare(forget),
         load_pending=flavour.prepare(in_order),
@@ -53,11 +56,17 @@ def _statements(flavour: Flavour) -> _Statements:
 
 
 def register_follower(transaction: Transaction, follower: Follower) -> bool:
-    """Make a follower known, or replace the kinds it is told about; say whether it is new."""
+    """Make a follower known, or replace the kinds it is told about; say whether it is new.
+
+    What was written before it became known is stored when this returns, and what is written afterwards it is told.
+    """
     sql = _statements(transaction.flavour)
-    known = transaction.run(sql.remove_follower, name=follower.name)
     kinds = sorted(set(follower.kinds))
-    transaction.insert(sql.add_follower, [(transaction.namespace, follower.name, kind) for kind in kinds])
+    known = sorted(row[0] for row in transaction.rows(sql.find_kinds, name=follower.name))
+    if known != kinds:
+        transaction.flavour.settle_writers(transaction)
+        transaction.run(sql.remove_follower, name=follower.name)
+        transaction.insert(sql.add_follower, [(transaction.namespace, follower.name, kind) for kind in kinds])
     return not known
 
 
