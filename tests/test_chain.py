@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
 import pytest
 
-from whisper_persistence import Message, PreferencesChange, Store
+from whisper_persistence import AsyncStore, Durability, Message, PreferencesChange, Receipt, Store, hookimpl
 from whisper_persistence.discovery import DriverSpec
-from whisper_persistence.errors import ConfigurationError, NotSupportedError, StoreClosedError
+from whisper_persistence.errors import BrokenDriverError, ConfigurationError, NotSupportedError, StoreClosedError
 from whisper_persistence.plugins import Chain
+from whisper_persistence.testing import samples
 
+RECEIPT = Receipt(Durability.VOLATILE, 1)
 LAYERS = """
     from whisper_persistence.hookspecs import hookimpl
     from whisper_persistence.records import State, Strategy, TierHealth
@@ -319,3 +324,22 @@ def test_the_smallest_declared_limit_counts():
 
     assert chain.limit("limit") == 3
     assert chain.limit("no_such_limit") is None
+
+
+@pytest.mark.parametrize("answer", [[], [RECEIPT], [RECEIPT] * 3, (receipt for receipt in [RECEIPT] * 2), True])
+def test_a_write_that_is_not_answered_with_one_receipt_an_item_is_refused(answer):
+    class Careless:
+        contract_version = 1
+
+        @hookimpl
+        def save_messages(self, messages: Sequence[Message]) -> Any:
+            return answer
+
+    async def write() -> None:
+        async with AsyncStore(Chain.of({"careless": Careless()})) as store:
+            await store.save_messages(samples.talk(2))
+
+    with Store(Chain.of({"careless": Careless()})) as store, pytest.raises(BrokenDriverError, match="each of 2 items"):
+        store.save_messages(samples.talk(2))
+    with pytest.raises(BrokenDriverError, match="each of 2 items"):
+        asyncio.run(write())

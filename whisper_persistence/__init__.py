@@ -2,6 +2,7 @@
 
 from whisper_persistence.aio import AsyncStore
 from whisper_persistence.errors import (
+    BrokenDriverError,
     ConfigurationError,
     ConflictError,
     ContractVersionError,
@@ -43,6 +44,7 @@ from whisper_persistence.store import Store
 
 __all__ = [
     "AsyncStore",
+    "BrokenDriverError",
     "ClearMark",
     "ConfigurationError",
     "ConflictError",

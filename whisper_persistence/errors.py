@@ -71,5 +71,9 @@ class NotSupportedError(PersistenceError):
     """No driver of the chain offers what was asked."""
 
 
+class BrokenDriverError(PersistenceError):
+    """A driver's answer breaks the contract, so what it did is unknown."""
+
+
 class StoreClosedError(PersistenceError):
     """The store was used after it was closed."""

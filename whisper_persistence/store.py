@@ -6,10 +6,11 @@ It refuses bad input before any driver is asked, and an answer that is not one: 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from whisper_persistence import records as rec
-from whisper_persistence.errors import NotSupportedError, StoreClosedError
+from whisper_persistence.answers import answered, receipts
+from whisper_persistence.errors import StoreClosedError
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.plugins import Chain
 from whisper_persistence.records.maintenance import RecordKind
@@ -27,15 +28,12 @@ if TYPE_CHECKING:
     from whisper_persistence.settings import Settings
 
 
-T = TypeVar("T")
-
-
 class Store:
     """A memory on the storage that settings choose. Thread-safe; close it, or use it in a ``with`` statement.
 
     Every method raises `ValidationError` for input that is not legal, `NotSupportedError` where no driver of the chain
-    has the hook, `StorageUnavailableError` where the storage did not answer, and `StoreClosedError` after `close`. What
-    a method asks and answers is said by the hook of the same name in `whisper_persistence.hookspecs`.
+    has the hook, `StorageUnavailableError` where the storage did not answer, `BrokenDriverError` where a write was not
+    answered with one receipt for each item, and `StoreClosedError` after `close`. What a method asks and answers is said by the hook of the same name in `whisper_persistence.hookspecs`.
     """
 
     def __init__(self, chain: Chain, namespace: str = "default") -> None:
@@ -79,171 +77,161 @@ class Store:
     def ask(self, hook: str, batch: Sequence[Any]) -> Any:
         """Ask one hook with a batch that `validate_batch` has passed."""
         caller = getattr(self._hook, hook)
-        return _answered(hook, caller(**{caller.spec.argnames[0]: batch}))
+        answer = caller(**{caller.spec.argnames[0]: batch})
+        return receipts(hook, batch, answer) if hook.startswith(("save_", "update_")) else answered(hook, answer)
 
     def save_strategies(self, strategies: Sequence[rec.Strategy]) -> Sequence[rec.Receipt]:
         """Put whole strategies."""
         validate_batch(strategies, rec.Strategy)
-        return _answered("save_strategies", self._hook.save_strategies(strategies=strategies))
+        return receipts("save_strategies", strategies, self._hook.save_strategies(strategies=strategies))
 
     def load_strategies(self, user_ids: Sequence[str]) -> Mapping[str, rec.Strategy]:
         """Return strategies by user id."""
         validate_ids("user_ids", user_ids)
-        return _answered("load_strategies", self._hook.load_strategies(user_ids=user_ids))
+        return answered("load_strategies", self._hook.load_strategies(user_ids=user_ids))
 
     def update_strategies(self, changes: Sequence[rec.StrategyChange]) -> Sequence[rec.Receipt]:
         """Apply changes to strategies."""
         validate_batch(changes, rec.StrategyChange)
-        return _answered("update_strategies", self._hook.update_strategies(changes=changes))
+        return receipts("update_strategies", changes, self._hook.update_strategies(changes=changes))
 
     def load_outcomes(self, queries: Sequence[rec.OutcomeQuery]) -> Mapping[rec.OutcomeQuery, tuple[rec.Outcome, ...]]:
         """Return pages of the users' learning histories."""
         validate_batch(queries, rec.OutcomeQuery)
-        return _answered("load_outcomes", self._hook.load_outcomes(queries=queries))
+        return answered("load_outcomes", self._hook.load_outcomes(queries=queries))
 
     def save_statistics(self, statistics: Sequence[rec.Statistics]) -> Sequence[rec.Receipt]:
         """Put whole statistics."""
         validate_batch(statistics, rec.Statistics)
-        return _answered("save_statistics", self._hook.save_statistics(statistics=statistics))
+        return receipts("save_statistics", statistics, self._hook.save_statistics(statistics=statistics))
 
     def load_statistics(self, user_ids: Sequence[str]) -> Mapping[str, rec.Statistics]:
         """Return statistics by user id."""
         validate_ids("user_ids", user_ids)
-        return _answered("load_statistics", self._hook.load_statistics(user_ids=user_ids))
+        return answered("load_statistics", self._hook.load_statistics(user_ids=user_ids))
 
     def update_statistics(self, changes: Sequence[rec.StatisticsChange]) -> Sequence[rec.Receipt]:
         """Apply changes to statistics and scores."""
         validate_batch(changes, rec.StatisticsChange)
-        return _answered("update_statistics", self._hook.update_statistics(changes=changes))
+        return receipts("update_statistics", changes, self._hook.update_statistics(changes=changes))
 
     def save_patterns(self, patterns: Sequence[rec.Pattern]) -> Sequence[rec.Receipt]:
         """Put whole patterns."""
         validate_batch(patterns, rec.Pattern)
-        return _answered("save_patterns", self._hook.save_patterns(patterns=patterns))
+        return receipts("save_patterns", patterns, self._hook.save_patterns(patterns=patterns))
 
     def load_patterns(self, user_ids: Sequence[str]) -> Mapping[str, tuple[rec.Pattern, ...]]:
         """Return patterns by user id."""
         validate_ids("user_ids", user_ids)
-        return _answered("load_patterns", self._hook.load_patterns(user_ids=user_ids))
+        return answered("load_patterns", self._hook.load_patterns(user_ids=user_ids))
 
     def update_patterns(self, changes: Sequence[rec.PatternChange]) -> Sequence[rec.Receipt]:
         """Apply observations to patterns."""
         validate_batch(changes, rec.PatternChange)
-        return _answered("update_patterns", self._hook.update_patterns(changes=changes))
+        return receipts("update_patterns", changes, self._hook.update_patterns(changes=changes))
 
     def save_preferences(self, preferences: Sequence[rec.Preferences]) -> Sequence[rec.Receipt]:
         """Put whole preferences."""
         validate_batch(preferences, rec.Preferences)
-        return _answered("save_preferences", self._hook.save_preferences(preferences=preferences))
+        return receipts("save_preferences", preferences, self._hook.save_preferences(preferences=preferences))
 
     def load_preferences(self, user_ids: Sequence[str]) -> Mapping[str, rec.Preferences]:
         """Return preferences by user id."""
         validate_ids("user_ids", user_ids)
-        return _answered("load_preferences", self._hook.load_preferences(user_ids=user_ids))
+        return answered("load_preferences", self._hook.load_preferences(user_ids=user_ids))
 
     def update_preferences(self, changes: Sequence[rec.PreferencesChange]) -> Sequence[rec.Receipt]:
         """Apply changes to preferences."""
         validate_batch(changes, rec.PreferencesChange)
-        return _answered("update_preferences", self._hook.update_preferences(changes=changes))
+        return receipts("update_preferences", changes, self._hook.update_preferences(changes=changes))
 
     def load_scores(self, queries: Sequence[rec.ScoreQuery]) -> Mapping[rec.ScoreQuery, tuple[rec.MemoryScore, ...]]:
         """Return pages of the users' memory scores."""
         validate_batch(queries, rec.ScoreQuery)
-        return _answered("load_scores", self._hook.load_scores(queries=queries))
+        return answered("load_scores", self._hook.load_scores(queries=queries))
 
     def save_messages(self, messages: Sequence[rec.Message]) -> Sequence[rec.Receipt]:
         """Append messages to their conversations."""
         validate_batch(messages, rec.Message)
-        return _answered("save_messages", self._hook.save_messages(messages=messages))
+        return receipts("save_messages", messages, self._hook.save_messages(messages=messages))
 
     def load_messages(self, windows: Sequence[rec.Window]) -> Mapping[rec.Window, tuple[rec.Message, ...]]:
         """Return what each window shows, oldest first."""
         validate_batch(windows, rec.Window)
-        return _answered("load_messages", self._hook.load_messages(windows=windows))
+        return answered("load_messages", self._hook.load_messages(windows=windows))
 
     def update_messages(self, changes: Sequence[rec.MessageChange]) -> Sequence[rec.Receipt]:
         """Edit, redact or clear messages."""
         validate_batch(changes, rec.MessageEdit, rec.MessageRedaction, rec.ClearMark)
-        return _answered("update_messages", self._hook.update_messages(changes=changes))
+        return receipts("update_messages", changes, self._hook.update_messages(changes=changes))
 
     def search_messages(self, queries: Sequence[rec.SearchQuery]) -> Mapping[rec.SearchQuery, rec.SearchResult]:
         """Return what each query finds, the best first."""
         validate_batch(queries, rec.SearchQuery)
-        return _answered("search_messages", self._hook.search_messages(queries=queries))
+        return answered("search_messages", self._hook.search_messages(queries=queries))
 
     def embed(self, texts: Sequence[str]) -> Sequence[rec.Embedding]:
         """Return each text as a vector."""
         validate_texts(texts)
-        return _answered("embed", self._hook.embed(texts=texts))
+        return answered("embed", self._hook.embed(texts=texts))
 
     def save_vectors(self, vectors: Sequence[rec.Vector]) -> Sequence[rec.Receipt]:
         """Keep vectors beside their messages."""
         validate_batch(vectors, rec.Vector)
-        return _answered("save_vectors", self._hook.save_vectors(vectors=vectors))
+        return receipts("save_vectors", vectors, self._hook.save_vectors(vectors=vectors))
 
     def load_vectors(self, queries: Sequence[rec.VectorQuery]) -> Mapping[rec.VectorQuery, rec.Page]:
         """Return pages of vectors."""
         validate_batch(queries, rec.VectorQuery)
-        return _answered("load_vectors", self._hook.load_vectors(queries=queries))
+        return answered("load_vectors", self._hook.load_vectors(queries=queries))
 
     def register_follower(self, follower: rec.Follower) -> bool:
         """Make a follower known, durably."""
         validate_batch([follower], rec.Follower)
-        return _answered("register_follower", self._hook.register_follower(follower=follower))
+        return answered("register_follower", self._hook.register_follower(follower=follower))
 
     def load_pending(self, follower: str, limit: int) -> tuple[rec.Pending, ...]:
         """Return what a follower has not seen."""
         validate_ids("follower", [follower])
         validate_limit(limit)
-        return _answered("load_pending", self._hook.load_pending(follower=follower, limit=limit))
+        return answered("load_pending", self._hook.load_pending(follower=follower, limit=limit))
 
     def clear_pending(self, pending: Sequence[rec.Pending]) -> int:
         """Forget pending work up to the revision that each names."""
         validate_batch(pending, rec.Pending)
-        return _answered("clear_pending", self._hook.clear_pending(pending=pending))
+        return answered("clear_pending", self._hook.clear_pending(pending=pending))
 
     def load_revisions(self, things: Sequence[rec.Thing]) -> Mapping[rec.Thing, rec.Revision]:
         """Return the revisions of users and conversations."""
         validate_batch(things, rec.Thing)
-        return _answered("load_revisions", self._hook.load_revisions(things=things))
+        return answered("load_revisions", self._hook.load_revisions(things=things))
 
     def scan(self, kind: RecordKind, cursor: str | None, limit: int) -> rec.Page:
         """Return one page of all records of a kind."""
         validate_choice("kind", kind, tuple(rec.RECORD_KINDS))
         validate_cursor(cursor)
         validate_limit(limit)
-        return _answered("scan", self._hook.scan(kind=kind, cursor=cursor, limit=limit))
+        return answered("scan", self._hook.scan(kind=kind, cursor=cursor, limit=limit))
 
     def erase_users(self, user_ids: Sequence[str]) -> tuple[rec.TierReport, ...]:
         """Forget users in every tier."""
         validate_ids("user_ids", user_ids)
-        return _answered("erase_users", self._hook.erase_users(user_ids=user_ids))
+        return answered("erase_users", self._hook.erase_users(user_ids=user_ids))
 
     def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> tuple[rec.TierReport, ...]:
         """Remove, or only count, what the policies no longer keep."""
         validate_batch(policies, rec.Retention)
-        return _answered("expire", self._hook.expire(policies=policies, dry_run=dry_run))
+        return answered("expire", self._hook.expire(policies=policies, dry_run=dry_run))
 
     def aggregate(self, question: rec.Question) -> rec.Answer:
         """Answer one question over many users."""
-        return _answered("aggregate", self._hook.aggregate(question=question))
+        return answered("aggregate", self._hook.aggregate(question=question))
 
     def check_health(self) -> tuple[rec.TierHealth, ...]:
         """Ask every tier how it is."""
-        return _answered("check_health", self._hook.check_health())
+        return answered("check_health", self._hook.check_health())
 
 
 class _Closed:
     def __getattr__(self, hook: str) -> Any:
         raise StoreClosedError(f"{hook} was asked of a store that is closed: open a new one")
-
-
-def _answered(hook: str, answer: T | None) -> T:
-    """Return a hook's answer.
-
-    Raises:
-        NotSupportedError: there is none.
-    """
-    if answer is None:
-        raise NotSupportedError(f"no driver of the chain answers {hook}: add one that does to the drivers setting")
-    return answer

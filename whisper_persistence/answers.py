@@ -1,0 +1,38 @@
+"""What counts as an answer of a chain of drivers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar, cast
+
+from whisper_persistence.errors import BrokenDriverError, NotSupportedError
+from whisper_persistence.records import Receipt
+
+T = TypeVar("T")
+
+
+def answered(hook: str, answer: T | None) -> T:
+    """Return a hook's answer.
+
+    Raises:
+        NotSupportedError: there is none.
+    """
+    if answer is None:
+        raise NotSupportedError(f"no driver of the chain answers {hook}: add one that does to the drivers setting")
+    return answer
+
+
+def receipts(hook: str, items: Sequence[Any], answer: Any) -> Sequence[Receipt]:
+    """Return a writing hook's answer.
+
+    Raises:
+        BrokenDriverError: it is not one receipt for each item.
+        NotSupportedError: there is none.
+    """
+    found = answered(hook, answer)
+    if not isinstance(found, Sequence) or len(cast("Sequence[Any]", found)) != len(items):
+        raise BrokenDriverError(
+            f"{hook} was not answered with one receipt for each of {len(items)} items, so what was kept is unknown: "
+            "run the conformance suite on the drivers of the chain"
+        )
+    return cast("Sequence[Receipt]", found)
