@@ -33,7 +33,8 @@ class Store:
 
     Every method raises `ValidationError` for input that is not legal, `NotSupportedError` where no driver of the chain
     has the hook, `StorageUnavailableError` where the storage did not answer, `BrokenDriverError` where a write was not
-    answered with one receipt for each item, and `StoreClosedError` after `close`. What a method asks and answers is said by the hook of the same name in `whisper_persistence.hookspecs`.
+    answered with one receipt for each item, and `StoreClosedError` after `close`. What a method asks and answers is
+    said by the hook of the same name in `whisper_persistence.hookspecs`.
     """
 
     def __init__(self, chain: Chain, namespace: str = "default") -> None:
