@@ -768,3 +768,105 @@ def _traced() -> int:
 
 def _files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_opening_at_once_from_several_tasks_is_opening_once():
+    layer = Layer()
+
+    async def main() -> None:
+        store = over(layer)
+        await asyncio.gather(*(store.open() for _ in range(3)))
+        await store.save_messages(samples.talk(1))
+        await store.close()
+
+    run(main())
+
+    assert [name for name, _ in layer.calls] == ["open", "save_messages", "close"]
+
+
+def test_opening_waits_for_a_close_that_is_on_its_way():
+    layer = Layer(Gate("close"))
+
+    async def main() -> None:
+        store = over(layer)
+        await store.open()
+        closing = asyncio.create_task(store.close())
+        await reached(layer.first.reached)
+        opening = asyncio.create_task(store.open())
+        opened, _ = await asyncio.wait([opening], timeout=0.05)
+        assert not opened
+        layer.first.opened.set()
+        await asyncio.gather(closing, opening)
+        await store.save_messages(samples.talk(1))
+        await store.close()
+
+    run(main())
+
+    assert [name for name, _ in layer.calls] == ["open", "close", "open", "save_messages", "close"]
+
+
+def test_a_close_that_failed_keeps_nobody_from_opening_again():
+    errors = [StorageUnavailableError("the database did not answer")]
+
+    def first(hook: str, batch: Sequence[Any]) -> None:
+        if hook == "close" and errors:
+            raise errors.pop()
+
+    async def main() -> list[Any]:
+        store = over(Layer(first))
+        await store.open()
+        found = await asyncio.gather(store.close(), caught(store.open()), return_exceptions=True)
+        await store.open()
+        await store.save_messages(samples.talk(1))
+        await store.close()
+        return found
+
+    failed, opened = run(main())
+
+    assert (type(failed), opened) == (StorageUnavailableError, None)
+
+
+@pytest.mark.parametrize("hook", ["save_messages", "check_health"])
+def test_a_store_closes_in_another_loop_than_the_one_that_left_a_call_on_its_way(hook):
+    layer = Layer(Gate(hook))
+    store = over(layer)
+    loop = asyncio.new_event_loop()
+
+    async def leave() -> Any:
+        await store.open()
+        call = store.save_messages(samples.talk(1)) if hook == "save_messages" else store.check_health()
+        task = asyncio.ensure_future(call)
+        await reached(layer.first.reached)
+        return task
+
+    left = loop.run_until_complete(leave())
+    loop.close()
+    layer.first.opened.set()
+    run(store.close())
+
+    assert layer.closed.is_set()
+    assert not left.done()
+    left._log_destroy_pending = False
+
+
+def test_a_crew_that_gets_no_thread_says_so_and_goes_on_later(monkeypatch):
+    starting = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def main() -> Any:
+        store = over(Layer())
+        await store.open()
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        refused = await caught(store.save_messages(samples.talk(1)))
+        monkeypatch.setattr(threading.Thread, "start", starting)
+        await store.save_messages(samples.talk(2)[1:])
+        found = (await store.load_messages([TALK]))[TALK]
+        await store.close()
+        return refused, [message.message_id for message in found]
+
+    refused, found = run(main())
+
+    assert isinstance(refused, StorageUnavailableError)
+    assert found == ["m1"]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Concatenate, Final, NoReturn, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar, cast
 
 from whisper_persistence import records as rec
 from whisper_persistence.crew import Crew
-from whisper_persistence.dispatch import Lanes, open_store
-from whisper_persistence.errors import StoreClosedError
+from whisper_persistence.dispatch import NOT_OPEN, Lanes, open_store
 from whisper_persistence.plugins import Chain
 from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.store import Store
@@ -45,8 +44,8 @@ class AsyncStore:
         self._workers = workers
         self._crew = Crew(workers)
         self._store: Store | None = None
-        self._closing: asyncio.Future[None] | None = None
-        self._lanes = cast("Lanes", _NotOpen())
+        self._moving: asyncio.Future[None] | None = None
+        self._lanes = NOT_OPEN
 
     @classmethod
     def from_settings(cls, settings: Settings | None = None, **overrides: Any) -> Self:
@@ -64,8 +63,12 @@ class AsyncStore:
 
     async def open(self) -> None:
         """Open the chain of drivers; opening an open store does nothing."""
-        if self._store is not None:
-            return
+        await self._settled()
+        if self._store is None:
+            self._moving = asyncio.ensure_future(self._open())
+            await self._moving
+
+    async def _open(self) -> None:
         store = await open_store(self._chain, self._namespace)
         readers, writers = (self._chain.limit(name) or self._workers for name in ("max_readers", "max_writers"))
         self._lanes = Lanes(self._crew, store.ask, min(readers, self._workers), min(writers, self._workers))
@@ -77,12 +80,17 @@ class AsyncStore:
         Args:
             deadline: how long to wait, in seconds; what takes longer raises `StoreClosedError` at its caller.
         """
+        await self._settled()
         store, lanes = self._store, self._lanes
         if store is not None:
-            self._store, self._lanes = None, cast("Lanes", _NotOpen())
-            self._closing = asyncio.ensure_future(lanes.close(store.close, deadline))
-        if self._closing is not None and not self._closing.done():
-            await asyncio.shield(self._closing)
+            self._store, self._lanes = None, NOT_OPEN
+            self._moving = asyncio.ensure_future(lanes.close(store.close, deadline))
+            await asyncio.shield(self._moving)
+
+    async def _settled(self) -> None:
+        """Wait until nobody else opens or closes the store on this loop."""
+        while self._moving and not self._moving.done() and self._moving.get_loop() is asyncio.get_running_loop():
+            await asyncio.wait([self._moving])
 
     async def __aenter__(self) -> Self:
         """Open the store."""
@@ -94,8 +102,7 @@ class AsyncStore:
         await self.close()
 
     async def _run(self, method: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        store = self._store or cast("Store", _NotOpen().refuse())
-        return cast("T", await self._lanes.run(method, store, *args, **kwargs))
+        return cast("T", await self._lanes.run(method, self._store, *args, **kwargs))
 
     async def save_strategies(self, strategies: Sequence[rec.Strategy]) -> Sequence[rec.Receipt]:
         """Put whole strategies."""
@@ -238,11 +245,3 @@ class AsyncStore:
     async def check_health(self) -> tuple[rec.TierHealth, ...]:
         """Ask every tier how it is."""
         return await self._run(Store.check_health)
-
-
-class _NotOpen:
-    def refuse(self) -> NoReturn:
-        raise StoreClosedError("the store is not open: use it inside `async with`, or await open() first")
-
-    def __getattr__(self, name: str) -> Any:
-        self.refuse()

@@ -12,6 +12,8 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 from weakref import WeakSet
 
+from whisper_persistence.errors import StorageUnavailableError
+
 T = TypeVar("T")
 
 _crews: WeakSet[Crew] = WeakSet()
@@ -35,16 +37,18 @@ class Crew:
         self._leaving: set[threading.Thread] = set()
 
     def submit(self, job: Callable[[], None]) -> None:
-        """Have a thread run a job, which must not raise; the thread that worked last is the first to work again."""
+        """Have a thread run a job, which must not raise; the thread that worked last is the first to work again.
+
+        Raises:
+            StorageUnavailableError: there is no thread, and none can be started.
+        """
         with self._turn:
             if self._idle:
                 self._idle.pop().put(job)
                 return
             self._jobs.append(job)
             if len(self._threads) < self._size:
-                name = f"whisper-persistence-{len(self._threads)}"
-                self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
-                self._threads[-1].start()
+                self._start()
 
     def run(self, function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
         """Run a function on a thread, and return a future of the running loop for what it returns."""
@@ -68,6 +72,17 @@ class Crew:
         until = None if seconds is None else time.monotonic() + seconds
         for thread in threads:
             thread.join(None if until is None else max(0.0, until - time.monotonic()))
+
+    def _start(self) -> None:
+        name = f"whisper-persistence-{len(self._threads)}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        try:
+            thread.start()
+            self._threads.append(thread)
+        except RuntimeError:
+            if not self._threads:
+                self._jobs.pop()
+                raise StorageUnavailableError("no thread can be started to ask the storage: try again") from None
 
     def _work(self) -> None:
         own: SimpleQueue[Callable[[], None] | None] = SimpleQueue()

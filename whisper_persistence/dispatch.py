@@ -7,11 +7,11 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import attrs
 
-from whisper_persistence.crew import Crew, settle
+from whisper_persistence.crew import Crew, hand_back, settle
 from whisper_persistence.errors import StoreClosedError
 from whisper_persistence.lanes import LATE, Lane, entries_of, receipts_of
 from whisper_persistence.plugins import Chain
@@ -96,9 +96,9 @@ class Lanes:
             late = await self._drain(deadline)
         finally:
             for lane in self._lanes.values():
-                lane.abandon()
-            for future in list(self._alone):
-                settle(future, None, StoreClosedError(LATE))
+                hand_back(lane.loop, lane.abandon)
+            for future in self._alone:
+                hand_back(future.get_loop(), settle, future, None, StoreClosedError(LATE))
             left = max(CLOSING_SECONDS, began + deadline - time.monotonic())
             await self._end(last, 0.0 if late else left, left)
 
@@ -142,3 +142,12 @@ class Lanes:
         if loop is not self._loop:
             self._loop, self._lanes, self._alone = loop, {}, set()
         return loop
+
+
+class _NotOpen:
+    def __getattr__(self, name: str) -> Any:
+        raise StoreClosedError("the store is not open: use it inside `async with`, or await open() first")
+
+
+#: What stands in for the lanes of a store that is not open: every use of it is refused.
+NOT_OPEN: Final = cast("Lanes", _NotOpen())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -95,7 +96,13 @@ class Lane:
                 return
             self._sent.append(calls)
             self._busy.update(*(call.keys for call in calls))
-            self.crew.submit(lambda calls=calls: hand_back(self.loop, self._done, calls, _answers(self, calls)))  # type: ignore[misc]
+            try:
+                self.crew.submit(partial(self._work, calls))
+            except StorageUnavailableError as error:
+                self._done(calls, [(None, error)] * len(calls))
+
+    def _work(self, calls: list[Call]) -> None:
+        hand_back(self.loop, self._done, calls, _answers(self, calls))
 
     def _take(self) -> list[Call]:
         """Return the calls that may go now, at most `MAX_BATCH` items; those behind a busy key go on waiting."""
