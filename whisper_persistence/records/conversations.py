@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import attrs
 
@@ -11,6 +11,8 @@ from whisper_persistence.records.fields import Id, JsonObject, Label, Moment, Po
 
 #: Who may have written a message.
 Role = Literal["user", "assistant", "system", "tool"]
+#: What stands in the extras of a message that was redacted.
+_REDACTED: Final = {"redacted": True}
 
 
 @attrs.frozen
@@ -45,6 +47,10 @@ class Message:
     extra: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
     sequence: Whole | None = attrs.field(default=None, eq=False)
 
+    def is_redacted(self) -> bool:
+        """Say whether it lost its words to a `MessageRedaction`."""
+        return not self.content and self.extra == _REDACTED
+
 
 @attrs.frozen
 class Window:
@@ -71,7 +77,7 @@ class Window:
 
 @attrs.frozen
 class MessageEdit:
-    """A message got new words.
+    """A message got new words; one that was redacted gets none any more.
 
     Attributes:
         conversation_id, message_id: which message; an unknown one changes nothing.
@@ -87,8 +93,8 @@ class MessageEdit:
     change_id: Id = attrs.field(factory=fields.new_id)
 
     def apply_to(self, record: Message) -> Message:
-        """Return ``record`` with the new words."""
-        return attrs.evolve(record, content=self.content, edited_at=self.timestamp)
+        """Return ``record`` with the new words, unless it was redacted."""
+        return record if record.is_redacted() else attrs.evolve(record, content=self.content, edited_at=self.timestamp)
 
 
 @attrs.frozen
@@ -108,7 +114,7 @@ class MessageRedaction:
 
     def apply_to(self, record: Message) -> Message:
         """Return ``record`` without words, name and extras."""
-        return attrs.evolve(record, content="", author_name="", extra={"redacted": True}, edited_at=self.timestamp)
+        return attrs.evolve(record, content="", author_name="", extra=dict(_REDACTED), edited_at=self.timestamp)
 
 
 @attrs.frozen

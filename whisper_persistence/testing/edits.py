@@ -31,6 +31,13 @@ class EditConformance(Conformance):
         assert samples.same(everything(store)[:1], [redaction.apply_to(samples.full_message())])
         assert everything(store)[0].content == ""
 
+    def test_a_redacted_message_gets_no_words_again(self, store: Store) -> None:
+        store.save_messages(samples.talk(2))
+        store.update_messages([MessageRedaction("talk", "m0"), MessageEdit("talk", "m0", "late")])
+        store.update_messages([MessageEdit("talk", "m0", "later"), MessageEdit("talk", "m1", "new")])
+
+        assert [message.content for message in everything(store)] == ["", "new"]
+
     def test_an_edit_of_a_message_that_is_not_there_changes_nothing(self, store: Store) -> None:
         before = store.save_messages(samples.talk(1))[0]
         changes: list[MessageChange] = [
