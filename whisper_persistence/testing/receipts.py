@@ -126,3 +126,10 @@ class ReceiptConformance(Conformance):
         assert store.load_revisions([Thing("conversation", "talk"), Thing("user", "talk")]) == {
             Thing("conversation", "talk"): Revision(4, 0, 3)
         }
+
+    @needs("conversations", "revisions")
+    def test_a_change_of_what_is_not_there_leaves_no_revision(self, store: Store) -> None:
+        changes: list[MessageChange] = [MessageEdit("talk", "m0", "x"), MessageRedaction("talk", "m0")]
+
+        assert _revisions(store.update_messages(changes)) == [0, 0]
+        assert store.load_revisions([Thing("conversation", "talk")]) == {}

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import attrs
-from sqlalchemy import BigInteger, bindparam, delete, select
+from sqlalchemy import BigInteger, bindparam, delete, literal_column, select
 from sqlalchemy.types import TypeEngine
 
 from whisper_persistence.records import Follower, Pending, Revision, Thing
@@ -42,7 +42,10 @@ def _statements(flavour: Flavour) -> _Statements:
         return delete(tables.outbox).where(mine(outbox), *same, outbox.revision <= given["revision"])
 
     text: dict[str, TypeEngine[Any]] = dict.fromkeys(("follower", "kind", "thing_id", "item"), PlainText)
-    standing = select(revisions.thing, revisions.revision, revisions.epoch, revisions.sequence)
+    # A thing that was only held while somebody looked has a row, and was never written.
+    written = select(revisions.thing, revisions.revision, revisions.epoch, revisions.sequence).where(
+        flavour.among(revisions.thing), revisions.revision > literal_column("0")
+    )
     own = (mine(followers), followers.name == bindparam("name"))
     forget = delete(tables.followers).where(*own)
     return _Statements(
@@ -51,7 +54,7 @@ def _statements(flavour: Flavour) -> _Statements:
         remove_follower=flavour.prepare(forget),
         load_pending=flavour.prepare(in_order),
         clear_pending=flavour.each(done, **text, revision=BigInteger()),
-        load_revisions=flavour.prepare(standing.where(flavour.among(revisions.thing))),
+        load_revisions=flavour.prepare(written),
     )
 
 
