@@ -16,6 +16,7 @@ from whisper_persistence import (
     MemoryScore,
     Message,
     Pattern,
+    PatternChange,
     ScoreQuery,
     StatisticsChange,
     Store,
@@ -122,6 +123,18 @@ def test_a_cursor_beyond_what_a_database_counts_to_is_refused(tmp_path):
         for number in (2**63, 10**20):
             with pytest.raises(ValidationError):
                 store.scan("messages", f'["talk",{number}]', 5)
+
+
+def test_what_grew_for_years_can_be_saved_again(store):
+    words = [f"word {number}" for number in range(1_500)]
+    for part in (words[:1_000], words[1_000:]):
+        store.update_patterns([PatternChange("alice", "p", keywords=part)])
+        store.update_strategies([StrategyChange("alice", effective_approaches=part)])
+    (pattern,), strategy = store.load_patterns(["alice"])["alice"], store.load_strategies(["alice"])["alice"]
+    store.save_patterns([pattern])
+    store.save_strategies([strategy])
+
+    assert pattern.keywords == strategy.effective_approaches == tuple(words[500:])
 
 
 def test_an_error_shows_no_private_field():

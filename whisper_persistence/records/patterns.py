@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from whisper_persistence.records import fields
+from whisper_persistence.records import checks, fields
 from whisper_persistence.records.fields import Id, JsonObject, Label, Moment, Score, Whole
 
 
@@ -18,7 +18,7 @@ class Pattern:
         user_id: to whom.
         pattern_id: which pattern; unique among the user's.
         pattern_type: a word for its kind, such as ``emotional`` or ``topic``.
-        keywords: words it was recognised by, in the order they were seen.
+        keywords: words it was recognised by, in the order they were seen; the newest `checks.MAX_MEMBERS`.
         frequency: how often it was seen.
         confidence_sum: the sum of the observations' confidence, in units of 1e-9.
         importance_sum: the sum of the observations' importance, in units of 1e-9.
@@ -78,7 +78,7 @@ class PatternChange:
         return attrs.evolve(
             before,
             pattern_type=self.pattern_type or before.pattern_type,
-            keywords=tuple(dict.fromkeys((*before.keywords, *self.keywords))),
+            keywords=tuple(dict.fromkeys((*before.keywords, *self.keywords)))[-checks.MAX_MEMBERS :],
             frequency=before.frequency + 1,
             confidence_sum=before.confidence_sum + fields.to_units(self.confidence),
             importance_sum=before.importance_sum + fields.to_units(self.importance),

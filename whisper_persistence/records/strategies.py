@@ -75,8 +75,8 @@ class Strategy:
         user_id: whom it is about.
         strategy_id: the bot's own name for it.
         communication_style: how to word things, such as ``casual`` or ``gentle``.
-        effective_approaches: styles that helped, in the order they were learned.
-        approaches_to_avoid: styles that did not; a style may be in both.
+        effective_approaches: styles that helped, in the order they were learned; the newest `checks.MAX_MEMBERS`.
+        approaches_to_avoid: styles that did not, likewise; a style may be in both.
         optimal_timing: when to offer what.
         user_preferences: free-form wishes.
         support_history: the newest `HISTORY_LIMIT` outcomes, oldest first, as the bot keeps them.
@@ -201,4 +201,4 @@ def _without(value: Any, removed: Sequence[str]) -> Any:
 
 
 def _union(*parts: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(item for part in parts for item in part))
+    return tuple(dict.fromkeys(item for part in parts for item in part))[-checks.MAX_MEMBERS :]
