@@ -27,7 +27,7 @@ _PRAGMAS: Final = (
     "secure_delete = ON",
     "temp_store = MEMORY",
     "mmap_size = 0",
-    "wal_autocheckpoint = 10000",
+    "wal_autocheckpoint = 4000",
 )
 
 #: Databases whose connections a forked child must not touch.
@@ -55,7 +55,7 @@ class SqliteDatabase(Database):
     cache_mb: int
     flavour: Flavour = attrs.field(init=False, factory=SqliteFlavour)
     hash_key: bytes = attrs.field(init=False, default=b"", repr=False)
-    errors: type[Exception] = attrs.field(init=False, default=sqlite3.Error, repr=False)
+    errors: Any = attrs.field(init=False, default=(sqlite3.Error, OverflowError), repr=False)
     _writer: sqlite3.Connection | None = attrs.field(init=False, default=None, repr=False)
     _writing: Any = attrs.field(init=False, factory=threading.Lock, repr=False)
     _idle: list[sqlite3.Connection] = attrs.field(init=False, factory=list[sqlite3.Connection], repr=False)

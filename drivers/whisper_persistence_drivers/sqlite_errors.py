@@ -32,6 +32,6 @@ def as_ours(error: Exception, path: Path) -> PersistenceError | ConstraintError:
         return StorageDamagedError(
             f"the SQLite file {path} is damaged or is none ({name}): restore a backup, or name another path"
         )
-    if name.startswith(_REFUSED) or isinstance(error, (sqlite3.DataError, sqlite3.ProgrammingError)):
-        return StorageRefusedError(f"the SQLite file {path} refuses what is written ({name})")
+    if name.startswith(_REFUSED) or isinstance(error, (sqlite3.DataError, sqlite3.ProgrammingError, OverflowError)):
+        return StorageRefusedError(f"the SQLite file {path} refuses what is written ({name or type(error).__name__})")
     return StorageUnavailableError(f"the SQLite file {path} did not answer ({name}): try again")

@@ -40,9 +40,11 @@ from whisper_persistence import (
     ScoreQuery,
     StatisticsChange,
     StorageDamagedError,
+    StorageRefusedError,
     StorageUnavailableError,
     Store,
     StoreClosedError,
+    Strategy,
     StrategyChange,
     Window,
 )
@@ -754,3 +756,14 @@ def test_opening_and_closing_a_thousand_times_leaves_nothing_behind(path):
         assert tracemalloc.get_traced_memory()[0] - memory < 64_000
     finally:
         tracemalloc.stop()
+
+
+def test_a_total_that_outgrows_a_database_is_refused_and_what_was_there_stays(path):
+    full = Strategy("alice", "s", interventions=2**63 - 1)
+    with opened(path) as store:
+        store.save_strategies([full])
+        with pytest.raises(StorageRefusedError, match="OverflowError"):
+            store.update_strategies([StrategyChange("alice", [samples.outcome()])])
+
+        assert store.load_strategies(["alice"])["alice"].interventions == full.interventions
+        assert store.load_outcomes([OutcomeQuery("alice")]) == {}

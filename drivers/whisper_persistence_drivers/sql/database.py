@@ -25,13 +25,13 @@ class Database(ABC):
     Attributes:
         flavour: the kind of database, and where in it our tables are; known once it is open.
         hash_key: the installation's key for hashes of ids; known once it is open.
-        errors: the class of every error of the database's library.
+        errors: what the database's library raises.
         history_partitions: into how many hash partitions a new installation divides the history; 0 for none.
     """
 
     flavour: Flavour
     hash_key: bytes
-    errors: type[Exception]
+    errors: type[Exception] | tuple[type[Exception], ...]
     history_partitions: int = 0
 
     @abstractmethod

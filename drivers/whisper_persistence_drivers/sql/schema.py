@@ -65,7 +65,7 @@ def _select(schema: str | None) -> str:
     return f"SELECT version_num, prefix, hash_key FROM {where}{VERSION_TABLE}, {where}{INSTALLATION_TABLE}"  # noqa: S608
 
 
-def _read(connection: Any, schema: str | None, errors: type[Exception]) -> Installation | None:
+def _read(connection: Any, schema: str | None, errors: Any) -> Installation | None:
     """Return the installation, or ``None`` where there is none or its tables cannot be read yet."""
     try:
         rows = connection.execute(_select(schema)).fetchall()
