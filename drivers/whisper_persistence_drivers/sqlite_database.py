@@ -27,7 +27,6 @@ _PRAGMAS: Final = (
     "secure_delete = ON",
     "temp_store = MEMORY",
     "mmap_size = 0",
-    "wal_autocheckpoint = 4000",
 )
 
 #: Databases whose connections a forked child must not touch.
