@@ -14,6 +14,7 @@ import pytest
 from whisper_persistence import ConfigurationError, Message, MessageEdit, Store, Window
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.plugins import Chain
+from whisper_persistence.testing import CAPABILITIES
 
 PAGE = Path(__file__).parents[1] / "docs" / "writing-a-driver.md"
 FILE = re.compile(r"^`([\w./-]+)`[^\n]*:\n\n```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -60,3 +61,9 @@ def test_the_tests_of_the_page_pass(package):
 
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout
+
+
+def test_the_page_names_every_capability():
+    rows = [line.split("|")[1] for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+
+    assert set(re.findall(r"`(\w+)`", "".join(rows))) == set(CAPABILITIES)
