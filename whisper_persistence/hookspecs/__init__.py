@@ -33,6 +33,7 @@ from whisper_persistence.hookspecs.markers import CONTRACT_VERSION, PROJECT, hoo
 from whisper_persistence.hookspecs.search import SearchSpecs
 from whisper_persistence.hookspecs.statistics import StatisticsSpecs
 from whisper_persistence.hookspecs.strategies import StrategySpecs
+from whisper_persistence.records.maintenance import RecordKind
 
 __all__ = [
     "CONTRACT_VERSION",
@@ -85,8 +86,8 @@ SUBJECTS: Final[Mapping[str, tuple[type, ...]]] = {
     "conversations": (ConversationSpecs, SearchSpecs),
 }
 
-#: The kinds of record that belong to each subject, one of `whisper_persistence.records.RECORD_KINDS` each.
-KINDS: Final[Mapping[str, tuple[str, ...]]] = {
+#: The kinds of record that belong to each subject.
+KINDS: Final[Mapping[str, tuple[RecordKind, ...]]] = {
     "strategies": ("strategies", "outcomes"),
     "statistics": ("statistics", "scores", "patterns", "preferences"),
     "conversations": ("messages",),

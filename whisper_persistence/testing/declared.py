@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 
 from whisper_persistence.errors import NotSupportedError, StoreClosedError
+from whisper_persistence.hookspecs import KINDS
 from whisper_persistence.records import (
     Follower,
     OutcomeQuery,
@@ -23,13 +24,6 @@ from whisper_persistence.store import Store
 from whisper_persistence.testing.base import CAPABILITIES, SUBJECT_CAPABILITIES, Conformance
 
 Ask = Callable[[Store], Any]
-
-#: The kinds of record of each subject.
-KINDS: Final[dict[str, tuple[RecordKind, ...]]] = {
-    "strategies": ("strategies", "outcomes"),
-    "statistics": ("statistics", "scores", "patterns", "preferences"),
-    "conversations": ("messages",),
-}
 
 #: How each hook of a capability is asked something harmless.
 HOOKS: Final[dict[str, tuple[Ask, ...]]] = {

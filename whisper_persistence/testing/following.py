@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, get_args
 
 import attrs
 
@@ -23,16 +23,7 @@ from whisper_persistence.store import Store
 from whisper_persistence.testing import samples
 from whisper_persistence.testing.base import Conformance, needs
 
-_ALL: Final[tuple[FollowedKind, ...]] = (
-    "strategies",
-    "outcomes",
-    "statistics",
-    "scores",
-    "patterns",
-    "preferences",
-    "messages",
-    "conversations",
-)
+_ALL: Final[tuple[FollowedKind, ...]] = get_args(FollowedKind)
 
 
 def _told(store: Store, name: str = "f") -> set[tuple[str, str, str]]:
