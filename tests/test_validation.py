@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import traceback
+import unicodedata
 from collections import UserList, deque
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -27,7 +28,7 @@ from whisper_persistence import (
 )
 from whisper_persistence.plugins import Chain
 from whisper_persistence.records.checks import MAX_JSON_BYTES
-from whisper_persistence.validation import validate
+from whisper_persistence.validation import normalised, validate
 
 HUGE = 10**5_000
 EASTERN = timezone(timedelta(hours=5))
@@ -143,3 +144,10 @@ def test_an_error_shows_no_private_field():
 
     assert "secret" not in f"{change!r} {score!r} {Strategy('alice', 's', optimal_timing={'secret': 1})!r}"
     assert "secret" not in "".join(traceback.format_exception(KeyError(change)))
+
+
+@pytest.mark.parametrize(
+    "name", ["\u00df\u0301", " ELENA ", "\u0149\u0301", "\u1f82\u0301", "Stra\u00dfe", "\u0130", "\u212b"]
+)
+def test_a_namespace_is_normal_once_and_for_all(name):
+    assert normalised(normalised(name)) == normalised(name) == normalised(unicodedata.normalize("NFD", name))

@@ -108,7 +108,7 @@ def normalised(namespace: str) -> str:
         ValidationError: it is not an identifier.
     """
     validate_ids("namespace", [namespace])
-    plain = unicodedata.normalize("NFC", namespace.strip()).casefold()
+    plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", namespace.strip()).casefold())
     validate_ids("namespace", [plain])
     return plain
 
