@@ -61,14 +61,17 @@ class Lanes:
     _alone: set[asyncio.Future[Any]] = attrs.field(factory=set[asyncio.Future[Any]])
 
     def load(self, method: Callable[[Store, Sequence[K]], Mapping[K, V]], items: Sequence[K]) -> Answer[Mapping[K, V]]:
-        """Add items to the next batch of the loading hook that a store's method asks."""
+        """Add items to the next batch of the loading hook that a store's method is named after.
+
+        The method itself is not called: it is named so that type checkers know what goes in and what comes back.
+        """
         return self._lane(method, entries_of, self.readers).call(items)
 
     def write(self, method: Callable[[Store, Any], Sequence[Receipt]], items: Sequence[Any], key: str) -> Receipts:
-        """Add items to the next batch of the writing hook that a store's method asks.
+        """Add items to the next batch of the writing hook that a store's method is named after.
 
         Args:
-            method: the store's method.
+            method: the store's method, as for `load`.
             items: what to write.
             key: the field of the items that names what they write to.
         """

@@ -54,10 +54,10 @@ def _statements(flavour: Flavour) -> _Statements:
 
 def load_patterns(session: Session, user_ids: Sequence[str]) -> dict[str, tuple[Pattern, ...]]:
     """Return the patterns of the users that have any, by user id."""
-    found: dict[str, tuple[Pattern, ...]] = {}
+    found: dict[str, list[Pattern]] = {}
     for user_id, record in session.listed(_statements(session.flavour).load_patterns, user_ids):
-        found[user_id] = (*found.get(user_id, ()), _pattern(record))
-    return found
+        found.setdefault(user_id, []).append(_pattern(record))
+    return {user_id: tuple(patterns) for user_id, patterns in found.items()}
 
 
 def load_preferences(session: Session, user_ids: Sequence[str]) -> dict[str, Preferences]:
