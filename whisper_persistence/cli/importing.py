@@ -1,14 +1,15 @@
-"""The ``import`` command: a progress bar around the work."""
+"""The ``import`` command: a progress bar around the work, and what became of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from whisper_persistence.operations import Batch, import_file
+from whisper_persistence.operations import Batch, TableReport, import_file
 from whisper_persistence.store import Store
 
 
@@ -36,3 +37,24 @@ def print_counts(counts: Mapping[str, int]) -> None:
         console.print(f"{count:>10,} {kind}")
     if not counts:
         console.print("the files hold no records")
+
+
+def describe_tables(tables: Mapping[str, TableReport]) -> dict[str, Any]:
+    """Return what became of the rows of tables, for machines."""
+    return {
+        name: {"rows": report.rows, "taken": report.taken, "left": dict(report.left), "extra": sorted(report.extra)}
+        for name, report in tables.items()
+    }
+
+
+def print_tables(tables: Mapping[str, TableReport]) -> None:
+    """Print what became of the rows of tables."""
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    for name, report in tables.items():
+        console.print(f"{name}: {report.taken:,} of {report.rows:,} rows taken")
+        for reason, count in report.left.most_common():
+            console.print(f"{count:>10,} left: {reason}")
+        if report.extra:
+            console.print(f"           kept in extra: {', '.join(sorted(report.extra))}")
+    if not tables:
+        console.print("the database holds no tables of the earlier attempt")

@@ -6,6 +6,8 @@ from whisper_persistence.operations.copying import copy_store
 from whisper_persistence.operations.places import checkpoint_path, find_places, name_copy
 from whisper_persistence.operations.profile import Profile, load_profile
 from whisper_persistence.operations.transfer import Batch, import_file
+from whisper_persistence.operations.whisperengine import import_whisperengine
+from whisper_persistence.operations.whisperengine_rows import TableReport
 
 __all__ = [
     "Batch",
@@ -13,10 +15,12 @@ __all__ = [
     "Comparison",
     "Profile",
     "Report",
+    "TableReport",
     "checkpoint_path",
     "copy_store",
     "find_places",
     "import_file",
+    "import_whisperengine",
     "load_profile",
     "name_copy",
 ]
