@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any, cast
 
@@ -166,7 +167,7 @@ class _Manager(pluggy.PluginManager):
                 raise ConfigurationError(f"{name!r} {role} {impl.function.__name__}: name it in {setting}")
 
 
-def _scan_of(kinds: set[str], scan: Callable[..., Any], kind: str, cursor: str | None, limit: int) -> Any:
+def _scan_of(kinds: AbstractSet[str], scan: Callable[..., Any], kind: str, cursor: str | None, limit: int) -> Any:
     return scan(kind, cursor, limit) if kind in kinds else None
 
 
