@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
@@ -10,11 +9,14 @@ from datetime import datetime
 from typing import Any, Final, cast
 
 import attrs
+import msgspec
 
 from whisper_persistence.companion.shapes import NEVER, blank, in_time_order
 from whisper_persistence.records import Outcome, Strategy, StrategyChange, checks, fields
 from whisper_persistence.records.strategies import HISTORY_LIMIT
 
+#: Equal entries give equal JSON, in whichever order their keys came.
+_encode: Final = msgspec.json.Encoder(order="deterministic").encode
 _OUTCOMES: Final = uuid.UUID("6f0d6a58-3ad5-4c3c-8f43-5c7d3e0f9a11")
 _LISTS: Final = ("effective_approaches", "approaches_to_avoid")
 _TABLES: Final = ("optimal_timing", "user_preferences", "extra")
@@ -152,7 +154,7 @@ def _new_entries(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any
 
 
 def _text(entry: Any) -> str:
-    return json.dumps(entry, sort_keys=True)
+    return _encode(entry).decode()
 
 
 def _outcome(user_id: str, entry: dict[str, Any], earlier: int) -> Outcome | None:
