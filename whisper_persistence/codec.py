@@ -42,9 +42,6 @@ def decoder(record_type: type[T]) -> Callable[[str | bytes], T]:
     return read
 
 
-decode_object: Callable[[str | bytes], dict[str, Any]] = decoder(dict[str, Any])
-
-
 def to_mapping(record: Any) -> dict[str, Any]:
     """Return a record as plain JSON data, for a line of a file or a row of a table."""
     plain: dict[str, Any] = msgspec.to_builtins(record)
