@@ -1,0 +1,108 @@
+"""Opening, closing and health of the SQL drivers, and how a hook's work runs in one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+import attrs
+
+from whisper_persistence import records as rec
+from whisper_persistence.errors import PersistenceError
+from whisper_persistence.hookspecs import Below, LifecycleSpecs, hookimpl
+from whisper_persistence_drivers.sql import retrying
+from whisper_persistence_drivers.sql.database import Database
+from whisper_persistence_drivers.sql.schema import SCHEMA_VERSION, open_installation
+from whisper_persistence_drivers.sql.session import Session
+from whisper_persistence_drivers.sql.transaction import Transaction
+
+T = TypeVar("T")
+
+#: After this many users the memory of who is known starts anew.
+_REMEMBERED_USERS = 100_000
+
+
+@attrs.define(eq=False)
+class SqlLifecycle(LifecycleSpecs):
+    """A driver on a SQL database without the hooks of any subject; a subclass says which database."""
+
+    contract_version: ClassVar[int] = 1
+    tier: ClassVar[str]
+
+    _below: Below = attrs.field(init=False, repr=False)
+    _namespace: str = attrs.field(init=False, default="")
+    _database: Database = attrs.field(init=False, repr=False)
+    _known_users: set[str] = attrs.field(init=False, factory=set[str], repr=False)
+
+    def connect(self) -> Database:
+        """Return the database that the options name, not yet asked anything."""
+        raise TypeError(f"{type(self).__name__} names no database")
+
+    @hookimpl
+    def open(self, below: Below, namespace: str) -> None:
+        """Connect, and install or upgrade the schema if need be."""
+        self._below, self._namespace = below, namespace
+        self._known_users = set()
+        self._database = self.connect()
+        found = self._translated(open_installation, self._database)
+        self._database.flavour = attrs.evolve(self._database.flavour, prefix=found.prefix)
+        self._database.hash_key = found.hash_key
+        self._translated(self._database.ready)
+
+    @hookimpl
+    def close(self) -> None:
+        """Give every connection back, if there are any."""
+        if hasattr(self, "_database"):
+            self._database.close()
+
+    @hookimpl
+    def check_health(self) -> tuple[rec.TierHealth, ...]:
+        """Ask the database for its version, and add the reports from below."""
+        return (self._health(), *(self._below.check_health() or ()))
+
+    def _health(self) -> rec.TierHealth:
+        began = time.perf_counter()
+        try:
+            details = self._translated(self._database.describe)
+        except PersistenceError as error:
+            return rec.TierHealth(self.tier, rec.State.DOWN, None, {"error": str(error)})
+        details["schema_version"] = SCHEMA_VERSION
+        return rec.TierHealth(self.tier, rec.State.UP, time.perf_counter() - began, details)
+
+    def _read(self, function: Callable[..., T], *arguments: Any) -> T:
+        return retrying.read(lambda: self._ask(function, *arguments), self.tier)
+
+    def _ask(self, function: Callable[..., T], *arguments: Any) -> T:
+        database = self._database
+        try:
+            with database.reading() as connection:
+                return function(Session(connection, database.flavour, self._namespace, database.hash_key), *arguments)
+        except database.errors as error:
+            raise database.translate(error) from None
+
+    def _write(self, function: Callable[..., T], *arguments: Any) -> T:
+        return retrying.write(lambda careful: self._attempt(function, arguments, careful=careful), self.tier)
+
+    def _attempt(self, function: Callable[..., T], arguments: tuple[Any, ...], *, careful: bool) -> T:
+        database = self._database
+        if len(self._known_users) > _REMEMBERED_USERS:
+            self._known_users = set()
+        known = self._known_users
+        try:
+            with database.writing() as connection:
+                transaction = Transaction(
+                    connection, database.flavour, self._namespace, database.hash_key, known, careful
+                )
+                answer = function(transaction, *arguments)
+                transaction.finish()
+        except database.errors as error:
+            raise database.translate(error) from None
+        transaction.committed()
+        return answer
+
+    def _translated(self, function: Callable[..., T], *arguments: Any) -> T:
+        try:
+            return function(*arguments)
+        except self._database.errors as error:
+            raise self._database.translate(error) from None
