@@ -93,7 +93,7 @@ def _count(flavour: SqliteFlavour) -> Prepared:
 
 @cache
 def _count_one(flavour: SqliteFlavour) -> Prepared:
-    given = {name: bindparam(name) for name in _RAISED}
+    given: dict[str, Any] = {name: bindparam(name) for name in _RAISED}
     return _counting(flavour, sqlite.insert(flavour.tables.revisions).values(**given, cleared=literal_column("0")))
 
 
