@@ -6,7 +6,7 @@ import uuid
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import attrs
 import msgspec
