@@ -25,7 +25,12 @@ class SearchSpecs:
 
     @hookspec(firstresult=True)
     def save_vectors(self, vectors: Sequence[Vector]) -> Sequence[Receipt] | None:
-        """Keep vectors beside their messages, replacing older ones; that of an unknown message is not kept."""
+        """Keep vectors beside their messages, replacing older ones of the same embedder.
+
+        A vector is of the words of its message alone, never of its neighbours', so that it can go with them: an edit, a
+        redaction and an erase remove it. That of an unknown or redacted message is not kept. A receipt's ``sequence``
+        is that of the message, or ``None`` where nothing was kept; no revision is raised.
+        """
 
     @hookspec(firstresult=True)
     def load_vectors(self, queries: Sequence[VectorQuery]) -> Mapping[VectorQuery, Page] | None:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
@@ -49,6 +50,7 @@ class Tables:
     patterns: Table
     preferences: Table
     messages: Table
+    vectors: Table
     revisions: Table
     applied: Table
     followers: Table
@@ -140,6 +142,17 @@ def tables(schema: str | None = None, prefix: str = "") -> Tables:
         sqlite_where=elsewhere,
         postgresql_where=elsewhere,
     )
+    vectors = table(
+        "message_vectors",
+        *_keys("conversation_id", "sequence", "model"),
+        Column("embedding", LargeBinary, nullable=False),
+        ForeignKeyConstraint(
+            ["namespace", "conversation_id", "sequence"],
+            [messages.c.namespace, messages.c.conversation_id, messages.c.sequence],
+            ondelete="CASCADE",
+        ),
+        clustered=True,
+    )
     applied = table("applied_changes", *_keys("change_id"), _number("applied_at"), clustered=True)
     Index(f"{prefix}applied_changes_age", applied.c.applied_at)
     return Tables(
@@ -156,6 +169,7 @@ def tables(schema: str | None = None, prefix: str = "") -> Tables:
         ),
         preferences=table("user_memory_preferences", *_keys("user_id"), _string("record"), owned()),
         messages=messages,
+        vectors=vectors,
         revisions=table(
             "revisions",
             Column("thing", PlainText, primary_key=True),
