@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import struct
 
-from whisper_persistence.records import Embedding, Vector, VectorQuery
+import pytest
+
+from whisper_persistence.errors import ValidationError
+from whisper_persistence.records import (
+    ClearMark,
+    Embedding,
+    MessageEdit,
+    MessageRedaction,
+    Thing,
+    Vector,
+    VectorQuery,
+)
 from whisper_persistence.store import Store
 from whisper_persistence.testing import samples
 from whisper_persistence.testing.base import Conformance, needs
@@ -14,11 +25,11 @@ def _vector(message_id: str, value: float = 0.5, conversation_id: str = "talk", 
     return Vector(conversation_id, message_id, Embedding(model, struct.pack("<3f", value, -0.0, 1e-30)))
 
 
-def _loaded(store: Store, limit: int = 1_000, user_id: str | None = None) -> list[Vector]:
+def _loaded(store: Store, limit: int = 1_000, user_id: str | None = None, model: str = "model") -> list[Vector]:
     found: list[Vector] = []
     cursor = None
     while True:
-        query = VectorQuery("model", user_id, limit, cursor)
+        query = VectorQuery(model, user_id, limit, cursor)
         page = store.load_vectors([query]).get(query)
         found += page.records if page else ()
         cursor = page.cursor if page else None
@@ -43,6 +54,65 @@ class VectorConformance(Conformance):
         store.save_vectors([_vector("m0", 0.1), _vector("never stored"), _vector("m0", 0.2)])
 
         assert _loaded(store) == [_vector("m0", 0.2)]
+
+    def test_vectors_of_two_embedders_are_kept_apart(self, store: Store) -> None:
+        store.save_messages(samples.talk(2))
+        vectors = [_vector("m0"), _vector("m0", model="other"), _vector("m1", model="other")]
+        store.save_vectors(vectors)
+
+        assert _loaded(store) == vectors[:1]
+        assert _loaded(store, 1, model="other") == vectors[1:]
+        assert _loaded(store, model="third") == []
+
+    def test_several_queries_are_answered_each_for_itself(self, store: Store) -> None:
+        store.save_messages([*samples.talk(2), *samples.talk(1, "other", "bob")])
+        vectors = [_vector("m0", conversation_id="other"), _vector("m0"), _vector("m1")]
+        store.save_vectors(vectors)
+        queries = [
+            VectorQuery("model", user_id, limit) for user_id in (None, "bob", "alice", "carl") for limit in (1, 9)
+        ]
+        pages = store.load_vectors(queries)
+        found = [pages[query].records if query in pages else () for query in queries]
+
+        assert [list(records) for records in found] == [
+            *(vectors[:1], vectors, vectors[:1], vectors[:1]),
+            *(vectors[1:2], vectors[1:], [], []),
+        ]
+
+    def test_a_cursor_that_is_none_is_refused(self, store: Store) -> None:
+        for cursor in ("", "x", "[1]", '["talk"]', '["talk","m0"]', "{}"):
+            with pytest.raises(ValidationError):
+                store.load_vectors([VectorQuery("model", cursor=cursor)])
+
+    def test_new_words_have_no_vector_until_they_get_one(self, store: Store) -> None:
+        store.save_messages(samples.talk(3))
+        store.save_vectors([_vector(f"m{n}") for n in range(3)])
+        store.update_messages([MessageEdit("talk", "m1", "new words"), ClearMark("talk", 1)])
+
+        assert _loaded(store) == [_vector("m0"), _vector("m2")]
+
+        store.save_vectors([_vector("m1", 0.7)])
+
+        assert _loaded(store) == [_vector("m0"), _vector("m1", 0.7), _vector("m2")]
+
+    def test_words_that_are_gone_have_no_vector_and_get_none(self, store: Store) -> None:
+        store.save_messages(samples.talk(2))
+        store.save_vectors([_vector("m0"), _vector("m1")])
+        store.update_messages([MessageRedaction("talk", "m0")])
+        store.save_vectors([_vector("m0")])
+
+        assert _loaded(store) == [_vector("m1")]
+
+    @needs("revisions")
+    def test_a_vector_changes_nothing_that_a_conversation_says(self, store: Store) -> None:
+        store.save_messages(samples.talk(2))
+        talk = Thing("conversation", "talk")
+        before = store.load_revisions([talk])
+        receipts = store.save_vectors([_vector("m1"), _vector("m0"), _vector("unknown")])
+
+        assert store.load_revisions([talk]) == before
+        assert [receipt.sequence for receipt in receipts] == [2, 1, None]
+        assert {receipt.revision for receipt in receipts} == {before[talk].revision}
 
     @needs("erase")
     def test_vectors_go_with_their_user(self, store: Store) -> None:

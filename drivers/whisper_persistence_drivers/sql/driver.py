@@ -11,6 +11,7 @@ from whisper_persistence.hookspecs import (
     ConversationSpecs,
     FollowerSpecs,
     MaintenanceSpecs,
+    SearchSpecs,
     StatisticsSpecs,
     StrategySpecs,
     hookimpl,
@@ -22,12 +23,15 @@ from whisper_persistence_drivers.sql import patterns as sql_patterns
 from whisper_persistence_drivers.sql import scanning as sql_scanning
 from whisper_persistence_drivers.sql import statistics as sql_statistics
 from whisper_persistence_drivers.sql import strategies as sql_strategies
+from whisper_persistence_drivers.sql import vectors as sql_vectors
 from whisper_persistence_drivers.sql import windows as sql_windows
 from whisper_persistence_drivers.sql.lifecycle import SqlLifecycle
 
 
 @attrs.define(eq=False)
-class SqlDriver(SqlLifecycle, StrategySpecs, StatisticsSpecs, ConversationSpecs, FollowerSpecs, MaintenanceSpecs):
+class SqlDriver(
+    SqlLifecycle, StrategySpecs, StatisticsSpecs, ConversationSpecs, SearchSpecs, FollowerSpecs, MaintenanceSpecs
+):
     """The hooks of a driver on a SQL database; a subclass says which database, and is registered under its own name."""
 
     @hookimpl
@@ -114,6 +118,16 @@ class SqlDriver(SqlLifecycle, StrategySpecs, StatisticsSpecs, ConversationSpecs,
     def update_messages(self, changes: Sequence[rec.MessageChange]) -> Sequence[rec.Receipt]:
         """Edit, redact or clear."""
         return self._write(sql_messages.update_messages, changes)
+
+    @hookimpl
+    def save_vectors(self, vectors: Sequence[rec.Vector]) -> Sequence[rec.Receipt]:
+        """Keep vectors beside their messages."""
+        return self._write(sql_vectors.save_vectors, vectors)
+
+    @hookimpl
+    def load_vectors(self, queries: Sequence[rec.VectorQuery]) -> Mapping[rec.VectorQuery, rec.Page]:
+        """Return pages of vectors."""
+        return self._read(sql_vectors.load_vectors, queries)
 
     @hookimpl
     def register_follower(self, follower: rec.Follower) -> bool:

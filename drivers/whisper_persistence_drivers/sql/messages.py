@@ -22,6 +22,7 @@ from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.tables import PlainText
 from whisper_persistence_drivers.sql.transaction import Step, Transaction
+from whisper_persistence_drivers.sql.vectors import forget_vectors
 from whisper_persistence_drivers.sql.windows import read_messages
 
 
@@ -143,6 +144,7 @@ def _read(session: Session, change: MessageEdit | MessageRedaction) -> Message |
 def _put_edit(transaction: Transaction, message: Message) -> None:
     edit = _statements(transaction.flavour).edit
     transaction.run(edit, conversation=message.conversation_id, at=message.sequence, new_record=encode(message))
+    forget_vectors(transaction, message)
 
 
 def _put_mark(transaction: Transaction, change: ClearMark, step: Step) -> int:
