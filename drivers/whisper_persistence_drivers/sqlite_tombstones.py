@@ -27,7 +27,8 @@ def add_tombstones(path: Path, tombstones: Sequence[Tombstone]) -> None:
     Raises:
         StorageUnavailableError: the list cannot be written.
     """
-    lines = "".join(f"{encode(tombstone)}\n" for tombstone in tombstones)
+    # A line begins with the end of the one before, which a crash may have cut short.
+    lines = "".join(f"\n{encode(tombstone)}" for tombstone in tombstones)
     if not lines:
         return
     try:
@@ -46,7 +47,7 @@ def add_tombstones(path: Path, tombstones: Sequence[Tombstone]) -> None:
 def read_tombstones(path: Path) -> list[Tombstone]:
     """Return the tombstones that the list of a file holds; a line that a crash cut short counts for nothing."""
     try:
-        lines = list_of(path).read_bytes().split(b"\n")
+        lines = list_of(path).read_bytes().splitlines()
     except FileNotFoundError:
         return []
-    return [_read(line) for line in lines[:-1] if line.endswith(b"}")]
+    return [_read(line) for line in lines if line.endswith(b"}")]

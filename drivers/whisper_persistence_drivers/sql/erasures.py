@@ -99,7 +99,7 @@ def await_followers(transaction: Transaction, counters: Mapping[ThingKind, Mappi
     sql = _statements(transaction.flavour)
     told = transaction.told_things()
     wanted = {kind for _, kind in transaction.rows(sql.followers) if kind in told} if told else set[str]()
-    things = {(thing_kind(kind), thing_id) for kind in wanted for thing_id in told[kind]}
+    things: set[tuple[ThingKind, str]] = {(thing_kind(kind), thing_id) for kind in wanted for thing_id in told[kind]}
     now = _now()
     rows = [
         (transaction.namespace, transaction.thing_key(*thing), now, counters[thing[0]][thing[1]].revision)
