@@ -131,7 +131,7 @@ def test_no_byte_of_an_erased_user_is_left(tier, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     with tier.open() as store:
         samples.fill(store, frozenset({"strategies", "statistics", "conversations"}), "bob", "talk of bob")
-        plant(store)
+        plant(store, turns=120)
         store.register_follower(FOLLOWER)
         plant(store, f"{MARK}-again", 3)
         before = contents(store)

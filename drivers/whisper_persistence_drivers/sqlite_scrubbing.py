@@ -43,8 +43,17 @@ def copies(path: Path) -> list[Path]:
 
 
 def remove_old_copies(path: Path) -> None:
-    """Remove those copies that are old enough that nobody goes back to them."""
+    """Remove copies that are so old that nobody goes back to them, and what restoring left when it was interrupted."""
     oldest = time.time() - COPY_DAYS * 86_400
     for copy in copies(path):
         if copy.stat().st_mtime < oldest:
             copy.unlink(missing_ok=True)
+    for leftover in path.parent.glob(f"{path.name}.restoring*"):
+        if leftover.stat().st_mtime < time.time() - 86_400:
+            leftover.unlink(missing_ok=True)
+
+
+def remove_with_logs(path: Path) -> None:
+    """Remove a file and its logs, if they are there."""
+    for end in ("-wal", "-shm", "-journal", ""):
+        path.with_name(f"{path.name}{end}").unlink(missing_ok=True)

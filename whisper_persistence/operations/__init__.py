@@ -1,5 +1,6 @@
 """What an operator runs: importing, copying, erasing, and looking at what is kept about one user."""
 
+from whisper_persistence.operations.backups import Backup, back_up, inspect_schemas, restore
 from whisper_persistence.operations.checkpoints import Checkpoint
 from whisper_persistence.operations.comparing import Comparison, Report
 from whisper_persistence.operations.copying import copy_store
@@ -12,6 +13,7 @@ from whisper_persistence.operations.whisperengine import import_whisperengine
 from whisper_persistence.operations.whisperengine_rows import TableReport
 
 __all__ = [
+    "Backup",
     "Batch",
     "Checkpoint",
     "Comparison",
@@ -20,6 +22,7 @@ __all__ = [
     "Report",
     "TableReport",
     "TierCheck",
+    "back_up",
     "checkpoint_path",
     "copy_store",
     "erase_again",
@@ -27,6 +30,8 @@ __all__ = [
     "find_places",
     "import_file",
     "import_whisperengine",
+    "inspect_schemas",
     "load_profile",
     "name_copy",
+    "restore",
 ]
