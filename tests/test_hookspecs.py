@@ -17,9 +17,11 @@ from whisper_persistence.plugins import hook_names
 DOCS = Path(__file__).parents[1] / "docs"
 HOOKS = [(spec, name) for spec in SPECS for name in hook_names([spec])]
 #: Hooks that are called for each driver by itself, so that no store has them as they are.
-LIFECYCLE = {"open", "close"}
+LIFECYCLE = {"inspect_schema", "open", "close"}
+#: Hooks that the store asks by itself, and those that only an operator's command asks.
+INNER = {"note_erasures", "load_erasures", "settle_erasures", "erase_again", "back_up", "restore"}
 
-ASKED = [(spec, name) for spec, name in HOOKS if name not in LIFECYCLE]
+ASKED = [(spec, name) for spec, name in HOOKS if name not in LIFECYCLE | INNER]
 
 each_hook = pytest.mark.parametrize(("spec", "name"), HOOKS, ids=[name for _, name in HOOKS])
 each_asked_hook = pytest.mark.parametrize(("spec", "name"), ASKED, ids=[name for _, name in ASKED])

@@ -68,6 +68,17 @@ class Chain:
         """Every hook of the whole chain."""
         return cast("Below", self._manager.hook)
 
+    def starting_at(self, name: str) -> Below:
+        """Return every hook of one driver and of those after it."""
+        order = list(self.drivers)
+        above = [self.drivers[other] for other in order[: order.index(name)]]
+        return cast("Below", _Below(self._manager, [*above, *self._observers]))
+
+    def has(self, name: str, hook: str) -> bool:
+        """Say whether a driver has a hook itself."""
+        caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
+        return any(impl.plugin is self.drivers[name] for impl in caller.get_hookimpls())
+
     def open(self, namespace: str) -> None:
         """Open every driver from the bottom up; after an error, close those that were opened."""
         order = list(self.drivers.values())

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from whisper_persistence import erasures
 from whisper_persistence import records as rec
 from whisper_persistence.answers import answered, receipts
 from whisper_persistence.errors import StoreClosedError
@@ -48,6 +49,7 @@ class Store:
         self.chain = chain
         chain.open(self.namespace)
         self._hook = chain.hook
+        erasures.finish(self._hook)
 
     @classmethod
     def from_settings(cls, settings: Settings | None = None, **overrides: Any) -> Self:
@@ -217,7 +219,7 @@ class Store:
     def erase_users(self, user_ids: Sequence[str]) -> tuple[rec.TierReport, ...]:
         """Forget users in every tier."""
         validate_ids("user_ids", user_ids)
-        return answered("erase_users", self._hook.erase_users(user_ids=user_ids))
+        return answered("erase_users", erasures.erase(self._hook, user_ids))
 
     def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> tuple[rec.TierReport, ...]:
         """Remove, or only count, what the policies no longer keep."""

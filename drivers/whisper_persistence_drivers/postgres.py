@@ -44,6 +44,7 @@ class PostgresDriver(SqlDriver):
         prepare: whether statements are prepared on the server; off for poolers in transaction mode.
         history_partitions: a new installation divides the history into so many hash partitions; 0 for none.
         row_level_security: whether the database itself keeps namespaces apart, by a policy on every table.
+        rewrite_on_erase: whether an erase ends with writing the tables anew, which locks each for a while.
         sslmode, sslrootcert, sslcert, sslkey: TLS, as libpq takes them.
     """
 
@@ -67,6 +68,7 @@ class PostgresDriver(SqlDriver):
     prepare: bool = True
     history_partitions: int = attrs.field(default=0, converter=int, validator=attrs.validators.ge(0))
     row_level_security: bool = False
+    rewrite_on_erase: bool = False
     sslmode: str | None = None
     sslrootcert: str | None = None
     sslcert: str | None = None
@@ -93,6 +95,7 @@ class PostgresDriver(SqlDriver):
             max_lifetime=self.max_lifetime,
             history_partitions=self.history_partitions,
             row_level_security=self.row_level_security,
+            rewrite_on_erase=self.rewrite_on_erase,
         )
 
     def _arguments(self) -> dict[str, Any]:

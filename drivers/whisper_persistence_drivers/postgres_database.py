@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, cast
 from weakref import WeakSet
@@ -17,10 +17,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.schema import CreateSchema
 
 from whisper_persistence.errors import StorageRefusedError, StorageUnavailableError, StoreClosedError
+from whisper_persistence.records import Tombstone
 from whisper_persistence_drivers.postgres_connection import PatientConnection
 from whisper_persistence_drivers.postgres_flavour import PostgresFlavour
 from whisper_persistence_drivers.postgres_policies import check_role, enforce_policies, has_policies
-from whisper_persistence_drivers.sql.database import ConstraintError, Database, TransactionLostError
+from whisper_persistence_drivers.postgres_scrubbing import LEFT, scrub
+from whisper_persistence_drivers.sql.database import ConstraintError, Database, Scrubbed, TransactionLostError
 from whisper_persistence_drivers.sql.flavour import Flavour
 
 #: A connection that rested longer is asked whether it is alive before it is lent, in seconds.
@@ -46,6 +48,7 @@ class PostgresDatabase(Database):
         max_lifetime: how old a connection may grow, in seconds.
         history_partitions: into how many hash partitions a new installation divides the history; 0 for none.
         row_level_security: whether the database itself keeps namespaces apart.
+        rewrite_on_erase: whether tables are written anew after an erase.
     """
 
     schema: str
@@ -56,6 +59,7 @@ class PostgresDatabase(Database):
     max_lifetime: float
     history_partitions: int = 0
     row_level_security: bool = False
+    rewrite_on_erase: bool = False
     flavour: Flavour = attrs.field(init=False)
     hash_key: bytes = attrs.field(init=False, default=b"", repr=False)
     errors: Any = attrs.field(init=False, default=(psycopg.Error, PoolTimeoutError), repr=False)
@@ -144,9 +148,12 @@ class PostgresDatabase(Database):
             version = connection.execute("SHOW server_version").fetchall()[0][0]
         return {"server_version": version, "schema": self.schema, "connections": self._pool.checkedout()}
 
-    def scrub(self) -> tuple[str, ...]:
-        """Nothing: deleted rows stay in the tables and the log until VACUUM and the recycling of the log."""
-        return ()
+    def remember(self, tombstones: Sequence[Tombstone]) -> None:
+        """Nothing: a server has no place of ours that its backups leave alone; receipts of erases are kept instead."""
+
+    def scrub(self) -> Scrubbed:
+        """Write the tables anew and let the log be recycled, where that is wanted and this role may do it."""
+        return scrub(self._connect_plainly, self.flavour.tables) if self.rewrite_on_erase else LEFT
 
     def close(self) -> None:
         """Close every connection."""

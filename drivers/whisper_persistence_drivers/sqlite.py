@@ -7,12 +7,16 @@ import os
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import attrs
 
 from whisper_persistence.errors import ConfigurationError
+from whisper_persistence.hookspecs import BackupSpecs, hookimpl
+from whisper_persistence.records import BackupReport, SchemaReport
 from whisper_persistence_drivers.sql.driver import SqlDriver
+from whisper_persistence_drivers.sql.schema import describe_schema
+from whisper_persistence_drivers.sqlite_backup import back_up, restore
 from whisper_persistence_drivers.sqlite_database import SqliteDatabase
 
 #: Held while a file is made, so that nobody in this process has it open when its first descriptor is closed.
@@ -40,7 +44,7 @@ def _make(path: Path) -> None:
 
 
 @attrs.define(eq=False)
-class SqliteDriver(SqlDriver):
+class SqliteDriver(SqlDriver, BackupSpecs):
     """A complete store in one file, for one or several processes of one machine.
 
     Options:
@@ -64,6 +68,21 @@ class SqliteDriver(SqlDriver):
     readers: int = attrs.field(default=4, converter=int, validator=attrs.validators.ge(1))
     cache_mb: int = attrs.field(default=8, converter=int, validator=attrs.validators.ge(1))
 
+    @hookimpl
+    def inspect_schema(self) -> SchemaReport:
+        """Read the file's version, if there is a file."""
+        return super().inspect_schema() if self.path.exists() else describe_schema(self.tier, None)
+
+    @hookimpl
+    def back_up(self, path: str) -> BackupReport:
+        """Copy the file while others write to it."""
+        return back_up(cast("SqliteDatabase", self._database), _absolute(path), self.tier)
+
+    @hookimpl
+    def restore(self, path: str, overwrite: bool) -> BackupReport:
+        """Put a backup in the place of the file."""
+        return restore(self._file(), _absolute(path), self.tier, overwrite=overwrite)
+
     def connect(self) -> SqliteDatabase:
         """Return the file's database; the folder is made, and both must be ours to write."""
         try:
@@ -72,4 +91,7 @@ class SqliteDriver(SqlDriver):
             raise ConfigurationError(
                 f"driver 'sqlite' cannot write {self.path} ({error.strerror}): name a path that can be written"
             ) from None
+        return self._file()
+
+    def _file(self) -> SqliteDatabase:
         return SqliteDatabase(self.path, self.synchronous, self.busy_timeout, self.readers, self.cache_mb)

@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -16,10 +16,13 @@ import attrs
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 
 from whisper_persistence.errors import PersistenceError, StoreClosedError
-from whisper_persistence_drivers.sql.database import ConstraintError, Database
+from whisper_persistence.records import Tombstone
+from whisper_persistence_drivers.sql.database import ConstraintError, Database, Scrubbed
 from whisper_persistence_drivers.sql.flavour import Flavour
 from whisper_persistence_drivers.sqlite_errors import as_ours
 from whisper_persistence_drivers.sqlite_flavour import SqliteFlavour
+from whisper_persistence_drivers.sqlite_scrubbing import remove_old_copies, scrub
+from whisper_persistence_drivers.sqlite_tombstones import add_tombstones
 
 #: Text that the file's owner must not find in it after an erase is overwritten with zeros.
 _PRAGMAS: Final = (
@@ -120,7 +123,8 @@ class SqliteDatabase(Database):
             unfinished.replace(copy)
 
     def ready(self) -> None:
-        """Nothing: the options of a file promise nothing that could be missing."""
+        """Remove copies that upgrades made long ago."""
+        remove_old_copies(self.path)
 
     def describe(self) -> dict[str, Any]:
         """Return the file, its size and journal, and SQLite's version."""
@@ -137,11 +141,14 @@ class SqliteDatabase(Database):
             "wal_reset_race": _has_wal_reset_race(sqlite3.sqlite_version_info),
         }
 
-    def scrub(self) -> tuple[str, ...]:
-        """Empty the write-ahead log, the one place that secure_delete leaves deleted bytes in."""
+    def remember(self, tombstones: Sequence[Tombstone]) -> None:
+        """Add to the list beside the file."""
+        add_tombstones(self.path, tombstones)
+
+    def scrub(self) -> Scrubbed:
+        """Write the file anew, and empty the write-ahead log."""
         with self._writing:
-            busy = self._only_writer().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        return () if busy else ("wal",)
+            return scrub(self._only_writer(), self.path)
 
     def close(self) -> None:
         """Close every connection; those that are lent are closed when they come back."""

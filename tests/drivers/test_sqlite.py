@@ -606,7 +606,7 @@ def plans(path: Path, use: Callable[[Store], None]) -> dict[str, list[str]]:
 
 
 #: Tables of a handful of rows, which are read as a whole on purpose, and lists of ids.
-SMALL = re.compile(r"SCAN CONSTANT ROW|SCAN \w+ VIRTUAL TABLE INDEX 1:|SEARCH followers USING PRIMARY KEY")
+SMALL = re.compile(r"SCAN CONSTANT ROW|SCAN \w+ VIRTUAL TABLE INDEX 1:|SEARCH (followers|erasures) USING PRIMARY KEY")
 
 
 def test_every_statement_searches_by_an_index(path):

@@ -25,7 +25,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from whisper_persistence.hookspecs.analytics import AnalyticsSpecs
+from whisper_persistence.hookspecs.backups import BackupSpecs
 from whisper_persistence.hookspecs.conversations import ConversationSpecs
+from whisper_persistence.hookspecs.erasing import ErasureSpecs
 from whisper_persistence.hookspecs.following import FollowerSpecs
 from whisper_persistence.hookspecs.lifecycle import LifecycleSpecs
 from whisper_persistence.hookspecs.maintenance import MaintenanceSpecs
@@ -42,8 +44,10 @@ __all__ = [
     "SPECS",
     "SUBJECTS",
     "AnalyticsSpecs",
+    "BackupSpecs",
     "Below",
     "ConversationSpecs",
+    "ErasureSpecs",
     "FollowerSpecs",
     "LifecycleSpecs",
     "MaintenanceSpecs",
@@ -62,6 +66,8 @@ class Below(
     SearchSpecs,
     FollowerSpecs,
     MaintenanceSpecs,
+    ErasureSpecs,
+    BackupSpecs,
     AnalyticsSpecs,
     LifecycleSpecs,
 ):
@@ -76,6 +82,8 @@ SPECS: Final[tuple[type, ...]] = (
     SearchSpecs,
     FollowerSpecs,
     MaintenanceSpecs,
+    ErasureSpecs,
+    BackupSpecs,
     AnalyticsSpecs,
 )
 

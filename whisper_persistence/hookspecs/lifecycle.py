@@ -5,14 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from whisper_persistence.hookspecs.markers import hookspec
-from whisper_persistence.records import TierHealth
+from whisper_persistence.records import SchemaReport, TierHealth
 
 if TYPE_CHECKING:
     from whisper_persistence.hookspecs import Below
 
 
 class LifecycleSpecs:
-    """Opening, closing and health. `open` and `close` are called for each driver by itself, not down the chain."""
+    """Opening, closing and health.
+
+    `inspect_schema`, `open` and `close` are called for each driver by itself, not down the chain.
+    """
+
+    @hookspec
+    def inspect_schema(self) -> SchemaReport | None:
+        """Say which schema the storage has, before anything is opened, and what opening would do to it.
+
+        Raises:
+            ConfigurationError, StorageDamagedError, StorageUnavailableError: as `open`.
+        """
 
     @hookspec
     def open(self, below: Below, namespace: str) -> None:

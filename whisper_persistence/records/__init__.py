@@ -12,11 +12,14 @@ from whisper_persistence.records.conversations import (
 from whisper_persistence.records.following import Follower, Pending, Revision, Thing
 from whisper_persistence.records.maintenance import (
     RECORD_KINDS,
+    BackupReport,
     Page,
     Retention,
+    SchemaReport,
     State,
     TierHealth,
     TierReport,
+    Tombstone,
 )
 from whisper_persistence.records.memories import MemoryScore, ScoreQuery, Statistics, StatisticsChange
 from whisper_persistence.records.patterns import Pattern, PatternChange, Preferences, PreferencesChange
@@ -34,6 +37,7 @@ from whisper_persistence.records.strategies import Outcome, OutcomeQuery, Strate
 __all__ = [
     "RECORD_KINDS",
     "Answer",
+    "BackupReport",
     "ClearMark",
     "Durability",
     "Embedding",
@@ -55,6 +59,7 @@ __all__ = [
     "Receipt",
     "Retention",
     "Revision",
+    "SchemaReport",
     "ScoreQuery",
     "SearchHit",
     "SearchQuery",
@@ -67,6 +72,7 @@ __all__ = [
     "Thing",
     "TierHealth",
     "TierReport",
+    "Tombstone",
     "Vector",
     "VectorQuery",
     "Window",

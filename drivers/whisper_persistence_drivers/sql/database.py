@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+import attrs
 from sqlalchemy import Engine
 
+from whisper_persistence.records import Tombstone
 from whisper_persistence_drivers.sql.flavour import Flavour
 
 
@@ -17,6 +20,19 @@ class ConstraintError(Exception):
 
 class TransactionLostError(Exception):
     """The database gave the transaction up because of another one."""
+
+
+@attrs.frozen
+class Scrubbed:
+    """What became of deleted bytes.
+
+    Attributes:
+        rewritten: what was rewritten, so that it holds none.
+        remaining: where some may be left, in words.
+    """
+
+    rewritten: tuple[str, ...] = ()
+    remaining: tuple[str, ...] = ()
 
 
 class Database(ABC):
@@ -66,8 +82,12 @@ class Database(ABC):
         """Ask the database how it is, and return what is worth knowing."""
 
     @abstractmethod
-    def scrub(self) -> tuple[str, ...]:
-        """Remove deleted bytes from where the database still keeps them, and return what was rewritten."""
+    def remember(self, tombstones: Sequence[Tombstone]) -> None:
+        """Write down whom an erase removed where no backup of the database overwrites it, if there is such a place."""
+
+    @abstractmethod
+    def scrub(self) -> Scrubbed:
+        """Remove deleted bytes from where the database still keeps them."""
 
     @abstractmethod
     def close(self) -> None:

@@ -16,7 +16,6 @@ from whisper_persistence.hookspecs import (
     StrategySpecs,
     hookimpl,
 )
-from whisper_persistence_drivers.sql import erasing as sql_erasing
 from whisper_persistence_drivers.sql import following as sql_following
 from whisper_persistence_drivers.sql import messages as sql_messages
 from whisper_persistence_drivers.sql import patterns as sql_patterns
@@ -25,12 +24,12 @@ from whisper_persistence_drivers.sql import statistics as sql_statistics
 from whisper_persistence_drivers.sql import strategies as sql_strategies
 from whisper_persistence_drivers.sql import vectors as sql_vectors
 from whisper_persistence_drivers.sql import windows as sql_windows
-from whisper_persistence_drivers.sql.lifecycle import SqlLifecycle
+from whisper_persistence_drivers.sql.erasure_hooks import SqlErasure
 
 
 @attrs.define(eq=False)
 class SqlDriver(
-    SqlLifecycle, StrategySpecs, StatisticsSpecs, ConversationSpecs, SearchSpecs, FollowerSpecs, MaintenanceSpecs
+    SqlErasure, StrategySpecs, StatisticsSpecs, ConversationSpecs, SearchSpecs, FollowerSpecs, MaintenanceSpecs
 ):
     """The hooks of a driver on a SQL database; a subclass says which database, and is registered under its own name."""
 
@@ -140,11 +139,6 @@ class SqlDriver(
         return self._read(sql_following.load_pending, follower, limit)
 
     @hookimpl
-    def clear_pending(self, pending: Sequence[rec.Pending]) -> int:
-        """Forget pending work."""
-        return self._write(sql_following.clear_pending, pending)
-
-    @hookimpl
     def load_revisions(self, things: Sequence[rec.Thing]) -> Mapping[rec.Thing, rec.Revision]:
         """Return the revisions of things."""
         return self._read(sql_following.load_revisions, things)
@@ -155,10 +149,3 @@ class SqlDriver(
         if not sql_scanning.knows(kind):
             return self._below.scan(kind=kind, cursor=cursor, limit=limit)
         return self._read(sql_scanning.scan, kind, cursor, limit)
-
-    @hookimpl
-    def erase_users(self, user_ids: Sequence[str]) -> tuple[rec.TierReport, ...]:
-        """Forget users, here and below."""
-        counts = self._write(sql_erasing.erase_users, user_ids)
-        rewritten = self._translated(self._database.scrub)
-        return (rec.TierReport(self.tier, counts, rewritten), *(self._below.erase_users(user_ids=user_ids) or ()))

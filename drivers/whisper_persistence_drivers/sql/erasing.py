@@ -9,7 +9,9 @@ from typing import Any
 import attrs
 from sqlalchemy import ColumnElement, Select, Table, and_, delete, literal_column, select
 
+from whisper_persistence.records import Tombstone
 from whisper_persistence.records.following import FollowedKind
+from whisper_persistence_drivers.sql.erasures import await_followers, load_erasures
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import mine
 from whisper_persistence_drivers.sql.transaction import Counter, Transaction
@@ -27,6 +29,7 @@ _OWNED: tuple[tuple[FollowedKind, str | None], ...] = (
 
 @attrs.frozen(eq=False)
 class _Statements:
+    everybody: list[Prepared]
     spoken_in: list[Prepared]
     hold_profiles: Prepared
     remove_messages: list[Prepared]
@@ -42,6 +45,12 @@ def _statements(flavour: Flavour) -> _Statements:
     ways, own = _ways(flavour), _theirs(flavour, profiles)
     owned = {kind: (getattr(tables, kind), item) for kind, item in _OWNED}
     return _Statements(
+        everybody=[
+            flavour.prepare(select(profiles.user_id).where(mine(profiles))),
+            flavour.prepare(
+                select(messages.other_author).where(mine(messages), messages.other_author.is_not(None)).distinct()
+            ),
+        ],
         spoken_in=[flavour.prepare(select(messages.conversation_id).where(way)) for way in ways],
         hold_profiles=flavour.prepare(select(profiles.user_id).where(own).order_by(profiles.user_id).with_for_update()),
         remove_messages=[
@@ -74,18 +83,54 @@ def _ways(flavour: Flavour) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return _theirs(flavour, messages), and_(mine(messages), flavour.among(messages.other_author))
 
 
-def erase_users(transaction: Transaction, user_ids: Sequence[str]) -> dict[str, int]:
-    """Remove everything of these users and return how many records of each kind went."""
-    sql = _statements(transaction.flavour)
-    spoken_in = {row[0] for statement in sql.spoken_in for row in transaction.listed(statement, user_ids)}
+@attrs.frozen
+class Erased:
+    """What an erase did.
+
+    Attributes:
+        counts: how many records went, by kind.
+        tombstones: one for each user.
+        noted: whether somebody noted the erase, and will settle it.
+    """
+
+    counts: dict[str, int]
+    tombstones: tuple[Tombstone, ...]
+    noted: bool
+
+
+def erase_users(transaction: Transaction, user_ids: Sequence[str]) -> Erased:
+    """Remove everything of these users."""
     users = transaction.count("user", dict.fromkeys(user_ids, (1, 1, 0)))
+    return _erase(transaction, users)
+
+
+def erase_again(transaction: Transaction, tombstones: Sequence[Tombstone]) -> Erased:
+    """Remove everything of the users whom tombstones name and who were not erased as often as those say."""
+    wanted = {tomb.thing: tomb.epoch for tomb in sorted(tombstones, key=lambda tomb: tomb.epoch)}
+    found = {transaction.thing_key("user", user): user for user in _everybody(transaction)}
+    named = {user: wanted[thing] for thing, user in found.items() if thing in wanted}
+    present = transaction.count("user", dict.fromkeys(named, (0, 0, 0)))
+    late = {user: epoch - present[user].epoch for user, epoch in named.items() if present[user].epoch < epoch}
+    return _erase(transaction, transaction.count("user", {user: (1, missing, 0) for user, missing in late.items()}))
+
+
+def _everybody(transaction: Transaction) -> set[str]:
+    return {row[0] for statement in _statements(transaction.flavour).everybody for row in transaction.rows(statement)}
+
+
+def _erase(transaction: Transaction, users: dict[str, Counter]) -> Erased:
+    """Remove everything of users whose revision and epoch are raised already."""
+    sql = _statements(transaction.flavour)
+    spoken_in = {row[0] for statement in sql.spoken_in for row in transaction.listed(statement, users)}
     conversations = transaction.count("conversation", dict.fromkeys(spoken_in, (1, 0, 0)))
     _tell(transaction, users)
-    counts = {kind: transaction.run_listed(remove, user_ids) for kind, remove in sql.remove.items()}
-    counts["messages"] = _remove_messages(transaction, user_ids, conversations)
-    transaction.run_listed(sql.remove_profiles, user_ids)
-    transaction.known_users.difference_update(user_ids)
-    return counts
+    counts = {kind: transaction.run_listed(remove, users) for kind, remove in sql.remove.items()}
+    counts["messages"] = _remove_messages(transaction, list(users), conversations)
+    transaction.run_listed(sql.remove_profiles, users)
+    transaction.known_users.difference_update(users)
+    await_followers(transaction, {"user": users, "conversation": conversations})
+    tombstones = [Tombstone(transaction.thing_key("user", user), counter.epoch) for user, counter in users.items()]
+    return Erased(counts, tuple(tombstones), set(users) <= set(load_erasures(transaction)))
 
 
 def _remove_messages(transaction: Transaction, user_ids: Sequence[str], counted: dict[str, Counter]) -> int:
@@ -97,9 +142,9 @@ def _remove_messages(transaction: Transaction, user_ids: Sequence[str], counted:
     transaction.listed(sql.hold_profiles, user_ids)
     gone = [row for statement in sql.remove_messages for row in transaction.listed(statement, user_ids)]
     joined = {row[0] for row in gone} - counted.keys()
-    counters = counted | transaction.count("conversation", dict.fromkeys(joined, (1, 0, 0)))
+    counted.update(transaction.count("conversation", dict.fromkeys(joined, (1, 0, 0))))
     for conversation_id, message_id in gone:
-        revision = counters[conversation_id].revision
+        revision = counted[conversation_id].revision
         transaction.tell("messages", conversation_id, message_id, revision)
         transaction.tell("conversations", conversation_id, "", revision)
     return len(gone)

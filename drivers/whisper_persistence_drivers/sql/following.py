@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, bindparam, delete, literal_column, select
 from sqlalchemy.types import TypeEngine
 
 from whisper_persistence.records import Follower, Pending, Revision, Thing
+from whisper_persistence_drivers.sql.erasures import release
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.tables import PlainText
@@ -79,10 +80,15 @@ def load_pending(session: Session, follower: str, limit: int) -> tuple[Pending, 
     return tuple(Pending(follower, *row) for row in rows)
 
 
-def clear_pending(transaction: Transaction, pending: Sequence[Pending]) -> int:
-    """Forget pending work up to the revision that each names; return how many were forgotten."""
+def clear_pending(transaction: Transaction, pending: Sequence[Pending]) -> tuple[int, bool]:
+    """Forget pending work up to the revision that each names.
+
+    Returns:
+        How many were forgotten, and whether any was the last that named somebody erased.
+    """
     clear = _statements(transaction.flavour).clear_pending
-    return transaction.run_each(clear, [attrs.asdict(work) for work in pending])
+    cleared = transaction.run_each(clear, [attrs.asdict(work) for work in pending])
+    return cleared, release(transaction, pending)
 
 
 def load_revisions(session: Session, things: Sequence[Thing]) -> dict[Thing, Revision]:

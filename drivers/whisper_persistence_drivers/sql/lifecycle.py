@@ -13,7 +13,7 @@ from whisper_persistence.errors import PersistenceError
 from whisper_persistence.hookspecs import Below, LifecycleSpecs, hookimpl
 from whisper_persistence_drivers.sql import retrying
 from whisper_persistence_drivers.sql.database import Database
-from whisper_persistence_drivers.sql.schema import SCHEMA_VERSION, open_installation
+from whisper_persistence_drivers.sql.schema import SCHEMA_VERSION, describe_schema, find_installation, open_installation
 from whisper_persistence_drivers.sql.session import Session
 from whisper_persistence_drivers.sql.transaction import Transaction
 
@@ -38,6 +38,16 @@ class SqlLifecycle(LifecycleSpecs):
     def connect(self) -> Database:
         """Return the database that the options name, not yet asked anything."""
         raise TypeError(f"{type(self).__name__} names no database")
+
+    @hookimpl
+    def inspect_schema(self) -> rec.SchemaReport:
+        """Read the version of the installation, and close the connection again."""
+        self._database = self.connect()
+        try:
+            found = self._translated(find_installation, self._database)
+        finally:
+            self._database.close()
+        return describe_schema(self.tier, found.version if found else None)
 
     @hookimpl
     def open(self, below: Below, namespace: str) -> None:

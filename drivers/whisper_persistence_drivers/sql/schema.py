@@ -11,13 +11,16 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from whisper_persistence.errors import IncompatibleSchemaError, StorageDamagedError
+from whisper_persistence.records import SchemaReport
 from whisper_persistence_drivers.sql.database import Database
 from whisper_persistence_drivers.sql.tables import INSTALLATION_TABLE, VERSION_TABLE, tables
 
 #: The version of the schema that this release works with: the newest migration.
-SCHEMA_VERSION: Final = "0002"
+SCHEMA_VERSION: Final = "0003"
 #: What our tables' names begin with where tables of the same names are there already, in another's shape.
 PREFIX: Final = "whisper_persistence_"
+
+_MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
 _log = logging.getLogger(__name__)
 
@@ -47,9 +50,7 @@ def open_installation(database: Database) -> Installation:
     Raises:
         IncompatibleSchemaError: its schema is newer than this release.
     """
-    schema = database.flavour.schema
-    with database.reading() as connection:
-        found = _read(connection, schema, database.errors)
+    found = find_installation(database)
     if found is None or found.version < SCHEMA_VERSION:
         found = _migrate(database)
     if found.version > SCHEMA_VERSION:
@@ -58,6 +59,22 @@ def open_installation(database: Database) -> Installation:
             "install a newer release of whisper-persistence"
         )
     return found
+
+
+def find_installation(database: Database) -> Installation | None:
+    """Return the installation as it is, or ``None`` where there is none."""
+    with database.reading() as connection:
+        return _read(connection, database.flavour.schema, database.errors)
+
+
+def describe_schema(tier: str, version: str | None) -> SchemaReport:
+    """Return which schema a storage has, and what opening it would do."""
+    from alembic.script import ScriptDirectory
+
+    newest_first = ScriptDirectory(str(_MIGRATIONS)).walk_revisions()
+    missing = [script for script in newest_first if version is None or script.revision > version]
+    steps = tuple(f"{script.revision}: {script.doc}" for script in reversed(missing))
+    return SchemaReport(tier, version, SCHEMA_VERSION, steps)
 
 
 def _select(schema: str | None) -> str:
@@ -131,7 +148,7 @@ def run_migrations(connection: Connection, schema: str | None, prefix: str, hist
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     given = {"connection": connection, "schema": schema, "prefix": prefix, "history_partitions": history_partitions}
     config.attributes.update(given)
     command.upgrade(config, "head")

@@ -57,6 +57,7 @@ class Tables:
     applied: Table
     followers: Table
     outbox: Table
+    erasures: Table
     installation: Table
 
 
@@ -183,6 +184,9 @@ def tables(schema: str | None = None, prefix: str = "") -> Tables:
         applied=applied,
         followers=table("followers", *_keys("name", "kind"), clustered=True),
         outbox=table("outbox", *_keys("follower", "kind", "thing_id", "item"), _number("revision"), clustered=True),
+        erasures=table(
+            "erasures", *_keys("subject"), *(_number(name) for name in ("noted_at", "revision")), clustered=True
+        ),
         installation=Table(
             INSTALLATION_TABLE,
             metadata,

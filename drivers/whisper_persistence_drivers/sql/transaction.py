@@ -191,6 +191,13 @@ class Transaction(Session):
         if self._followed:
             self._told.append((kind, thing_id, item, revision))
 
+    def told_things(self) -> dict[str, set[str]]:
+        """Return the users and conversations that followers are told of, by the kind of record that changed."""
+        things: dict[str, set[str]] = {}
+        for kind, thing_id, _, _ in self._told:
+            things.setdefault(kind, set()).add(thing_id)
+        return things
+
     def finish(self) -> None:
         """Do what is left before the commit."""
         if not self._told:

@@ -1,0 +1,53 @@
+"""The list of those who were erased, beside a SQLite file, where no backup of the file takes it back.
+
+It names nobody: a line holds a keyed hash, how often the user was erased by then, and when. The key is in the database.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from whisper_persistence.codec import decoder, encode
+from whisper_persistence.errors import StorageUnavailableError
+from whisper_persistence.records import Tombstone
+
+_read = decoder(Tombstone)
+
+
+def list_of(path: Path) -> Path:
+    """Return where the list of a file lies."""
+    return path.with_name(f"{path.name}.erased")
+
+
+def add_tombstones(path: Path, tombstones: Sequence[Tombstone]) -> None:
+    """Append tombstones to the list of a file, and wait until the disk has them.
+
+    Raises:
+        StorageUnavailableError: the list cannot be written.
+    """
+    # A line begins with the end of the one before, which a crash may have cut short.
+    lines = "".join(f"\n{encode(tombstone)}" for tombstone in tombstones)
+    if not lines:
+        return
+    try:
+        place = os.open(list_of(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(place, lines.encode())
+            os.fsync(place)
+        finally:
+            os.close(place)
+    except OSError as error:
+        raise StorageUnavailableError(
+            f"the list of erases beside {path} cannot be written ({error.strerror}): make room for it and erase again"
+        ) from None
+
+
+def read_tombstones(path: Path) -> list[Tombstone]:
+    """Return the tombstones that the list of a file holds; a line that a crash cut short counts for nothing."""
+    try:
+        lines = list_of(path).read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    return [_read(line) for line in lines if line.endswith(b"}")]

@@ -1,0 +1,45 @@
+"""The commands: `main` and, registered here in one place, a module for each.
+
+A module holds a command's arguments and help; it loads what the command needs when it runs, and leaves the work to
+others. So `--help` and shell completion stay fast.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from whisper_persistence.cli.commands.common import Group
+from whisper_persistence.cli.commands.copy import copy
+from whisper_persistence.cli.commands.demo import demo, demo_recall, demo_talk
+from whisper_persistence.cli.commands.drivers import drivers
+from whisper_persistence.cli.commands.import_ import import_
+from whisper_persistence.cli.commands.show import show
+
+__all__ = ["main"]
+
+_COMMANDS: Final[tuple[click.Command, ...]] = (
+    copy,
+    demo,
+    demo_recall,
+    demo_talk,
+    drivers,
+    import_,
+    show,
+)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", metavar="FILE", help="Read settings from this TOML file.")
+@click.option("--url", metavar="URL", help="Keep the memory here: sqlite:///path, postgresql://..., memory://.")
+@click.option("--namespace", metavar="NAME", help="The bot or character whose memory it is.")
+@click.version_option(package_name="whisper-persistence", prog_name="whisper-persistence")
+@click.pass_context
+def main(ctx: click.Context, config: str | None, url: str | None, namespace: str | None) -> None:
+    """A memory for AI companions, on the storage you choose."""
+    ctx.obj = {"config": config, "url": url, "namespace": namespace}
+
+
+for _command in _COMMANDS:
+    main.add_command(_command)

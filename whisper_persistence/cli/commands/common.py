@@ -1,0 +1,40 @@
+"""What commands share: how their errors are shown, how they open the store, and how they print for machines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from whisper_persistence.errors import PersistenceError
+
+if TYPE_CHECKING:
+    from whisper_persistence.store import Store
+
+#: The option of every command that prints something that machines may want to read.
+as_json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+class Group(click.Group):
+    """Commands whose own errors are one line on standard error and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except PersistenceError as error:
+            raise click.ClickException(" ".join(str(error).split())) from None
+
+
+def open_store(overrides: dict[str, Any]) -> Store:
+    """Return the store that settings and the options of the command line describe."""
+    from whisper_persistence.store import Store
+
+    return Store.from_settings(**overrides)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON."""
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))

@@ -1,0 +1,32 @@
+"""The ``copy`` command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from whisper_persistence.cli.commands.common import as_json_option, print_json
+
+
+@click.command()
+@click.option("--from", "source", metavar="URL", required=True, help="Copy what is kept here.")
+@click.option("--to", "destination", metavar="URL", required=True, help="Copy it to here.")
+@click.option("--checkpoint", metavar="FILE", help="Note here how far the copy has come.")
+@as_json_option
+@click.pass_obj
+def copy(overrides: dict[str, Any], source: str, destination: str, checkpoint: str | None, as_json: bool) -> None:
+    """Copy all that a namespace keeps from one database to another, and compare the two.
+
+    A copy that was interrupted goes on where it stopped when the same command is run again; one that is repeated
+    changes nothing. What is only at the destination is left there. The exit code is 1 where the two differ at the end.
+    """
+    from whisper_persistence.cli.copying import describe_copy, find_differences, print_copy, run_copy
+
+    if overrides.pop("url"):
+        raise click.UsageError("copy takes --from and --to instead of --url")
+    compared = run_copy(source, destination, checkpoint, overrides, show_progress=not as_json)
+    print_json(describe_copy(compared)) if as_json else print_copy(compared)
+    differences = find_differences(compared)
+    if differences:
+        raise click.ClickException(differences)

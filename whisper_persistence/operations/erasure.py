@@ -1,0 +1,129 @@
+"""Erasing users in every tier, reading every tier again, and a receipt that says what was done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import attrs
+import msgspec
+
+from whisper_persistence.codec import encode
+from whisper_persistence.errors import ConfigurationError, NotSupportedError
+from whisper_persistence.operations.comparing import Report
+from whisper_persistence.operations.reading import read_pages
+from whisper_persistence.operations.verifying import TierCheck, belongs_to, check_tiers
+from whisper_persistence.records import TierReport, Tombstone, fields
+from whisper_persistence.records.fields import Moment
+from whisper_persistence.store import Store
+
+_FORMAT: Final = "whisper-persistence-erasure"
+
+
+@attrs.frozen
+class ErasureReceipt:
+    """What an erase did, tier by tier, and what was found when every tier was read again. It names nobody.
+
+    Attributes:
+        namespace: the bot or character whose memory it was.
+        users: how many users were to be erased.
+        tiers: what each tier did, what it wrote anew, and what lies outside its reach.
+        checks: what reading each tier again found.
+        erased_at: when.
+        format: says what the file is.
+    """
+
+    namespace: str
+    users: int
+    tiers: tuple[TierReport, ...]
+    checks: tuple[TierCheck, ...]
+    erased_at: Moment = attrs.field(factory=fields.now, converter=fields.to_utc)
+    format: str = _FORMAT
+
+    def is_complete(self) -> bool:
+        """Return whether every tier could be read again, and nothing of the users was found in any."""
+        return all(check.is_clean() for check in self.checks)
+
+    def tombstones(self) -> tuple[Tombstone, ...]:
+        """Return what keeps an older backup from bringing the users back."""
+        return tuple(tombstone for tier in self.tiers for tombstone in tier.tombstones)
+
+    def save(self, path: Path) -> None:
+        """Write the receipt to a new file, which only its owner may read.
+
+        Raises:
+            ConfigurationError: the file is there already, or cannot be written.
+        """
+        text = msgspec.json.format(encode(self), indent=2)
+        try:
+            with open(path, "x", encoding="utf-8", opener=_privately) as file:
+                file.write(f"{text}\n")
+        except OSError as error:
+            raise ConfigurationError(
+                f"the receipt {path} cannot be written ({error.strerror}): name a new file"
+            ) from None
+
+    @classmethod
+    def load(cls, path: Path) -> ErasureReceipt:
+        """Return the receipt that a file holds.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+        try:
+            receipt = msgspec.json.decode(path.read_bytes(), type=cls)
+        except OSError as error:
+            raise ConfigurationError(
+                f"the receipt {path} cannot be read ({error.strerror}): name another file"
+            ) from None
+        except msgspec.MsgspecError:
+            receipt = None
+        if receipt is None or receipt.format != _FORMAT:
+            raise ConfigurationError(f"{path} is not the receipt of an erase: name another file")
+        return receipt
+
+
+def erase_users(store: Store, user_ids: Sequence[str], report: Report) -> ErasureReceipt:
+    """Erase users in every tier, and read every tier again.
+
+    Args:
+        store: where from.
+        user_ids: whom; at most `whisper_persistence.records.checks.MAX_BATCH`.
+        report: called after each page that is read.
+    """
+    wanted = frozenset(user_ids)
+    conversations = _conversations_of(store, wanted, report)
+    tiers = store.erase_users(list(dict.fromkeys(user_ids)))
+    checks = check_tiers(store, sorted(wanted), conversations, report)
+    return ErasureReceipt(store.namespace, len(wanted), tiers, checks)
+
+
+def erase_again(store: Store, receipts: Iterable[ErasureReceipt]) -> tuple[TierReport, ...]:
+    """Erase once more whom receipts are about, as far as what is kept of them is older than that erase.
+
+    Raises:
+        NotSupportedError: no driver of the chain can tell whom the receipts are about.
+    """
+    tombstones = [tombstone for receipt in receipts for tombstone in receipt.tombstones()]
+    reports = store.chain.hook.erase_again(tombstones=tombstones)
+    if reports is None:
+        raise NotSupportedError("no driver of the chain erases by receipt: erase the users by their ids")
+    return reports
+
+
+def _conversations_of(store: Store, users: frozenset[str], report: Report) -> list[str]:
+    """Return the conversations that users take part in, as long as that can be told."""
+    found: dict[str, None] = {}
+    try:
+        for page in read_pages(store, "messages"):
+            found.update((message.conversation_id, None) for message in page.records if belongs_to(message, users))
+            report("looking for", "messages", len(page.records))
+    except NotSupportedError:
+        return []
+    return list(found)
+
+
+def _privately(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
