@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from whisper_persistence.fusing import CANDIDATES, Weights, cut, fuse, surround
+from whisper_persistence.fusing import CANDIDATES, Weights, page, surround
 from whisper_persistence.ranking import Turn, rank, rarity
 from whisper_persistence.records import SearchHit, SearchQuery, SearchResult
 from whisper_persistence.words import content_words, stem
@@ -58,8 +58,8 @@ def _search(session: Session, query: SearchQuery, index: TextIndex, weights: Wei
     tail = gathering.read_tail(session, scope.wide())
     found = _match(session, index, list(dict.fromkeys(tokens.values())), scope, tail)
     hits = _hits(session, query, scope, found, tail)
-    page, cursor = cut(fuse(hits, ANSWERED, weights), query)
-    shown = surround(page, query, lambda windows: load_messages(session, windows))
+    best, cursor = page(hits, ANSWERED, weights, query)
+    shown = surround(best, query, lambda windows: load_messages(session, windows))
     rarities = {word: found.rarities[hashed] for word, hashed in tokens.items() if hashed in found.rarities}
     return SearchResult(shown, ANSWERED, cursor=cursor, rarity=rarities)
 
