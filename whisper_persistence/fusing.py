@@ -33,7 +33,7 @@ _RELEVANT: Final = ("text", "meaning")
 
 Load: TypeAlias = Callable[[Sequence[Window]], Mapping[Window, tuple[Message, ...]] | None]
 
-_read_cursor = msgspec.json.Decoder(tuple[float, str, str])
+_read_cursor = msgspec.json.Decoder(tuple[datetime, float, str, str])
 
 _share = attrs.validators.and_(attrs.validators.ge(0.0), attrs.validators.le(1.0))
 _part: Any = {"converter": float, "validator": attrs.validators.ge(0.0)}
@@ -113,24 +113,32 @@ def _rank(hit: SearchHit) -> tuple[float, str, str]:
     return (-hit.score, hit.message.conversation_id, hit.message.message_id)
 
 
-def cut(ranked: Sequence[SearchHit], query: SearchQuery) -> tuple[tuple[SearchHit, ...], str | None]:
-    """Return one page of what `fuse` returned, and the cursor of the next.
+def page(
+    hits: Iterable[SearchHit], answered: Sequence[str], weights: Weights, query: SearchQuery
+) -> tuple[tuple[SearchHit, ...], str | None]:
+    """Return one page of fused hits, and the cursor of the next; hits that fit in no way are on none.
+
+    All pages of a query count ages from the moment of the first, so that no score changes between them.
 
     Raises:
         ValidationError: the query's cursor is not one.
     """
-    after = None if query.cursor is None else _position(query.cursor)
-    found = [hit for hit in ranked if hit.score > 0.0 or query.among is not None]
-    left = found if after is None else [hit for hit in found if _rank(hit) > after]
-    page = tuple(left[: query.limit])
-    return page, msgspec.json.encode(_rank(page[-1])).decode() if len(left) > len(page) else None
+    now, *after = (fields.now(),) if query.cursor is None else _position(query.cursor)
+    ranked = [hit for hit in fuse(hits, answered, weights, now) if hit.score > 0.0 or query.among is not None]
+    left = [hit for hit in ranked if _rank(hit) > tuple(after)] if after else ranked
+    shown = tuple(left[: query.limit])
+    more = len(left) > len(shown)
+    return shown, msgspec.json.encode((now, *_rank(shown[-1]))).decode() if more else None
 
 
-def _position(cursor: str) -> tuple[float, str, str]:
+def _position(cursor: str) -> tuple[datetime, float, str, str]:
     try:
-        return _read_cursor.decode(cursor)
+        position = _read_cursor.decode(cursor)
     except msgspec.MsgspecError:
-        raise ValidationError("cursor", "is not one that a search returned: begin without one") from None
+        position = None
+    if position is None or position[0].tzinfo is None:
+        raise ValidationError("cursor", "is not one that a search returned: begin without one")
+    return position
 
 
 def surround(hits: Sequence[SearchHit], query: SearchQuery, load: Load) -> tuple[SearchHit, ...]:

@@ -18,6 +18,7 @@ from whisper_persistence_drivers.sql.driver import SqlDriver
 from whisper_persistence_drivers.sql.schema import describe_schema
 from whisper_persistence_drivers.sqlite_backup import back_up, restore
 from whisper_persistence_drivers.sqlite_database import SqliteDatabase
+from whisper_persistence_drivers.sqlite_text_index import SqliteTextIndex
 
 #: Held while a file is made, so that nobody in this process has it open when its first descriptor is closed.
 _making = threading.Lock()
@@ -54,6 +55,8 @@ class SqliteDriver(SqlDriver, BackupSpecs):
         busy_timeout: how long to wait for another process's write, in seconds.
         readers: how many connections read at the same time.
         cache_mb: memory for pages, per connection, in MiB.
+        search: whether messages are indexed by their words, and found.
+        weights: how the scores of a search are put together, as `whisper_persistence.fusing.Weights` names them.
     """
 
     tier: ClassVar[str] = "sqlite"
@@ -95,3 +98,7 @@ class SqliteDriver(SqlDriver, BackupSpecs):
 
     def _file(self) -> SqliteDatabase:
         return SqliteDatabase(self.path, self.synchronous, self.busy_timeout, self.readers, self.cache_mb)
+
+    def text_index(self) -> SqliteTextIndex:
+        """Return how words are found here: by FTS5."""
+        return SqliteTextIndex()
