@@ -7,10 +7,10 @@ at the destination is left there.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
-from whisper_persistence.operations.reading import HistoryKind, canonical, read_histories, users_of
+from whisper_persistence.operations.reading import HistoryKind, canonical, load_whole, read_histories, users_of
 from whisper_persistence.operations.transfer import SAVERS
 from whisper_persistence.records import ClearMark, Message, MessageChange, MessageEdit, MessageRedaction, checks
 from whisper_persistence.records.maintenance import RecordKind
@@ -49,7 +49,7 @@ def _rest(ours: list[Any], theirs: list[Any]) -> list[Any]:
 
 def put_whole(destination: Store, kind: RecordKind, records: Sequence[Any]) -> None:
     """Put the whole records that the destination does not hold as they are."""
-    stored = {_key(record): canonical(record) for record in _LOADERS[kind](destination, users_of(records))}
+    stored = {_key(record): canonical(record) for record in load_whole(destination, kind, users_of(records))}
     news = [record for record in records if stored.get(_key(record)) != canonical(record)]
     if news:
         # Not through Store.save_..., since what changes have added up to may be more than one change may hold.
@@ -58,22 +58,6 @@ def put_whole(destination: Store, kind: RecordKind, records: Sequence[Any]) -> N
 
 def _key(record: Any) -> tuple[str, str]:
     return record.user_id, getattr(record, "pattern_id", "")
-
-
-def _values(load: Callable[[Store, Sequence[str]], Mapping[str, Any]]) -> Callable[[Store, Sequence[str]], list[Any]]:
-    return lambda store, user_ids: list(load(store, user_ids).values())
-
-
-def _patterns(store: Store, user_ids: Sequence[str]) -> list[Any]:
-    return [pattern for patterns in store.load_patterns(user_ids).values() for pattern in patterns]
-
-
-_LOADERS: Final[Mapping[RecordKind, Callable[[Store, Sequence[str]], list[Any]]]] = {
-    "strategies": _values(Store.load_strategies),
-    "statistics": _values(Store.load_statistics),
-    "patterns": _patterns,
-    "preferences": _values(Store.load_preferences),
-}
 
 
 def put_messages(destination: Store, messages: Sequence[Message], cleared: Sequence[bool]) -> None:
