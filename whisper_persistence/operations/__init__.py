@@ -1,4 +1,4 @@
-"""What an operator runs: importing, copying, erasing, and looking at what is kept about one user."""
+"""What an operator runs: importing, exporting, copying, erasing, backing up, and looking at what is kept of a user."""
 
 from whisper_persistence.operations.archives import import_archive
 from whisper_persistence.operations.backups import Backup, back_up, inspect_schemas, restore
@@ -8,6 +8,7 @@ from whisper_persistence.operations.copying import copy_store
 from whisper_persistence.operations.erasure import ErasureReceipt, erase_again, erase_users
 from whisper_persistence.operations.exporting import export_archive
 from whisper_persistence.operations.manifest import Archive, Manifest, is_archive
+from whisper_persistence.operations.new_driver import write_driver
 from whisper_persistence.operations.places import checkpoint_path, find_places, name_copy
 from whisper_persistence.operations.profile import Profile, load_profile
 from whisper_persistence.operations.transfer import Batch, import_file
@@ -42,4 +43,5 @@ __all__ = [
     "load_profile",
     "name_copy",
     "restore",
+    "write_driver",
 ]

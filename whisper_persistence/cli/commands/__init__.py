@@ -20,6 +20,7 @@ from whisper_persistence.cli.commands.erase import erase
 from whisper_persistence.cli.commands.export import export
 from whisper_persistence.cli.commands.import_ import import_
 from whisper_persistence.cli.commands.migrate import migrate
+from whisper_persistence.cli.commands.new_driver import new_driver
 from whisper_persistence.cli.commands.restore import restore
 from whisper_persistence.cli.commands.show import show
 
@@ -37,6 +38,7 @@ _COMMANDS: Final[tuple[click.Command, ...]] = (
     export,
     import_,
     migrate,
+    new_driver,
     restore,
     show,
 )
