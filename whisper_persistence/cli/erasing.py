@@ -16,6 +16,12 @@ from whisper_persistence.records import TierReport
 from whisper_persistence.store import Store
 
 
+def count_users(users: Sequence[str]) -> str:
+    """Return how many users there are, in words."""
+    count = len(set(users))
+    return "one user" if count == 1 else f"{count:,} users"
+
+
 def run_erase(store: Store, users: Sequence[str], receipt: Path | None, *, shown: bool) -> ErasureReceipt:
     """Erase users, with a bar where that is wanted, and save the receipt where that is wanted.
 

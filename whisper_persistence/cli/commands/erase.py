@@ -51,7 +51,7 @@ def erase(
     if bool(users) == bool(again) or (again and receipt):
         raise click.UsageError("name users, or give --again with receipts")
     with open_store(overrides) as store:
-        whom = f"{len(users):,} users" if users else "those whom the receipts are about"
+        whom = erasing.count_users(users) if users else "those whom the receipts are about"
         confirm(f"All that {store.namespace!r} remembers of {whom} goes for good. Erase?", yes=yes)
         if again:
             tiers = erasing.run_again(store, again)
