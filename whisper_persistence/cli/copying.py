@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from whisper_persistence.cli.progress import show_progress as shown
 from whisper_persistence.errors import StorageUnavailableError
 from whisper_persistence.operations import (
     Checkpoint,
     Comparison,
-    Report,
     checkpoint_path,
     copy_store,
     find_places,
     name_copy,
 )
-from whisper_persistence.records.maintenance import RecordKind
 
 _NOT_CARRIED = (
     "not carried: positions, revisions, which changes were applied, followers with their pending work, vectors; "
@@ -34,39 +31,13 @@ def run_copy(
 ) -> tuple[Comparison, ...]:
     """Copy from one URL to another, and return what the comparison found."""
     found, wanted = find_places(source, destination)
-    with found.open(**overrides) as ours, wanted.open(**overrides) as theirs, _progress(show_progress) as report:
+    with found.open(**overrides) as ours, wanted.open(**overrides) as theirs, shown(show_progress) as report:
         copy = name_copy(found, wanted, ours.namespace)
         noted = Checkpoint.load(Path(checkpoint) if checkpoint else checkpoint_path(copy), copy)
         try:
             return copy_store(ours, theirs, noted, report)
         except StorageUnavailableError as error:
             raise StorageUnavailableError(f"{error}; the same command goes on where this one stopped") from None
-
-
-@contextmanager
-def _progress(shown: bool) -> Generator[Report]:
-    """Show a bar for each kind that is copied or compared; how many there are is known when the kind is done."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,}"), TimeElapsedColumn())
-    tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as progress:
-
-        def report(work: str, kind: RecordKind, count: int) -> None:
-            if not count:
-                return
-            name = f"{work} {kind}"
-            if name not in tasks:
-                _finish(progress)
-                tasks[name] = progress.add_task(name, total=None)
-            progress.advance(tasks[name], count)
-
-        yield report
-        _finish(progress)
-
-
-def _finish(progress: Progress) -> None:
-    for task in progress.tasks:
-        progress.update(task.id, total=task.completed)
 
 
 def describe_copy(compared: Sequence[Comparison]) -> dict[str, Any]:

@@ -1,10 +1,14 @@
-"""What an operator runs: importing, copying, erasing, and looking at what is kept about one user."""
+"""What an operator runs: importing, exporting, copying, erasing, backing up, and looking at what is kept of a user."""
 
+from whisper_persistence.operations.archives import import_archive
 from whisper_persistence.operations.backups import Backup, back_up, inspect_schemas, restore
 from whisper_persistence.operations.checkpoints import Checkpoint
 from whisper_persistence.operations.comparing import Comparison, Report
 from whisper_persistence.operations.copying import copy_store
 from whisper_persistence.operations.erasure import ErasureReceipt, erase_again, erase_users
+from whisper_persistence.operations.exporting import export_archive
+from whisper_persistence.operations.manifest import Archive, Manifest, is_archive
+from whisper_persistence.operations.new_driver import write_driver
 from whisper_persistence.operations.places import checkpoint_path, find_places, name_copy
 from whisper_persistence.operations.profile import Profile, load_profile
 from whisper_persistence.operations.transfer import Batch, import_file
@@ -13,11 +17,13 @@ from whisper_persistence.operations.whisperengine import import_whisperengine
 from whisper_persistence.operations.whisperengine_rows import TableReport
 
 __all__ = [
+    "Archive",
     "Backup",
     "Batch",
     "Checkpoint",
     "Comparison",
     "ErasureReceipt",
+    "Manifest",
     "Profile",
     "Report",
     "TableReport",
@@ -27,11 +33,15 @@ __all__ = [
     "copy_store",
     "erase_again",
     "erase_users",
+    "export_archive",
     "find_places",
+    "import_archive",
     "import_file",
     "import_whisperengine",
     "inspect_schemas",
+    "is_archive",
     "load_profile",
     "name_copy",
     "restore",
+    "write_driver",
 ]

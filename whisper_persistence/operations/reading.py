@@ -69,6 +69,18 @@ def _after(query: OutcomeQuery | ScoreQuery, last: Any) -> OutcomeQuery | ScoreQ
     return attrs.evolve(query, after=last)
 
 
+def load_whole(store: Store, kind: RecordKind, user_ids: Sequence[str]) -> list[Any]:
+    """Return the whole records that users have of one kind, which has no history."""
+    if kind == "patterns":
+        return [pattern for patterns in store.load_patterns(user_ids).values() for pattern in patterns]
+    loads: dict[str, Callable[[Sequence[str]], Mapping[str, Any]]] = {
+        "strategies": store.load_strategies,
+        "statistics": store.load_statistics,
+        "preferences": store.load_preferences,
+    }
+    return list(loads[kind](user_ids).values())
+
+
 def find_cleared(store: Store, messages: Sequence[Message]) -> list[bool]:
     """Return for each message of a scan whether its conversation was cleared after it.
 

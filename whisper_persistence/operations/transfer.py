@@ -87,30 +87,35 @@ def read_batches(path: Path) -> Iterator[Batch]:
         ValidationError: a line is not a JSON object with the fields of a record; names file, line and field.
     """
     with path.open("rb") as file:
-        batch = Batch("messages")
-        for number, line in enumerate(_lines(file, path), 1):
-            if not line.strip():
-                continue
-            place = f"{path.name}:{number}"
-            kind, record = _read_record(place, line)
-            if batch.kind != kind:
-                if batch.records:
-                    yield batch
-                batch = Batch(kind)
-            batch.add(place, record, len(line))
-            if len(batch.records) == checks.MAX_BATCH:
+        yield from read_lines(file, path.name)
+
+
+def read_lines(file: BinaryIO, name: str) -> Iterator[Batch]:
+    """Yield the records of an open JSON Lines file, as `read_batches` does; ``name`` is what errors call it."""
+    batch = Batch("messages")
+    for number, line in enumerate(_lines(file, name), 1):
+        if not line.strip():
+            continue
+        place = f"{name}:{number}"
+        kind, record = _read_record(place, line)
+        if batch.kind != kind:
+            if batch.records:
                 yield batch
-                batch = Batch(kind)
-        if batch.records:
+            batch = Batch(kind)
+        batch.add(place, record, len(line))
+        if len(batch.records) == checks.MAX_BATCH:
             yield batch
+            batch = Batch(kind)
+    if batch.records:
+        yield batch
 
 
-def _lines(file: BinaryIO, path: Path) -> Iterator[bytes]:
+def _lines(file: BinaryIO, name: str) -> Iterator[bytes]:
     number = 0
     while line := file.readline(MAX_LINE_BYTES + 1):
         number += 1
         if len(line) > MAX_LINE_BYTES:
-            raise ValidationError(f"{path.name}:{number}", f"has more than {MAX_LINE_BYTES:,} bytes")
+            raise ValidationError(f"{name}:{number}", f"has more than {MAX_LINE_BYTES:,} bytes")
         yield line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
 
 

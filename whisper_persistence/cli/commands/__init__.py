@@ -10,22 +10,36 @@ from typing import Final
 
 import click
 
+from whisper_persistence.cli.commands.backup import backup
 from whisper_persistence.cli.commands.common import Group
+from whisper_persistence.cli.commands.completion import completion
 from whisper_persistence.cli.commands.copy import copy
 from whisper_persistence.cli.commands.demo import demo, demo_recall, demo_talk
 from whisper_persistence.cli.commands.drivers import drivers
+from whisper_persistence.cli.commands.erase import erase
+from whisper_persistence.cli.commands.export import export
 from whisper_persistence.cli.commands.import_ import import_
+from whisper_persistence.cli.commands.migrate import migrate
+from whisper_persistence.cli.commands.new_driver import new_driver
+from whisper_persistence.cli.commands.restore import restore
 from whisper_persistence.cli.commands.show import show
 
 __all__ = ["main"]
 
 _COMMANDS: Final[tuple[click.Command, ...]] = (
+    backup,
+    completion,
     copy,
     demo,
     demo_recall,
     demo_talk,
     drivers,
+    erase,
+    export,
     import_,
+    migrate,
+    new_driver,
+    restore,
     show,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 #: The option of every command that prints something that machines may want to read.
 as_json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+#: The option of every command that destroys something.
+yes_option: Final = click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")
 
 
 class Group(click.Group):
@@ -26,11 +30,32 @@ class Group(click.Group):
             raise click.ClickException(" ".join(str(error).split())) from None
 
 
+class Command(click.Command):
+    """A command whose help ends with examples."""
+
+    def __init__(self, *arguments: Any, examples: Sequence[str] = (), **options: Any) -> None:
+        """Make a command as click does, with lines to type."""
+        super().__init__(*arguments, **options)
+        self.examples = examples
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples, one a line, however long."""
+        with formatter.section("Examples"):
+            for line in self.examples:
+                formatter.write(f"  {line}\n")
+
+
 def open_store(overrides: dict[str, Any]) -> Store:
     """Return the store that settings and the options of the command line describe."""
     from whisper_persistence.store import Store
 
     return Store.from_settings(**overrides)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask whether a destruction is meant, unless that was said already; anything but a yes ends the command."""
+    if not yes:
+        click.confirm(question, abort=True, err=True)
 
 
 def print_json(value: Any) -> None:

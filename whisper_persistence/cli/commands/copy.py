@@ -6,10 +6,12 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import as_json_option, print_json
+from whisper_persistence.cli.commands.common import Command, as_json_option, print_json
 
 
-@click.command()
+@click.command(
+    cls=Command, examples=("whisper-persistence copy --from sqlite:///memory.db --to postgresql://bot@db/memory",)
+)
 @click.option("--from", "source", metavar="URL", required=True, help="Copy what is kept here.")
 @click.option("--to", "destination", metavar="URL", required=True, help="Copy it to here.")
 @click.option("--checkpoint", metavar="FILE", help="Note here how far the copy has come.")

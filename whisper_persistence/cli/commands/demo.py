@@ -6,10 +6,16 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import open_store
+from whisper_persistence.cli.commands.common import Command, open_store
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        "whisper-persistence demo",
+        "whisper-persistence demo --path demo.db",
+    ),
+)
 @click.option("--path", metavar="FILE", help="Keep the demo's SQLite file here, instead of removing it at the end.")
 @click.pass_obj
 def demo(overrides: dict[str, Any], path: str | None) -> None:

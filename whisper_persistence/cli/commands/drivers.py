@@ -6,10 +6,16 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import as_json_option, print_json
+from whisper_persistence.cli.commands.common import Command, as_json_option, print_json
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        "whisper-persistence drivers",
+        "whisper-persistence --config bot.toml drivers --json",
+    ),
+)
 @as_json_option
 @click.pass_obj
 def drivers(overrides: dict[str, Any], as_json: bool) -> None:

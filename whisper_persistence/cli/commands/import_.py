@@ -7,31 +7,50 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.common import Command, as_json_option, open_store, print_json
 
 
-@click.command(name="import")
-@click.argument("files", metavar="FILE...", nargs=-1, type=click.Path(exists=True, dir_okay=False))
+@click.command(
+    cls=Command,
+    name="import",
+    examples=(
+        "whisper-persistence import alice.zip",
+        "whisper-persistence import talk.jsonl more.jsonl",
+        'whisper-persistence import --from-whisperengine "$DATABASE_URL"',
+    ),
+)
+@click.argument("files", metavar="FILE...", nargs=-1, type=click.Path(exists=True))
 @click.option(
     "--from-whisperengine", "whisperengine", metavar="URL", help="Read this database of WhisperEngine instead."
 )
 @as_json_option
 @click.pass_obj
 def import_(overrides: dict[str, Any], files: tuple[str, ...], whisperengine: str | None, as_json: bool) -> None:
-    """Bring records in from JSON Lines files, or what an earlier attempt left in a database of WhisperEngine.
+    """Bring records in from an archive, from JSON Lines files, or from a database of WhisperEngine.
 
-    A line is one record: an object with the kind of record and its fields. Lines without a kind are messages.
+    An archive is a folder or zip file that `export` wrote; it is verified first and compared with the store at the end.
+    A line of a file is one record: an object with the kind of record and its fields; without a kind it is a message.
     """
     from whisper_persistence.cli.importing import describe_tables, import_files, print_counts, print_tables
+    from whisper_persistence.operations import is_archive
 
     if bool(files) == bool(whisperengine):
         raise click.UsageError("name files, or give --from-whisperengine")
+    archives = [path for path in map(Path, files) if path.is_dir() or is_archive(path)]
+    if archives and len(files) > 1:
+        raise click.UsageError("name an archive by itself")
     with open_store(overrides) as store:
         if whisperengine:
             from whisper_persistence.operations import import_whisperengine
 
             tables = import_whisperengine(store, whisperengine)
             print_json(describe_tables(tables)) if as_json else print_tables(tables)
+            return
+        if archives:
+            from whisper_persistence.cli.archiving import describe_import, print_import, run_import
+
+            compared = run_import(store, archives[0], shown=not as_json)
+            print_json(describe_import(compared)) if as_json else print_import(compared)
             return
         counts = import_files(store, [Path(file) for file in files], show_progress=not as_json)
     print_json(counts) if as_json else print_counts(counts)

@@ -6,10 +6,16 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.common import Command, as_json_option, open_store, print_json
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        "whisper-persistence show alice",
+        "whisper-persistence --namespace elena show alice --conversation channel-7 --json",
+    ),
+)
 @click.argument("user")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="At most this many messages.")
 @click.option("--conversation", multiple=True, metavar="ID", help="Look only here; may be repeated.")

@@ -1,0 +1,238 @@
+"""The commands of an operator, as they are typed: exit codes, questions, JSON for machines, bars on a real terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pexpect
+import psycopg
+import pytest
+from click.testing import CliRunner, Result
+
+from whisper_persistence import Store
+from whisper_persistence.cli import main
+from whisper_persistence.testing import samples
+from whisper_persistence.testing.markers import MARK
+
+ALL = frozenset({"strategies", "statistics", "conversations"})
+#: Commands that print something that machines may want to read.
+PRINTING = ("backup", "copy", "drivers", "erase", "export", "import", "migrate", "restore", "show")
+
+
+@pytest.fixture(autouse=True)
+def url(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A memory of two users, which every command finds by the environment."""
+    for name in [name for name in os.environ if name.startswith(("WHISPER", "POSTGRES", "ENV_MODE", "DISCORD_BOT"))]:
+        monkeypatch.delenv(name)
+    url = f"sqlite:///{tmp_path}/memory.db"
+    monkeypatch.setenv("WHISPER_PERSISTENCE_URL", url)
+    with Store.from_settings(url=url) as store:
+        for user in ("alice", "bob"):
+            samples.fill(store, ALL, user, f"talk of {user}")
+    return url
+
+
+def run(*arguments: str | Path, answer: str = "") -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], input=answer)
+
+
+def run_json(*arguments: str | Path) -> Any:
+    result = run(*arguments, "--json")
+
+    assert result.exit_code == 0, result.output
+    return msgspec.json.decode(result.stdout)
+
+
+def kept(user: str) -> bool:
+    return bool(run_json("show", user)["strategy"])
+
+
+class Terminal:
+    """A process on a real terminal."""
+
+    def __init__(self, *arguments: str | Path) -> None:
+        command = ["-m", "whisper_persistence", *map(str, arguments)]
+        self.process = pexpect.spawn(sys.executable, command, encoding="utf-8", timeout=120, dimensions=(40, 150))
+
+    def ends(self) -> tuple[str, int | None]:
+        """Return what is left to read, and the exit code."""
+        rest = self.process.read()
+        self.process.close()
+        return rest, self.process.exitstatus
+
+
+def test_a_question_on_a_terminal_is_asked_before_anything_is_erased():
+    asked = Terminal("erase", "alice")
+    asked.process.expect_exact("All that 'default' remembers of one user goes for good. Erase? [y/N]:")
+    asked.process.sendline("n")
+    refused = asked.ends()
+    still_there = kept("alice")
+    again = Terminal("erase", "alice")
+    again.process.expect_exact("[y/N]:")
+    again.process.sendline("y")
+    told = again.ends()
+
+    assert (refused[1], "Aborted!" in refused[0], still_there) == (1, True, True)
+    assert (told[1], "sqlite was read again: nothing is left" in told[0]) == (0, True)
+    assert "looking for messages" in told[0]
+    assert (kept("alice"), kept("bob")) == (False, True)
+
+
+def test_a_terminal_shows_bars_for_long_work_and_a_pipe_none(tmp_path):
+    shown, code = Terminal("export", tmp_path / "all").ends()
+
+    assert code == 0
+    assert "exporting messages" in shown
+    assert "\x1b[" in shown
+    piped = run("export", tmp_path / "again")
+    assert (piped.stderr, "\x1b[" in piped.stdout) == ("", False)
+
+
+def test_ctrl_c_at_the_question_changes_nothing(tmp_path):
+    run("backup", tmp_path / "backup.db")
+    asked = Terminal("restore", tmp_path / "backup.db", "--overwrite")
+    asked.process.expect_exact("Restore? [y/N]:")
+    asked.process.sendintr()
+
+    assert asked.ends()[1] == 1
+    assert kept("alice")
+
+
+def test_without_an_answer_nothing_is_destroyed(tmp_path):
+    run("backup", tmp_path / "backup.db")
+
+    assert run("erase", "alice").exit_code == 1
+    assert run("restore", tmp_path / "backup.db", "--overwrite").exit_code == 1
+    assert kept("alice")
+
+
+def test_an_erase_says_what_was_done_and_leaves_a_receipt(tmp_path):
+    told = run_json("erase", "alice", "--yes", "--receipt", tmp_path / "receipt.json")
+    saved = msgspec.json.decode((tmp_path / "receipt.json").read_bytes())
+
+    assert told["complete"] is True
+    assert told["tiers"] == saved["tiers"]
+    assert told["tiers"][0]["counts"]["messages"] == 3
+    assert run_json("erase", "--again", tmp_path / "receipt.json", "--yes")["tiers"][0]["counts"]["messages"] == 0
+    assert "0 removed" not in run("erase", "bob", "--yes").output
+
+
+def test_a_receipt_that_cannot_be_written_stops_the_erase_before_it_begins(tmp_path):
+    (tmp_path / "mine.json").write_text("{}", encoding="utf-8")
+    result = run("erase", "alice", "--yes", "--receipt", tmp_path / "mine.json")
+
+    assert result.exit_code == 1
+    assert "mine.json cannot be written (File exists)" in result.stderr
+    assert (kept("alice"), (tmp_path / "mine.json").read_text(encoding="utf-8")) == (True, "{}")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("erase",),
+        ("erase", "alice", "--again", "x.json"),
+        ("export",),
+        ("backup",),
+        ("completion", "tcsh"),
+        ("restore",),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments):
+    assert run(*arguments).exit_code == 2
+
+
+def test_an_archive_goes_to_another_database(tmp_path, url):
+    other = f"sqlite:///{tmp_path}/other.db"
+    written = run_json("export", tmp_path / "alice.zip", "--user", "alice")
+    read = run_json("--url", other, "import", tmp_path / "alice.zip")
+    again = run("--url", other, "import", tmp_path / "alice.zip")
+
+    assert read["equal"]
+    assert {kind: found["archive"] for kind, found in read["kinds"].items()} == written["records"]
+    assert "archive and store hold the same" in again.output
+    assert "3 messages" in run("export", tmp_path / "folder").output.replace("6 messages", "3 messages")
+    assert run_json("--url", other, "show", "bob")["strategy"] is None
+    changed = run("import", tmp_path / "folder", tmp_path / "alice.zip")
+    assert (changed.exit_code, "name an archive by itself" in changed.stderr) == (2, True)
+    assert "is not an archive" in run("import", tmp_path).stderr
+
+
+def test_a_backup_is_restored(tmp_path):
+    made = run_json("backup", tmp_path / "backup.db")
+    run("erase", "alice", "--yes")
+    refused = run("restore", tmp_path / "backup.db")
+    restored = run_json("restore", tmp_path / "backup.db", "--overwrite", "--yes")
+
+    assert made["report"]["counts"]["conversation_history"] == 6
+    assert refused.exit_code == 1
+    assert "there is a memory" in refused.stderr
+    assert restored["erased_again"] == 1
+    assert (kept("alice"), kept("bob")) == (False, True)
+    assert "verified" in run("backup", tmp_path / "more.db").output
+    shown = run("restore", tmp_path / "more.db", "--overwrite", "--yes").output
+    assert "erased again, since they were erased after it: 0 users" in shown
+
+
+def test_a_migration_is_told_before_it_is_done(tmp_path):
+    fresh = f"sqlite:///{tmp_path}/fresh.db"
+    planned = run_json("--url", fresh, "migrate", "--dry-run")
+
+    assert not (tmp_path / "fresh.db").exists()
+    assert (planned["done"], planned["databases"][0]["version"]) == (False, None)
+    assert "done: 0001: The tables of the first release." in run("--url", fresh, "migrate").output
+    assert run_json("--url", fresh, "migrate")["databases"][0]["steps"] == []
+    assert "nothing installed yet" in run("--url", f"sqlite:///{tmp_path}/none.db", "migrate", "--dry-run").output
+
+
+def test_a_migration_of_postgresql_is_told_before_it_is_done(postgres_url):
+    planned = run_json("--url", postgres_url, "migrate", "--dry-run")
+    with psycopg.connect(postgres_url) as connection:
+        query = "SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'whisper_persistence'"
+        assert connection.execute(query).fetchall() == [(0,)]
+    run("--url", postgres_url, "migrate")
+
+    assert len(planned["databases"][0]["steps"]) >= 2
+    assert run_json("--url", postgres_url, "migrate", "--dry-run")["databases"][0]["steps"] == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands(shell, monkeypatch):
+    script = run("completion", shell).output
+    complete = pexpect.run(
+        f"{sys.executable} -m whisper_persistence",
+        env={
+            **os.environ,
+            "_WHISPER_PERSISTENCE_COMPLETE": f"{shell}_complete",
+            "COMP_WORDS": "whisper-persistence e",
+            "COMP_CWORD": "1",
+        },
+        encoding="utf-8",
+    )
+
+    assert "_WHISPER_PERSISTENCE_COMPLETE" in script
+    assert "erase" in complete or shell == "fish"
+
+
+@pytest.mark.parametrize("command", PRINTING)
+def test_every_command_that_prints_prints_json(command):
+    assert "--json" in run(command, "--help").output
+
+
+@pytest.mark.parametrize("command", [name for name, made in main.commands.items() if not made.hidden])
+def test_every_command_has_examples_that_it_would_take(command):
+    shown = run(command, "--help").output
+    examples = [line.strip() for line in shown.partition("Examples:\n")[2].splitlines()]
+
+    assert examples
+    assert all(line.startswith("whisper-persistence ") and f" {command}" in line for line in examples)
+
+
+def test_nothing_private_is_printed_by_mistake(tmp_path):
+    told = [run("erase", "alice", "--yes", "--json"), run("backup", tmp_path / "b.db"), run("export", tmp_path / "a")]
+
+    assert all(result.exit_code == 0 for result in told)
+    assert not [result.output for result in told if "talk of" in result.output or MARK in result.output]

@@ -1,0 +1,34 @@
+"""The ``backup`` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from whisper_persistence.cli.commands.common import Command, as_json_option, open_store, print_json
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "whisper-persistence backup memory-2025-03-01.db",
+        "whisper-persistence --url sqlite:///memory.db backup /backups/memory.db --json",
+    ),
+)
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@as_json_option
+@click.pass_obj
+def backup(overrides: dict[str, Any], file: Path, as_json: bool) -> None:
+    """Copy a SQLite memory, of every namespace, to a new file while programs write to it, and verify the copy.
+
+    The backup of a PostgreSQL database is pg_dump's: see docs/operating.md.
+    """
+    from whisper_persistence import codec
+    from whisper_persistence.cli.backups import print_backup
+    from whisper_persistence.operations import back_up
+
+    with open_store(overrides) as store:
+        made = back_up(store, file)
+    print_json(codec.to_mapping(made)) if as_json else print_backup(made)

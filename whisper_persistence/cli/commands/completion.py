@@ -1,0 +1,28 @@
+"""The ``completion`` command."""
+
+from __future__ import annotations
+
+import click
+
+from whisper_persistence.cli.commands.common import Command
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "whisper-persistence completion bash > ~/.local/share/bash-completion/completions/whisper-persistence",
+        'whisper-persistence completion zsh > "${fpath[1]}/_whisper-persistence"',
+        "whisper-persistence completion fish > ~/.config/fish/completions/whisper-persistence.fish",
+    ),
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print a script with which a shell completes commands and options."""
+    from click.shell_completion import get_completion_class
+
+    program = get_completion_class(shell)
+    if program is None:
+        raise click.ClickException(f"there is no completion for {shell}")
+    root = ctx.find_root()
+    click.echo(program(root.command, {}, "whisper-persistence", "_WHISPER_PERSISTENCE_COMPLETE").source())

@@ -1,0 +1,34 @@
+"""The ``export`` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from whisper_persistence.cli.commands.common import Command, as_json_option, open_store, print_json
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "whisper-persistence export everything",
+        "whisper-persistence export --user alice alice.zip",
+    ),
+)
+@click.argument("archive", metavar="ARCHIVE", type=click.Path(path_type=Path))
+@click.option("--user", metavar="ID", help="Only what concerns this user, or was written by them.")
+@as_json_option
+@click.pass_obj
+def export(overrides: dict[str, Any], archive: Path, user: str | None, as_json: bool) -> None:
+    """Write all that is kept, or all of one user, to an archive.
+
+    ARCHIVE is a new folder, or a new zip file where its name ends in ".zip": JSON Lines of each kind, and a manifest
+    with their hashes. `whisper-persistence import ARCHIVE` brings it into another database.
+    """
+    from whisper_persistence.cli.archiving import describe_export, print_export, run_export
+
+    with open_store(overrides) as store:
+        manifest = run_export(store, archive, user, shown=not as_json)
+    print_json(describe_export(archive, manifest)) if as_json else print_export(archive, manifest)

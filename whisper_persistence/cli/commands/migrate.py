@@ -1,0 +1,36 @@
+"""The ``migrate`` command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from whisper_persistence.cli.commands.common import Command, as_json_option, open_store, print_json
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "whisper-persistence migrate --dry-run",
+        "whisper-persistence --url postgresql://bot@db/memory migrate",
+    ),
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@as_json_option
+@click.pass_obj
+def migrate(overrides: dict[str, Any], dry_run: bool, as_json: bool) -> None:
+    """Bring the databases to the schema of this release, which opening them does as well.
+
+    A SQLite file is copied beside itself first; a PostgreSQL database is upgraded in one transaction, under a lock.
+    """
+    from whisper_persistence import codec
+    from whisper_persistence.cli.backups import print_schemas
+    from whisper_persistence.operations import inspect_schemas
+    from whisper_persistence.settings import load_settings
+
+    reports = inspect_schemas(load_settings(**overrides))
+    if not dry_run:
+        open_store(overrides).close()
+    told = {"done": not dry_run, "databases": codec.to_mapping(reports)}
+    print_json(told) if as_json else print_schemas(reports, done=not dry_run)

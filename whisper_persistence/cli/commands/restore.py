@@ -1,0 +1,38 @@
+"""The ``restore`` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from whisper_persistence.cli.commands.common import Command, as_json_option, confirm, print_json, yes_option
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "whisper-persistence --url sqlite:///new.db restore memory-2025-03-01.db",
+        "whisper-persistence restore memory-2025-03-01.db --overwrite --yes",
+    ),
+)
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Replace the memory that is there.")
+@yes_option
+@as_json_option
+@click.pass_obj
+def restore(overrides: dict[str, Any], file: Path, overwrite: bool, yes: bool, as_json: bool) -> None:
+    """Put a backup in the place of the SQLite memory, verified; whoever was erased since is erased again.
+
+    Stop the programs that use the memory first. The backup stays as it is.
+    """
+    from whisper_persistence import codec
+    from whisper_persistence.cli.backups import print_restore
+    from whisper_persistence.operations import restore as restore_backup
+    from whisper_persistence.settings import load_settings
+
+    if overwrite:
+        confirm("The memory that is there is replaced by the backup. Restore?", yes=yes)
+    report = restore_backup(load_settings(**overrides), file, overwrite=overwrite)
+    print_json(codec.to_mapping(report)) if as_json else print_restore(report)

@@ -1,0 +1,190 @@
+"""Writing everything, or all that belongs to one user, to an archive."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import attrs
+import msgspec
+
+from whisper_persistence.errors import ConfigurationError, NotSupportedError
+from whisper_persistence.operations.comparing import Report
+from whisper_persistence.operations.manifest import MANIFEST, ArchiveFile, Manifest
+from whisper_persistence.operations.putting import ORDER
+from whisper_persistence.operations.reading import find_cleared, load_whole, read_histories, read_pages
+from whisper_persistence.operations.verifying import belongs_to
+from whisper_persistence.records import RECORD_KINDS, Message
+from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.store import Store
+
+_sorted: Final = msgspec.json.Encoder(order="sorted")
+#: The date of every file in a zip archive, so that equal archives are equal files: the earliest that there is.
+_NO_DATE: Final = (1980, 1, 1, 0, 0, 0)
+
+
+def export_archive(store: Store, path: Path, user_id: str | None, report: Report) -> Manifest:
+    """Write an archive, which is there as a whole or not at all.
+
+    Args:
+        store: where from.
+        path: a new folder, or a new file whose name ends in ``.zip``.
+        user_id: whose records: those about them, and what they wrote; ``None`` for everybody's.
+        report: called after each page.
+
+    Returns:
+        What the archive holds.
+
+    Raises:
+        ConfigurationError: there is something of that name already, or it cannot be written.
+    """
+    if path.exists():
+        raise ConfigurationError(f"there is {path} already: name another place for the archive")
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o700)
+        manifest = _Export(store, unfinished, user_id, report).write()
+        _pack(unfinished, path) if path.suffix == ".zip" else unfinished.rename(path)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the archive {path} cannot be written ({error.strerror}): name another place"
+        ) from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return manifest
+
+
+@attrs.frozen
+class _Group:
+    """Where the records of one user, or one conversation, stand in a file."""
+
+    key: str
+    start: int
+    end: int
+    records: int
+
+
+@attrs.frozen
+class _Export:
+    """One archive in the making; ``cleared`` has by conversation the last message that is cleared."""
+
+    store: Store
+    folder: Path
+    user_id: str | None
+    report: Report
+    cleared: dict[str, str] = attrs.field(factory=dict[str, str])
+
+    def write(self) -> Manifest:
+        files = [self._write_kind(kind) for kind in ORDER]
+        marks = [{"conversation_id": talk, "message_id": self.cleared[talk]} for talk in sorted(self.cleared)]
+        path = self.folder / "cleared.jsonl"
+        with _create(path) as file:
+            file.writelines(_sorted.encode(mark) + b"\n" for mark in marks)
+        written = [*filter(None, files), _describe(path, "cleared", len(marks))]
+        manifest = Manifest(self.store.namespace, self.user_id, tuple(written))
+        with _create(self.folder / MANIFEST) as file:
+            file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+        return manifest
+
+    def _write_kind(self, kind: RecordKind) -> ArchiveFile | None:
+        """Write the records of one kind by user, or by conversation, in the order of code points."""
+        path = self.folder / f"{kind}.jsonl"
+        try:
+            with _create(path) as file:
+                groups = groupby(self._read(kind), _key_of(kind))
+                index = [_write_group(file, kind, key, group) for key, group in groups]
+        except NotSupportedError:
+            path.unlink()
+            return None
+        _sort(path, index)
+        return _describe(path, kind, sum(group.records for group in index))
+
+    def _read(self, kind: RecordKind) -> Iterable[Any]:
+        if kind == "messages":
+            return self._read_messages()
+        if self.user_id is None:
+            return self._read_all(kind)
+        if kind in ("outcomes", "scores"):
+            return read_histories(self.store, kind, [self.user_id]).get(self.user_id, [])
+        return load_whole(self.store, kind, [self.user_id])
+
+    def _read_all(self, kind: RecordKind) -> Iterator[Any]:
+        for page in read_pages(self.store, kind):
+            self.report("exporting", kind, len(page.records))
+            yield from page.records
+
+    def _read_messages(self) -> Iterator[Any]:
+        for page in read_pages(self.store, "messages"):
+            self.report("exporting", "messages", len(page.records))
+            messages = [message for message in page.records if self._is_wanted(message)]
+            flags = zip(messages, find_cleared(self.store, messages), strict=True)
+            self.cleared.update((message.conversation_id, message.message_id) for message, gone in flags if gone)
+            yield from messages
+
+    def _is_wanted(self, message: Message) -> bool:
+        return self.user_id is None or belongs_to(message, frozenset([self.user_id]))
+
+
+def _key_of(kind: RecordKind) -> Callable[[Any], str]:
+    return attrgetter("conversation_id" if kind == "messages" else "user_id")
+
+
+def _write_group(file: BinaryIO, kind: RecordKind, key: str, group: Iterable[Any]) -> _Group:
+    start, records = file.tell(), 0
+    for record in _ordered(kind, group):
+        plain = msgspec.to_builtins(record)
+        plain.pop("sequence", None)
+        file.write(_sorted.encode({"kind": kind, **plain}) + b"\n")
+        records += 1
+    return _Group(key, start, file.tell(), records)
+
+
+def _ordered(kind: RecordKind, group: Iterable[Any]) -> Iterable[Any]:
+    """Return the records of one user in the order that does not depend on the store: outcomes and messages are."""
+    if kind == "scores":
+        return sorted(group, key=lambda score: score.sequence or 0)
+    return sorted(group, key=lambda pattern: pattern.pattern_id) if kind == "patterns" else group
+
+
+def _sort(path: Path, index: list[_Group]) -> None:
+    """Put the groups of a file into order, where the store walks through them in another."""
+    ordered = sorted(index, key=lambda group: group.key)
+    if ordered == index:
+        return
+    other = path.with_name(f"{path.name}.sorted")
+    with path.open("rb") as source, _create(other) as target:
+        for group in ordered:
+            source.seek(group.start)
+            target.write(source.read(group.end - group.start))
+    other.replace(path)
+
+
+def _describe(path: Path, kind: str, records: int) -> ArchiveFile:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return ArchiveFile(path.name, kind, records, path.stat().st_size, digest)
+
+
+def _create(path: Path) -> BinaryIO:
+    return open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
+def _pack(folder: Path, path: Path) -> None:
+    """Pack the files of a folder into a zip file."""
+    unfinished = folder / path.name
+    with _create(unfinished) as target, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in (MANIFEST, *(f"{kind}.jsonl" for kind in (*RECORD_KINDS, "cleared"))):
+            if (folder / name).exists():
+                entry = zipfile.ZipInfo(name, _NO_DATE)
+                entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o600 << 16
+                with (folder / name).open("rb") as source, packed.open(entry, "w", force_zip64=True) as member:
+                    shutil.copyfileobj(source, member, 1 << 20)
+    unfinished.rename(path)
