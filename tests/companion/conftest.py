@@ -100,6 +100,18 @@ class Switch:
         return self._pass("load_scores", queries)
 
     @hookimpl
+    def save_messages(self, messages: Sequence[Any]) -> Any:
+        return self._pass("save_messages", messages)
+
+    @hookimpl
+    def load_messages(self, windows: Sequence[Any]) -> Any:
+        return self._pass("load_messages", windows)
+
+    @hookimpl
+    def update_messages(self, changes: Sequence[Any]) -> Any:
+        return self._pass("update_messages", changes)
+
+    @hookimpl
     def scan(self, kind: str, cursor: str | None, limit: int) -> Any:
         self._refuse_when(self.down)
 
