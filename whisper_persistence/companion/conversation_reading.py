@@ -56,8 +56,12 @@ class ConversationReader:
     def kept(self, hits: Sequence[SearchHit]) -> tuple[SearchHit, ...]:
         """Return the hits, and the turns around them, that are not too old to be shown."""
         return tuple(
-            attrs.evolve(hit, context=self._shown(hit.context, {})) for hit in hits if self._shown((hit.message,), {})
+            attrs.evolve(hit, context=self._shown(hit.context, {})) for hit in hits if self.is_kept(hit.message)
         )
+
+    def is_kept(self, message: Message) -> bool:
+        """Say whether a message is not too old to be shown."""
+        return bool(self._shown((message,), {}))
 
     async def _load(self, window: Window) -> tuple[tuple[Message, ...], dict[str, int]]:
         """Return what the store shows, and the places of those messages that may be too many, 1 for the newest."""

@@ -152,8 +152,8 @@ def _number(value: Any, where: str) -> int | None:
 
 
 def _names(value: Any, where: str) -> list[str]:
-    names = list(cast("Sequence[Any]", value)) if isinstance(value, (list, tuple)) else [None]
-    if not all(isinstance(name, str) and name for name in names):
+    names = [str(name) for name in cast("Sequence[Any]", value)] if isinstance(value, (list, tuple)) else [""]
+    if not all(names):
         raise ConfigurationError(f"{where} must be a list of user ids")
     return names
 
