@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import inspect
+import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 import attrs
 import pytest
 
-from whisper_persistence import AsyncStore, StorageRefusedError, StorageUnavailableError, hookimpl
+from whisper_persistence import AsyncStore, Message, StorageRefusedError, StorageUnavailableError, hookimpl
 from whisper_persistence.companion import StrategyPersistenceMixin
 from whisper_persistence.discovery import DriverSpec, build_driver
 from whisper_persistence.hookspecs import Below
@@ -283,3 +285,31 @@ def bot_strategy() -> type[BotStrategy]:
 def new_bot() -> Callable[[AsyncStore], PersistentBot]:
     """A function that starts the bot, adopted by subclassing, on a store."""
     return lambda store: PersistentBot("cache", strategy_store=store, strategy_class=BotStrategy)
+
+
+@pytest.fixture(scope="session")
+def turns() -> dict[str, list[Message]]:
+    """Three real conversations of two people each, turn by turn, by their id; some hundred turns of each."""
+    source = Path(__file__).parents[3] / "shared" / "data" / "locomo-dev.json"
+    if not source.exists():
+        pytest.skip(f"the LoCoMo conversations are not at {source}")
+    whole = os.environ.get("TEST_TIER") == "full"
+    return {
+        talk["conversation"]: _turns(talk)[: None if whole else 120]
+        for talk in json.loads(source.read_text(encoding="utf-8"))
+    }
+
+
+def _turns(talk: dict[str, Any]) -> list[Message]:
+    said = [turn for session in talk["sessions"] for turn in session["turns"]]
+    return [
+        Message(
+            talk["conversation"],
+            talk["speakers"][0],
+            turn["speaker"],
+            turn["text"],
+            message_id=turn["id"],
+            timestamp=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number),
+        )
+        for number, turn in enumerate(said)
+    ]

@@ -55,58 +55,56 @@ class Bootstrap:
             channel: what to fill.
             place: the bot's own channel, whose ``history`` is asked, if it has one.
         """
+        talk = Thing("conversation", channel.channel_id)
         while True:
-            version = channel.version
+            version, puts = channel.version, channel.puts
+            position = (await self.storage.revisions(talk)).get(talk, Revision())
             stored = await self.storage.recent(channel.channel_id, channel.most)
             is_known = self.storage.knowledge(channel.channel_id) is not Knowledge.UNKNOWN
             said = await self._history(channel, place)
-            floors = await self._floors(channel, stored, said) if is_known and said else {}
+            floors = await self._floors(channel, stored, said, position) if is_known and said else {}
             if version == channel.version:
                 break
-        self._join(channel, stored, said, floors, is_known)
+        late = {held.record.message_id for held in channel.held if held.number > puts} | channel.waiting()
+        self._join(channel, stored, late, is_known)
+        if said is not None:
+            self._add(channel, said, floors, is_known)
         return is_known
 
-    def _join(
-        self,
-        channel: Channel,
-        stored: Sequence[Message],
-        said: Sequence[Held] | None,
-        floors: dict[str, datetime],
-        is_known: bool,
-    ) -> None:
-        waiting = channel.waiting()
-        local = [held for held in channel.held if held.record.message_id in waiting or not is_known or not held.kept]
-        if said is None:
-            channel.replace(stored, local)
-            return
-        if is_known:
-            local = [held for held in local if held.kept]
+    def _join(self, channel: Channel, stored: Sequence[Message], late: set[str], is_known: bool) -> None:
+        """Hold what is stored, and beside it what came too late to be read, or from the network only."""
+        local = [held for held in channel.held if held.record.message_id in late or not is_known or not held.kept]
+        channel.replace(stored, local)
+
+    def _add(self, channel: Channel, said: Sequence[Held], floors: dict[str, datetime], is_known: bool) -> None:
+        """Hold what the network says beside that, and keep what is newer than all that is kept."""
+        channel.held = [held for held in channel.held if held.kept or not is_known]
         cleared = self.cleared.get(channel.channel_id) or _EARLIEST
-        known = {message.message_id for message in stored} | waiting
-        new = [held for held in said if held.record.message_id not in known and held.record.timestamp > cleared]
-        admitted = [held for held in new if self._is_admitted(held.record, floors)]
-        newest = stored[-1].timestamp if stored else _EARLIEST
-        for held in admitted:
-            held.kept = is_known and held.record.timestamp > newest and held.record.message_id not in channel.withdrawn
-            if held.kept:
-                channel.unsent.append(held.record)
-        channel.replace(stored, [*local, *admitted])
+        newest = max((held.record.timestamp for held in channel.held if held.kept), default=_EARLIEST)
+        for held in said:
+            message, known = held.record, channel.find(held.record.message_id)
+            if known is not None or message.message_id in channel.withdrawn or message.timestamp <= cleared:
+                continue
+            if self._is_admitted(message, floors):
+                held.kept = is_known and message.timestamp > newest
+                channel.put(held)
+                if held.kept:
+                    channel.unsent.append(message)
 
     def _is_admitted(self, message: Message, floors: dict[str, datetime]) -> bool:
         floor = max(floors.get("", _EARLIEST), floors.get(message.user_id, _EARLIEST))
         erased = self.erased.get(message.user_id) or _EARLIEST
         return message.timestamp > max(floor, erased) and self.storage.keeps(message)
 
-    async def _floors(self, channel: Channel, stored: Sequence[Message], said: Sequence[Held]) -> dict[str, datetime]:
+    async def _floors(
+        self, channel: Channel, stored: Sequence[Message], said: Sequence[Held], position: Revision
+    ) -> dict[str, datetime]:
         """Return from when on messages of the network are shown: under ``""`` all, under a user's id theirs."""
         users = {held.record.user_id for held in said}
-        talk = Thing("conversation", channel.channel_id)
-        found = await self.storage.revisions(talk, *(Thing("user", user_id) for user_id in sorted(users)))
-        floors = {thing.thing_id: self.began for thing, at in found.items() if thing.kind == "user" and at.epoch}
-        for user_id in floors:
-            floors[user_id] = self.erased.get(user_id) or self.began
-        floors[""] = self._floor(channel, stored, found.get(talk, Revision()))
-        return floors
+        found = await self.storage.revisions(*(Thing("user", user_id) for user_id in sorted(users)))
+        erased = [thing.thing_id for thing, at in found.items() if at.epoch]
+        floors = {user_id: self.erased.get(user_id) or self.began for user_id in erased}
+        return {**floors, "": self._floor(channel, stored, position)}
 
     def _floor(self, channel: Channel, stored: Sequence[Message], at: Revision) -> datetime:
         if stored:

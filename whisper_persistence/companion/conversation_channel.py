@@ -24,11 +24,13 @@ class Held:
         record: what is stored of it, or would be.
         face: what the bot is given: its own object, or ours.
         kept: whether it is in the storage, or on its way there; else it came from the bot's network only.
+        number: its place among all that were ever put into the channel.
     """
 
     record: Message
     face: Any
     kept: bool = True
+    number: int = 0
 
     @classmethod
     def of(cls, record: Message) -> Held:
@@ -50,6 +52,7 @@ class Channel:
         asked: the user whose context was read last, and the message that is being answered, if either is known.
         withdrawn: ids of messages that the bot took back, until it adds them again.
         version: raised when messages were taken away, so that what was read before is not put back.
+        puts: how many messages were ever put into it.
         read_at, history_at: when storage and network were last read, in seconds of the cache's clock.
         used_at: when the bot last asked.
         lock: held while storage and network are read.
@@ -64,6 +67,7 @@ class Channel:
     asked: tuple[str | None, str | None] = (None, None)
     withdrawn: dict[str, None] = attrs.field(factory=dict[str, None])
     version: int = 0
+    puts: int = 0
     read_at: float = _NEVER
     history_at: float = _NEVER
     used_at: float = _NEVER
@@ -80,9 +84,12 @@ class Channel:
 
     def put(self, new: Held) -> None:
         """Hold a message at its place in time, after those of the same moment; of one id the newer face stays."""
+        self.puts += 1
+        new.number = self.puts
         before = self.find(new.record.message_id)
         if before is not None:
             before.record, before.face, before.kept = new.record, new.face, before.kept or new.kept
+            before.number = new.number
             return
         place = len(self.held)
         while place and self.held[place - 1].record.timestamp > new.record.timestamp:
