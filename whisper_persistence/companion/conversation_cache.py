@@ -140,10 +140,10 @@ class HybridConversationCache(ChannelCache):
             StorageUnavailableError: the storage did not answer, so what it holds is still there.
         """
         user = str(user_id)
-        self._forget(user)
+        self.forget_user(user)
         await self._writing.drain(self._channels)
         reports = await self.storage.erase(user)
-        self._forget(user)
+        self.forget_user(user)
         return reports
 
     async def get_conversation(self, user_id: Any, conversation_id: Any) -> dict[str, Any] | None:
@@ -183,7 +183,9 @@ class HybridConversationCache(ChannelCache):
             return self.reply_scope == "all" or message.user_id == user_id
         return message.author_id == user_id
 
-    def _forget(self, user_id: str) -> None:
+    def forget_user(self, user_id: str) -> None:
+        """Drop everything that memory holds of a user, after an erase; the network does not bring it back."""
+        self.storage.forget_user(user_id)
         self._bootstrap.erased.put(user_id, fields.now())
         for channel in self._channels:
             channel.drop(lambda message: belongs(message, user_id))
