@@ -20,6 +20,7 @@ class TestSqlite(DriverConformance):
             "followers",
             "scan",
             "erase",
+            "expire",
             "durable",
             "processes",
         }

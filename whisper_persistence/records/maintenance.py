@@ -29,6 +29,17 @@ RECORD_KINDS: Final[dict[RecordKind, type]] = {
     "messages": Message,
 }
 
+#: The field of each kind of record that its age is counted from.
+MOMENTS: Final[dict[RecordKind, str]] = {
+    "strategies": "last_updated",
+    "outcomes": "timestamp",
+    "statistics": "last_updated",
+    "scores": "calculation_timestamp",
+    "patterns": "last_seen",
+    "preferences": "last_updated",
+    "messages": "timestamp",
+}
+
 
 @attrs.frozen
 class Page:

@@ -16,6 +16,7 @@ from whisper_persistence.hookspecs import (
     hookimpl,
 )
 from whisper_persistence_drivers.sql import erasing as sql_erasing
+from whisper_persistence_drivers.sql import expiring as sql_expiring
 from whisper_persistence_drivers.sql import following as sql_following
 from whisper_persistence_drivers.sql import messages as sql_messages
 from whisper_persistence_drivers.sql import patterns as sql_patterns
@@ -148,3 +149,12 @@ class SqlDriver(SqlLifecycle, StrategySpecs, StatisticsSpecs, ConversationSpecs,
         counts = self._write(sql_erasing.erase_users, user_ids)
         rewritten = self._translated(self._database.scrub)
         return (rec.TierReport(self.tier, counts, rewritten), *(self._below.erase_users(user_ids=user_ids) or ()))
+
+    @hookimpl
+    def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> tuple[rec.TierReport, ...]:
+        """Remove what the policies no longer keep, here and below."""
+        counts = sql_expiring.expire(self._read, self._write, policies, dry_run=dry_run)
+        removed = any(counts.values()) and not dry_run
+        rewritten = self._translated(self._database.scrub) if removed else ()
+        below = self._below.expire(policies=policies, dry_run=dry_run) or ()
+        return (rec.TierReport(self.tier, counts, rewritten), *below)

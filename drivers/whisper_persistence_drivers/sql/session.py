@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 import attrs
 from sqlalchemy import ColumnElement, bindparam
 
+from whisper_persistence.codec import encode
 from whisper_persistence.records import MemoryScore, Message, Outcome
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 
@@ -23,6 +24,11 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 def to_micros(moment: datetime) -> int:
     """Return a moment as whole microseconds since 1970."""
     return (moment - _EPOCH) // _MICROSECOND
+
+
+def to_text(moment: datetime) -> str:
+    """Return a moment as records hold it, less the sign of its zone: the order of such texts is that of time."""
+    return encode(moment)[1:-2]
 
 
 def set_sequence(record: Message | Outcome | MemoryScore, sequence: int) -> None:

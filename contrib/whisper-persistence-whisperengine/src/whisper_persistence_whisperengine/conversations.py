@@ -26,10 +26,8 @@ def adopt_conversations(
     replaced = getattr(core, ATTRIBUTE, None)
     if isinstance(replaced, HybridConversationCache) or not all(callable(getattr(replaced, m, None)) for m in _METHODS):
         return None
-    cache = HybridConversationCache(
-        *(_size(replaced, name, usual) for name, usual in _SIZES.items()),
-        HybridConversationStorage(store, policies),
-    )
+    timeout, bootstrap, most = (_size(replaced, name, usual) for name, usual in _SIZES.items())
+    cache = HybridConversationCache(timeout, bootstrap, most, HybridConversationStorage(store, policies))
     if not patches.put(core, ATTRIBUTE, cache):
         return None
     for part in _holders(core, replaced):
