@@ -99,6 +99,29 @@ def copy(overrides: dict[str, Any], source: str, destination: str, checkpoint: s
 
 
 @main.command()
+@click.option("--dry-run", is_flag=True, help="Only count what would go.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--trust-clock", is_flag=True, help="The clock was moved, and is right now.")
+@_as_json
+@click.pass_obj
+def expire(overrides: dict[str, Any], dry_run: bool, yes: bool, trust_clock: bool, as_json: bool) -> None:
+    """Remove what the storage policies of the settings no longer keep, in every tier."""
+    from whisper_persistence.cli.expiring import describe_expiry, load_policies, print_expiry, run_expire
+
+    if as_json and not (dry_run or yes):
+        raise click.UsageError("--json asks nothing: add --dry-run or --yes")
+    settings = load_policies(overrides)
+    if not (dry_run or yes):
+        would = run_expire(settings, dry_run=True, trust_clock=False)
+        print_expiry(would)
+        if not would.total():
+            return
+        click.confirm(f"remove {would.total():,} records for good?", abort=True)
+    report = run_expire(settings, dry_run=dry_run, trust_clock=trust_clock)
+    _print_json(describe_expiry(report)) if as_json else print_expiry(report)
+
+
+@main.command()
 @click.argument("user")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="At most this many messages.")
 @click.option("--conversation", multiple=True, metavar="ID", help="Look only here; may be repeated.")

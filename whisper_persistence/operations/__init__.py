@@ -1,10 +1,11 @@
-"""What an operator runs: importing, copying, and looking at what is kept about one user."""
+"""What an operator runs: importing, copying, removing what expired, and looking at what is kept about one user."""
 
 from whisper_persistence.operations.checkpoints import Checkpoint
 from whisper_persistence.operations.comparing import Comparison, Report
 from whisper_persistence.operations.copying import copy_store
 from whisper_persistence.operations.places import checkpoint_path, find_places, name_copy
 from whisper_persistence.operations.profile import Profile, load_profile
+from whisper_persistence.operations.retention import RetentionReport, RetentionTask, apply_retention
 from whisper_persistence.operations.transfer import Batch, import_file
 from whisper_persistence.operations.whisperengine import import_whisperengine
 from whisper_persistence.operations.whisperengine_rows import TableReport
@@ -15,7 +16,10 @@ __all__ = [
     "Comparison",
     "Profile",
     "Report",
+    "RetentionReport",
+    "RetentionTask",
     "TableReport",
+    "apply_retention",
     "checkpoint_path",
     "copy_store",
     "find_places",

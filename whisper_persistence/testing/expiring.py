@@ -169,7 +169,7 @@ class ExpiryConformance(Conformance):
         scores = [samples.score(f"s{n}", n / 10, calculation_timestamp=samples.MOMENT - n * _DAY) for n in range(1, 5)]
         store.update_statistics([StatisticsChange("alice", scores, timestamp=samples.MOMENT)])
         policies = [Retention(kind, 2 * _DAY, now=samples.MOMENT) for kind in ("scores", "statistics")]
-        store.expire(policies, False)  # type: ignore[arg-type]
+        store.expire(policies, False)
         found = store.load_statistics(["alice"])["alice"]
 
         assert (found.total_memories_scored, found.minimum, found.maximum, found.median) == (2, 0.1, 0.2, 0.15)

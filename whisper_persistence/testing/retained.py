@@ -18,6 +18,7 @@ from whisper_persistence.records import (
     StrategyChange,
     TierReport,
 )
+from whisper_persistence.records.conversations import Role
 from whisper_persistence.records.maintenance import MOMENTS, RecordKind
 from whisper_persistence.store import Store
 from whisper_persistence.testing import samples
@@ -63,7 +64,7 @@ def _talk(store: Store, chance: Random) -> None:
     for talk in ("a", "a_1", "b"):
         for n, age in enumerate(_ages(14, chance)):
             concerned, author = chance.choice(USERS), chance.choice([*USERS, "bot"])
-            role = "assistant" if author == "bot" else "user"
+            role: Role = "assistant" if author == "bot" else "user"
             moment = samples.MOMENT - age
             store.save_messages([Message(talk, concerned, author, f"words {n}", role, f"m{n}", moment)])
 

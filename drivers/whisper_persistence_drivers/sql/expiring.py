@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import attrs
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Select,
+    Table,
     and_,
     bindparam,
     false,
@@ -198,17 +198,15 @@ def _expired(flavour: Flavour, kind: Kind, shapes: tuple[Shape, ...], *, counted
     return flavour.prepare(listed.limit(bindparam("limit", type_=BigInteger())))
 
 
-def _ranked(flavour: Flavour, kind: Kind) -> Select[Any, Any]:
+def _ranked(flavour: Flavour, kind: Kind) -> Any:
     """Return the records of a page of users or conversations, with their place among all of the same one."""
-    table = getattr(flavour.tables, kind.name)
-    owner, nothing = table.c[kind.owner], literal_column("NULL")
-    moment = flavour.moment(table.c.record, MOMENTS[kind.name])
-    item = literal_column("''") if kind.item is None else table.c[kind.item]
-    mark = table.c.sequence if kind.order == "sequence" else moment
-    position = (mark, item)
-    ranked: ColumnElement[int] = literal_column("1", BigInteger())
-    if kind.order is not None:
-        ranked = func.row_number().over(partition_by=owner, order_by=[part.desc() for part in position])
+    table: Table = getattr(flavour.tables, kind.name)
+    owner, nothing = table.c[kind.owner], cast("ColumnElement[Any]", literal_column("NULL"))
+    moment: ColumnElement[Any] = flavour.moment(table.c.record, MOMENTS[kind.name])
+    item: ColumnElement[Any] = literal_column("''") if kind.item is None else table.c[kind.item]
+    mark: ColumnElement[Any] = table.c.sequence if kind.order == "sequence" else moment
+    oldest_first, newest_first = (mark, item), (mark.desc(), item.desc())
+    place = func.row_number().over(partition_by=owner, order_by=newest_first)
     columns = (
         owner.label("thing"),
         item.label("item"),
@@ -216,8 +214,8 @@ def _ranked(flavour: Flavour, kind: Kind) -> Select[Any, Any]:
         moment.label("moment"),
         table.c.user_id.label("user_id"),
         (table.c.other_author if kind.name == "messages" else nothing).label("author_id"),
-        ranked.label("place"),
-        func.row_number().over(partition_by=owner, order_by=position).label("position"),
+        (literal_column("1", BigInteger()) if kind.order is None else place).label("place"),
+        func.row_number().over(partition_by=owner, order_by=oldest_first).label("position"),
     )
     bounds = (owner > bindparam("after"), owner <= bindparam("last"))
     whole = (table.c.stored_scores == literal_column("0"),) if kind.name == "statistics" else ()
