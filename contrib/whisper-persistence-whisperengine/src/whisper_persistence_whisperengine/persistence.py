@@ -12,6 +12,7 @@ import attrs
 
 from whisper_persistence import AsyncStore, PersistenceError
 from whisper_persistence.companion import HybridConversationCache, PersistentStrategies
+from whisper_persistence.operations import RetentionTask
 from whisper_persistence.records import Durability, TierReport
 from whisper_persistence.settings import StoragePolicies
 from whisper_persistence_whisperengine.conversations import adopt_conversations
@@ -39,7 +40,7 @@ class Manners:
         patience: how long one call of the bot may wait for the storage, in seconds.
         shutdown_priority: the place among what its shutdown manager runs.
         owns_store: whether the store is closed at the end.
-        policies: what of the bot's conversations is kept, how long and how many.
+        policies: what is kept, how long and how many.
     """
 
     learn_from_replies: bool = False
@@ -71,6 +72,7 @@ class Persistence:
     _importance: BotImportance | None = attrs.field(init=False, default=None, repr=False)
     _replies: Replies | None = attrs.field(init=False, default=None, repr=False)
     _conversations: HybridConversationCache | None = attrs.field(init=False, default=None, repr=False)
+    _retention: RetentionTask | None = attrs.field(init=False, default=None, repr=False)
     _beginning: asyncio.Task[None] | None = attrs.field(init=False, default=None, repr=False)
     _flushing: asyncio.Task[None] | None = attrs.field(init=False, default=None, repr=False)
     _detaching: asyncio.Task[None] | None = attrs.field(init=False, default=None, repr=False)
@@ -89,6 +91,11 @@ class Persistence:
     def conversations(self) -> HybridConversationCache | None:
         """The cache that stands in for the bot's own; ``None`` where it has none."""
         return self._conversations
+
+    @property
+    def retention(self) -> RetentionTask | None:
+        """What removes what the storage policies no longer keep; ``None`` before the bot is attached."""
+        return self._retention
 
     @property
     def is_detaching(self) -> bool:
@@ -162,6 +169,8 @@ class Persistence:
         if callable(register):
             register(self.aclose, self._manners.shutdown_priority)
         self._flushing = asyncio.create_task(self._keep_flushing())
+        self._retention = RetentionTask(self.store, self._manners.policies)
+        self._retention.start()
 
     def _adopt_emotional(self, integration: Any) -> None:
         emotional = getattr(integration, "emotional_intelligence", None)
@@ -206,6 +215,8 @@ class Persistence:
     async def _let_go(self) -> None:
         if self._flushing is not None:
             self._flushing.cancel()
+        if self._retention is not None:
+            await self._retention.stop()
         last = asyncio.create_task(self._flush_at_last())
         if (await asyncio.wait([last], timeout=CLOSING_SECONDS))[1]:
             _log.error("detached before the storage answered")
