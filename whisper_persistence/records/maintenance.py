@@ -87,13 +87,23 @@ class TierHealth:
         tier: the driver's name.
         state: up, degraded or down.
         latency: how long the probe took, in seconds; ``None`` where it had no answer.
-        details: versions, counts and settings worth knowing; no private text, no password.
+        details: versions, counts and settings worth knowing; no private text, no password. ``installation`` is what
+            tells one database from every other, so that caches shared by several can keep them apart.
     """
 
     tier: str
     state: State
     latency: float | None = None
     details: dict[str, Any] = attrs.field(factory=dict[str, Any])
+
+    def numbers(self) -> dict[str, float]:
+        """Return the latency and those details that are numbers."""
+        found = {"latency": self.latency, **self.details}
+        return {
+            name: value
+            for name, value in found.items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool)
+        }
 
 
 @attrs.frozen
