@@ -74,7 +74,7 @@ def on_sqlite(tmp_path: Path, work: Callable[[AsyncStore], Coroutine[Any, Any, N
 
 
 async def until(is_true: Callable[[], bool]) -> None:
-    while not is_true():
+    while not is_true():  # noqa: ASYNC110
         await asyncio.sleep(0.01)
 
 
@@ -267,7 +267,7 @@ def test_a_run_that_is_cancelled_has_removed_the_oldest_and_another_goes_on(tmp_
         await fill(store)
         policies = StoragePolicies((Rule("messages", 10 * DAY),))
         run = asyncio.ensure_future(apply_retention(store, policies, watch=machine.watch(), batch=1, pause=0.02))
-        while len((await store.load_messages([Window("talk", 99)]))[Window("talk", 99)]) == 40:
+        while len((await store.load_messages([Window("talk", 99)]))[Window("talk", 99)]) == 40:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         run.cancel()
         await asyncio.gather(run, return_exceptions=True)
@@ -346,6 +346,20 @@ scores = {}
     general, own = policies.retentions(NOW, "messages")
     assert (general.user_ids, general.kept_users) == ((), ("carol", "bob", "eve"))
     assert (own.user_ids, own.kept_users, own.max_age) == (("bob", "eve"), ("carol",), 14 * DAY)
+
+
+def test_how_long_in_redis_is_a_policy_too_unless_the_driver_is_told(tmp_path):
+    more = """
+recent_turns = 50
+recent_for = "1d"
+[whisper-persistence.options.redis-hybrid]
+ttl = 60
+"""
+    path = settings_file(tmp_path, more)
+    chosen = load_settings(config=str(path), drivers=["redis-hybrid", "sqlite"])
+
+    assert {name: chosen.options["redis-hybrid"][name] for name in ("recent", "ttl")} == {"recent": 50, "ttl": 60}
+    assert "recent" not in load_settings(config=str(path)).options["sqlite"]
 
 
 @pytest.mark.parametrize(

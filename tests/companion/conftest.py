@@ -155,25 +155,46 @@ class Backend:
         name: the driver.
         options: the driver's options.
         namespace: the namespace that stores on it are opened in.
+        layers: drivers between it and what a test puts above, with their options.
     """
 
     name: str
     options: dict[str, Any]
     namespace: str = "default"
+    layers: dict[str, dict[str, Any]] = attrs.field(factory=dict)
 
     def store(self, *above: object, workers: int = 4) -> AsyncStore:
         """Return a store on this database, not yet open, with these drivers above it."""
         drivers: dict[str, object] = {f"above-{number}": driver for number, driver in enumerate(above)}
-        chain = Chain.of({**drivers, self.name: build_driver(DriverSpec(self.name, self.options))})
+        for name, options in {**self.layers, self.name: self.options}.items():
+            drivers[name] = build_driver(DriverSpec(name, options))
+        chain = Chain.of(drivers)
         return AsyncStore(chain, self.namespace, workers=workers)
 
 
+@pytest.fixture
+def backend_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Backend]:
+    """A function from the names of a chain to a new database: a file of SQLite's, or a namespace of PostgreSQL's.
+
+    A chain with ``redis-hybrid`` uses the Redis server of the test run, unless it is told the URL of another.
+    """
+
+    def make(chain: str, redis: str | None = None) -> Backend:
+        *above, name = chain.split(", ")
+        url = {"url": redis or request.getfixturevalue("redis_url"), "read_timeout": 5} if above else {}
+        layers = {"redis-hybrid": url} if above else {}
+        if name == "sqlite":
+            return Backend(name, {"path": str(tmp_path / "memory.db")}, layers=layers)
+        options = {"url": request.getfixturevalue("postgres_shared_url")}
+        return Backend(name, options, f"test {next(_numbers)}", layers)
+
+    return make
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    """A new database of each driver: a file of SQLite's, a namespace of PostgreSQL's."""
-    if request.param == "sqlite":
-        return Backend("sqlite", {"path": str(tmp_path / "memory.db")})
-    return Backend("postgres", {"url": request.getfixturevalue("postgres_shared_url")}, f"test {next(_numbers)}")
+def backend(backend_of: Callable[..., Backend], request: pytest.FixtureRequest) -> Backend:
+    """A new database of each driver."""
+    return backend_of(request.param)
 
 
 @pytest.fixture

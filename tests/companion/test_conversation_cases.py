@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +14,12 @@ from whisper_persistence.companion import HybridConversationCache, HybridConvers
 from .discord import ANN, BEN, BOT, Attachment, Live, Place, Reference
 
 LONG = "x" * 120
+
+
+@pytest.fixture(params=["sqlite", "postgres", "redis-hybrid, sqlite", "redis-hybrid, postgres"])
+def backend(backend_of: Callable[[str], Any], request: pytest.FixtureRequest) -> Any:
+    """A new database of each driver, alone and with the newest messages in Redis."""
+    return backend_of(request.param)
 
 
 def ids(messages: list[Any]) -> list[int]:

@@ -24,6 +24,7 @@ CAPABILITIES = frozenset(
         "followers",
         "scan",
         "erase",
+        "expire",
         "durable",
         "processes",
     }

@@ -50,7 +50,7 @@ class RetentionReport:
 
     def total(self) -> int:
         """Return how many records went from all tiers together."""
-        return sum(count for tier in self.tiers for count in tier.counts.values())
+        return sum(tier.counts.get(kind, 0) for tier in self.tiers for kind in RECORD_KINDS)
 
 
 def clock_path() -> Path:

@@ -13,7 +13,7 @@ from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.settings import modes
 from whisper_persistence.settings.adopted import default_options
 from whisper_persistence.settings.model import DEFAULT_NAMESPACE, DEFAULT_WORKERS, Settings
-from whisper_persistence.settings.policies import StoragePolicies, read_policies
+from whisper_persistence.settings.policies import RECENT_DRIVER, StoragePolicies, read_policies
 from whisper_persistence.settings.sources import (
     Source,
     read_arguments,
@@ -45,7 +45,9 @@ def load_settings(**overrides: Any) -> Settings:
     observers = next((source.said.observers for source in sources if source.said.observers), ())
     names = (*choice.drivers, *observers)
     _check_known(sources, names)
-    options = _merge_options(sources, choice.drivers[-1], names)
+    options, policies = _merge_options(sources, choice.drivers[-1], names), _policies(sources)
+    if RECENT_DRIVER in options:
+        options[RECENT_DRIVER] = {**policies.recent_options(), **options[RECENT_DRIVER]}
     subjects = {
         name: _subjects(name, values.pop("subjects")) for name, values in options.items() if "subjects" in values
     }
@@ -57,7 +59,7 @@ def load_settings(**overrides: Any) -> Settings:
         _namespace(sources),
         _workers(sources),
         choice.reason,
-        _policies(sources),
+        policies,
     )
 
 

@@ -12,6 +12,8 @@ from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.records import RECORD_KINDS, Retention
 from whisper_persistence.records.maintenance import RecordKind
 
+#: The driver that keeps the newest messages of conversations fast.
+RECENT_DRIVER: Final = "redis-hybrid"
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _RULE: Final = ("max_age", "max_per_thing")
 _OWN: Final = ("held_users", "every", "recent_turns", "recent_for", "users")
@@ -41,8 +43,8 @@ class StoragePolicies:
     Attributes:
         rules: what the database of record keeps.
         held_users: users of whom nothing ever expires.
-        recent_turns: how many messages of a conversation the cache of recent ones keeps; ``None`` leaves it to that.
-        recent_for: how long after its last use the cache keeps a conversation; ``None`` leaves it to that.
+        recent_turns: how many messages of a conversation ``redis-hybrid`` keeps; ``None`` leaves it to its options.
+        recent_for: how long after its last use it keeps a conversation; ``None`` leaves it to its options.
         every: how often the background task looks for what expired.
     """
 
@@ -74,6 +76,12 @@ class StoragePolicies:
             for rule in self.rules
             if rule.kind in (kinds or RECORD_KINDS)
         )
+
+    def recent_options(self) -> dict[str, Any]:
+        """Return what ``recent_turns`` and ``recent_for`` say, as options of the driver that keeps recent messages."""
+        seconds = None if self.recent_for is None else self.recent_for.total_seconds()
+        said = {"recent": self.recent_turns, "ttl": seconds}
+        return {name: value for name, value in said.items() if value is not None}
 
     def most(self) -> int | None:
         """Return the smallest number of messages that a rule keeps of a conversation; ``None`` where none counts."""
