@@ -12,9 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from whisper_persistence.testing.redis_servers import private_redis, redis_cluster, redis_url
 from whisper_persistence.testing.servers import POSTGRES_URL, postgres_server, postgres_shared_url, postgres_url
 
-__all__ = ["postgres_server", "postgres_shared_url", "postgres_url"]
+__all__ = [
+    "postgres_server",
+    "postgres_shared_url",
+    "postgres_url",
+    "private_redis",
+    "redis_cluster",
+    "redis_url",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,6 +3,7 @@
 from whisper_persistence.aio import AsyncStore
 from whisper_persistence.errors import (
     BrokenDriverError,
+    ClockMovedError,
     ConfigurationError,
     ConflictError,
     ContractVersionError,
@@ -46,6 +47,7 @@ __all__ = [
     "AsyncStore",
     "BrokenDriverError",
     "ClearMark",
+    "ClockMovedError",
     "ConfigurationError",
     "ConflictError",
     "ContractVersionError",

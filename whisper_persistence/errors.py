@@ -75,5 +75,9 @@ class BrokenDriverError(PersistenceError):
     """A driver's answer breaks the contract, so what it did is unknown."""
 
 
+class ClockMovedError(PersistenceError):
+    """The clock was moved, so that ages cannot be believed and nothing was removed for its age."""
+
+
 class StoreClosedError(PersistenceError):
     """The store was used after it was closed."""

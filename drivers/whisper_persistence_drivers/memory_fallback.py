@@ -21,7 +21,7 @@ from whisper_persistence.hookspecs import (
     StrategySpecs,
     hookimpl,
 )
-from whisper_persistence_drivers.memory import following, learning, maintenance, searching, talk
+from whisper_persistence_drivers.memory import expiring, following, learning, maintenance, searching, talk
 from whisper_persistence_drivers.memory.state import LOCK, State
 from whisper_persistence_drivers.memory.tables import PATTERNS, PREFERENCES, STATISTICS, STRATEGIES, load_patterns
 
@@ -192,3 +192,9 @@ class MemoryFallbackDriver(
         """Forget users here and below."""
         report = rec.TierReport(TIER, self._do(maintenance.erase_users, user_ids))
         return report, *((self._below and self._below.erase_users(user_ids=user_ids)) or ())
+
+    @hookimpl
+    def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> tuple[rec.TierReport, ...]:
+        """Remove what the policies no longer keep, here and below."""
+        report = rec.TierReport(TIER, self._do(expiring.expire, policies, dry_run=dry_run))
+        return report, *((self._below and self._below.expire(policies=policies, dry_run=dry_run)) or ())

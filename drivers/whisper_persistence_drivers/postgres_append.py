@@ -46,7 +46,7 @@ def append_messages(session: Session, messages: Sequence[Message]) -> list[Recei
 
 
 def _receipt(revision: int, epoch: int, sequence: int, number: int) -> Receipt:
-    return Receipt(Durability.DURABLE, revision + number, epoch, sequence + number)
+    return Receipt(Durability.DURABLE, revision + number, epoch, sequence + number, repeated=False)
 
 
 def _values(counts: dict[str, int], rows: list[tuple[Any, ...]]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     any_,
     bindparam,
+    cast,
     column,
     func,
     literal_column,
@@ -59,9 +60,14 @@ class PostgresFlavour(Flavour):
         given = given_rows({column.name: column.type for column in table.columns})
         return postgresql.insert(table).from_select([c.name for c in table.columns], select(*given.c))
 
-    def among(self, column: ColumnElement[str]) -> ColumnElement[bool]:
+    def among(self, column: ColumnElement[str], name: str = "listed") -> ColumnElement[bool]:
         """Return the condition that a column is among the texts of a list, which goes as an array."""
-        return column == any_(bindparam("listed", type_=ARRAY(Text())))
+        return column == any_(bindparam(name, type_=ARRAY(Text())))
+
+    def moment(self, record: ColumnElement[str], field: str) -> ColumnElement[str]:
+        """Return a moment of a record, which is JSON, to be compared by code point."""
+        read = func.json_extract_path_text(cast(record, postgresql.JSON), literal_column(f"'{field}'"))
+        return func.rtrim(read, literal_column("'Z'"), type_=Text()).collate("C")
 
     def pack(self, texts: Sequence[str]) -> list[str]:
         """Return a list of texts as a list."""

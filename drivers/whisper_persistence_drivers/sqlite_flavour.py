@@ -35,9 +35,13 @@ class SqliteFlavour(Flavour):
         """Return SQLite's INSERT."""
         return sqlite.insert(table)
 
-    def among(self, column: ColumnElement[str]) -> ColumnElement[bool]:
+    def among(self, column: ColumnElement[str], name: str = "listed") -> ColumnElement[bool]:
         """Return the condition that a column is among the texts of a list, which goes as JSON."""
-        return column.in_(select(func.json_each(bindparam("listed")).table_valued("value").c.value))
+        return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
+
+    def moment(self, record: ColumnElement[str], field: str) -> ColumnElement[str]:
+        """Return a moment of a record, which is JSON."""
+        return func.rtrim(func.json_extract(record, literal_column(f"'$.{field}'")), literal_column("'Z'"))
 
     def pack(self, texts: Sequence[str]) -> str:
         """Return a list of texts as JSON."""

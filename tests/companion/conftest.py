@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import inspect
+import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 import attrs
 import pytest
 
-from whisper_persistence import AsyncStore, StorageRefusedError, StorageUnavailableError, hookimpl
+from whisper_persistence import AsyncStore, Message, StorageRefusedError, StorageUnavailableError, hookimpl
 from whisper_persistence.companion import StrategyPersistenceMixin
 from whisper_persistence.discovery import DriverSpec, build_driver
 from whisper_persistence.hookspecs import Below
@@ -100,6 +102,18 @@ class Switch:
         return self._pass("load_scores", queries)
 
     @hookimpl
+    def save_messages(self, messages: Sequence[Any]) -> Any:
+        return self._pass("save_messages", messages)
+
+    @hookimpl
+    def load_messages(self, windows: Sequence[Any]) -> Any:
+        return self._pass("load_messages", windows)
+
+    @hookimpl
+    def update_messages(self, changes: Sequence[Any]) -> Any:
+        return self._pass("update_messages", changes)
+
+    @hookimpl
     def scan(self, kind: str, cursor: str | None, limit: int) -> Any:
         self._refuse_when(self.down)
 
@@ -141,25 +155,46 @@ class Backend:
         name: the driver.
         options: the driver's options.
         namespace: the namespace that stores on it are opened in.
+        layers: drivers between it and what a test puts above, with their options.
     """
 
     name: str
     options: dict[str, Any]
     namespace: str = "default"
+    layers: dict[str, dict[str, Any]] = attrs.field(factory=dict)
 
     def store(self, *above: object, workers: int = 4) -> AsyncStore:
         """Return a store on this database, not yet open, with these drivers above it."""
         drivers: dict[str, object] = {f"above-{number}": driver for number, driver in enumerate(above)}
-        chain = Chain.of({**drivers, self.name: build_driver(DriverSpec(self.name, self.options))})
+        for name, options in {**self.layers, self.name: self.options}.items():
+            drivers[name] = build_driver(DriverSpec(name, options))
+        chain = Chain.of(drivers)
         return AsyncStore(chain, self.namespace, workers=workers)
 
 
+@pytest.fixture
+def backend_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Backend]:
+    """A function from the names of a chain to a new database: a file of SQLite's, or a namespace of PostgreSQL's.
+
+    A chain with ``redis-hybrid`` uses the Redis server of the test run, unless it is told the URL of another.
+    """
+
+    def make(chain: str, redis: str | None = None) -> Backend:
+        *above, name = chain.split(", ")
+        url = {"url": redis or request.getfixturevalue("redis_url"), "read_timeout": 5} if above else {}
+        layers = {"redis-hybrid": url} if above else {}
+        if name == "sqlite":
+            return Backend(name, {"path": str(tmp_path / "memory.db")}, layers=layers)
+        options = {"url": request.getfixturevalue("postgres_shared_url")}
+        return Backend(name, options, f"test {next(_numbers)}", layers)
+
+    return make
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    """A new database of each driver: a file of SQLite's, a namespace of PostgreSQL's."""
-    if request.param == "sqlite":
-        return Backend("sqlite", {"path": str(tmp_path / "memory.db")})
-    return Backend("postgres", {"url": request.getfixturevalue("postgres_shared_url")}, f"test {next(_numbers)}")
+def backend(backend_of: Callable[..., Backend], request: pytest.FixtureRequest) -> Backend:
+    """A new database of each driver."""
+    return backend_of(request.param)
 
 
 @pytest.fixture
@@ -271,3 +306,31 @@ def bot_strategy() -> type[BotStrategy]:
 def new_bot() -> Callable[[AsyncStore], PersistentBot]:
     """A function that starts the bot, adopted by subclassing, on a store."""
     return lambda store: PersistentBot("cache", strategy_store=store, strategy_class=BotStrategy)
+
+
+@pytest.fixture(scope="session")
+def turns() -> dict[str, list[Message]]:
+    """Three real conversations of two people each, turn by turn, by their id; some hundred turns of each."""
+    source = Path(__file__).parents[3] / "shared" / "data" / "locomo-dev.json"
+    if not source.exists():
+        pytest.skip(f"the LoCoMo conversations are not at {source}")
+    whole = os.environ.get("TEST_TIER") == "full"
+    return {
+        talk["conversation"]: _turns(talk)[: None if whole else 120]
+        for talk in json.loads(source.read_text(encoding="utf-8"))
+    }
+
+
+def _turns(talk: dict[str, Any]) -> list[Message]:
+    said = [turn for session in talk["sessions"] for turn in session["turns"]]
+    return [
+        Message(
+            talk["conversation"],
+            talk["speakers"][0],
+            turn["speaker"],
+            turn["text"],
+            message_id=turn["id"],
+            timestamp=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number),
+        )
+        for number, turn in enumerate(said)
+    ]

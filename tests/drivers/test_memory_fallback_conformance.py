@@ -12,7 +12,7 @@ from whisper_persistence.testing import DriverConformance
 
 class TestMemoryFallback(DriverConformance):
     capabilities = frozenset(
-        {"strategies", "statistics", "conversations", "revisions", "followers", "scan", "erase", "search"}
+        {"strategies", "statistics", "conversations", "revisions", "followers", "scan", "erase", "expire", "search"}
     )
 
     def open_store(self, path: Path, namespace: str = "default") -> Store:

@@ -27,6 +27,7 @@ class TestPostgres(DriverConformance):
             "scan",
             "erase",
             "vectors",
+            "expire",
             "durable",
             "processes",
         }

@@ -21,6 +21,7 @@ class TestSqlite(DriverConformance):
             "scan",
             "erase",
             "vectors",
+            "expire",
             "durable",
             "processes",
         }

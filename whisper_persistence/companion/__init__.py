@@ -1,6 +1,8 @@
-"""The companion's mind: how to support each user and which memories matter, learned, kept and used."""
+"""The companion's mind: how to support each user, which memories matter, and the talk, learned, kept and used."""
 
 # One import block and one list, each sorted by name.
+from whisper_persistence.companion.conversation_cache import HybridConversationCache
+from whisper_persistence.companion.conversation_storage import HybridConversationStorage
 from whisper_persistence.companion.emotional_intelligence import EmotionalIntelligence
 from whisper_persistence.companion.importance_options import Adjustment, ImportanceOptions
 from whisper_persistence.companion.knowledge import Knowledge
@@ -21,6 +23,8 @@ from whisper_persistence.companion.support import (
 __all__ = [
     "Adjustment",
     "EmotionalIntelligence",
+    "HybridConversationCache",
+    "HybridConversationStorage",
     "ImportanceOptions",
     "InterventionStyle",
     "Knowledge",

@@ -16,7 +16,7 @@ class ConversationSpecs:
         """Append messages to their conversations, in the order of the batch.
 
         The store gives each the next sequence of its conversation. A message whose id is stored already is not stored
-        again and not changed: its receipt names the sequence it has.
+        again and not changed: its receipt names the sequence it has, and says that it is ``repeated``.
         """
 
     @hookspec(firstresult=True)

@@ -36,7 +36,10 @@ class MaintenanceSpecs:
 
     @hookspec(firstresult=True)
     def expire(self, policies: Sequence[Retention], dry_run: bool) -> tuple[TierReport, ...] | None:
-        """Remove what the policies no longer keep; with ``dry_run`` only count it.
+        """Remove what the policies no longer keep; with ``dry_run`` only count it: the same records.
+
+        It raises the revision of every user and conversation that lost something, and tells their followers; epoch and
+        sequence stay. A driver that keeps no records of a kind passes its policies on and counts nothing.
 
         Returns:
             One report per tier, this one first.

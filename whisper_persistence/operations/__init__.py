@@ -1,4 +1,4 @@
-"""What an operator runs: importing, exporting, copying, erasing, backing up, and looking at what is kept of a user."""
+"""What an operator runs: importing, exporting, copying, erasing, expiring, backing up, and looking at a user."""
 
 from whisper_persistence.operations.archives import import_archive
 from whisper_persistence.operations.backups import Backup, back_up, inspect_schemas, restore
@@ -11,6 +11,7 @@ from whisper_persistence.operations.manifest import Archive, Manifest, is_archiv
 from whisper_persistence.operations.new_driver import write_driver
 from whisper_persistence.operations.places import checkpoint_path, find_places, name_copy
 from whisper_persistence.operations.profile import Profile, load_profile
+from whisper_persistence.operations.retention import RetentionReport, RetentionTask, apply_retention
 from whisper_persistence.operations.transfer import Batch, import_file
 from whisper_persistence.operations.verifying import TierCheck
 from whisper_persistence.operations.whisperengine import import_whisperengine
@@ -26,8 +27,11 @@ __all__ = [
     "Manifest",
     "Profile",
     "Report",
+    "RetentionReport",
+    "RetentionTask",
     "TableReport",
     "TierCheck",
+    "apply_retention",
     "back_up",
     "checkpoint_path",
     "copy_store",

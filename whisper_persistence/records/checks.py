@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 #: Longest identifier (user, conversation, message, ...), in bytes of UTF-8.
@@ -59,6 +59,13 @@ def check_moment(value: Any) -> str | None:
     if value.utcoffset() is None:
         return "has no time zone: use datetime.now(UTC) or attach one"
     return None if value.tzinfo is UTC else "is before the year 1 or after 9999 in UTC"
+
+
+def check_age(value: Any) -> str | None:
+    """Refuse what is not a span of time, or a negative one."""
+    if type(value) is not timedelta:
+        return f"must be a timedelta, not {type(value).__name__}"
+    return None if value >= timedelta(0) else "must not be negative"
 
 
 def check_number(value: Any, low: float, high: float) -> str | None:

@@ -8,7 +8,7 @@ caller hands in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated, Any, Final, cast
 
@@ -27,6 +27,8 @@ Label = Annotated[str, checks.check_label]
 Text = Annotated[str, checks.check_text]
 #: An aware time; any zone is turned into UTC.
 Moment = Annotated[datetime, checks.check_moment]
+#: A span of time that is not negative.
+Age = Annotated[timedelta, checks.check_age]
 #: A number between 0 and 1, quantised to 1e-9.
 Score = Annotated[float, partial(checks.check_number, low=0, high=1)]
 #: A finite number that is not negative, quantised to 1e-9.

@@ -27,9 +27,11 @@ class Receipt:
         revision: the revision of the user, or for messages of the conversation, that the write led to; it only grows.
         epoch: how often the user or conversation was erased before the write; it only grows.
         sequence: the message's position in its conversation; ``None`` for what has none.
+        repeated: of a message, whether it was stored before, so that nothing was; ``None`` where nobody says.
     """
 
     durability: Durability
     revision: int
     epoch: int = 0
     sequence: int | None = None
+    repeated: bool | None = attrs.field(default=None, eq=False)

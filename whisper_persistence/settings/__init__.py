@@ -5,5 +5,6 @@ From strongest to weakest: arguments, the environment, a TOML file, the names th
 
 from whisper_persistence.settings.loading import load_settings
 from whisper_persistence.settings.model import Settings
+from whisper_persistence.settings.policies import Rule, StoragePolicies
 
-__all__ = ["Settings", "load_settings"]
+__all__ = ["Rule", "Settings", "StoragePolicies", "load_settings"]

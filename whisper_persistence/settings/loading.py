@@ -13,6 +13,7 @@ from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.settings import modes
 from whisper_persistence.settings.adopted import default_options
 from whisper_persistence.settings.model import DEFAULT_NAMESPACE, DEFAULT_WORKERS, Settings
+from whisper_persistence.settings.policies import RECENT_DRIVER, StoragePolicies, read_policies
 from whisper_persistence.settings.sources import (
     Source,
     read_arguments,
@@ -31,7 +32,8 @@ def load_settings(**overrides: Any) -> Settings:
 
     Args:
         **overrides: settings given here, stronger than environment and file: ``drivers``, ``observers``, ``options``
-            (by driver), ``namespace``, ``workers``, ``url``, ``preset``, ``config``. One that is ``None`` says nothing.
+            (by driver), ``namespace``, ``workers``, ``url``, ``preset``, ``config``,
+            ``retention``. One that is ``None`` says nothing.
 
     Raises:
         ConfigurationError: a setting is unknown, cannot be read or contradicts another; names it and its source.
@@ -43,12 +45,21 @@ def load_settings(**overrides: Any) -> Settings:
     observers = next((source.said.observers for source in sources if source.said.observers), ())
     names = (*choice.drivers, *observers)
     _check_known(sources, names)
-    options = _merge_options(sources, choice.drivers[-1], names)
+    options, policies = _merge_options(sources, choice.drivers[-1], names), _policies(sources)
+    if RECENT_DRIVER in options:
+        options[RECENT_DRIVER] = {**policies.recent_options(), **options[RECENT_DRIVER]}
     subjects = {
         name: _subjects(name, values.pop("subjects")) for name, values in options.items() if "subjects" in values
     }
     return Settings(
-        choice.drivers, observers, options, subjects, _namespace(sources), _workers(sources), reason=choice.reason
+        choice.drivers,
+        observers,
+        options,
+        subjects,
+        _namespace(sources),
+        _workers(sources),
+        choice.reason,
+        policies,
     )
 
 
@@ -141,3 +152,8 @@ def _workers(sources: Sequence[Source]) -> int:
     if source and (workers is None or workers < 1):
         raise ConfigurationError(f"{source.where('workers')} must be at least 1")
     return workers or DEFAULT_WORKERS
+
+
+def _policies(sources: Sequence[Source]) -> StoragePolicies:
+    source = next((source for source in sources if source.said.retention), None)
+    return read_policies(source.said.retention, source.where("retention")) if source else StoragePolicies()

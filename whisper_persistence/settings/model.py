@@ -8,6 +8,7 @@ from typing import Any, Final
 import attrs
 
 from whisper_persistence.discovery import DriverSpec
+from whisper_persistence.settings.policies import StoragePolicies
 
 #: How many batches of one hook `AsyncStore` may have on their way, unless settings say otherwise.
 DEFAULT_WORKERS: Final = 4
@@ -27,6 +28,7 @@ class Settings:
         namespace: the bot or character that every record belongs to.
         workers: how many batches of one hook may be on their way at once.
         reason: why these drivers were chosen, in words.
+        policies: what is kept where, for how long and how many.
     """
 
     drivers: tuple[str, ...] = ("sqlite",)
@@ -36,6 +38,7 @@ class Settings:
     namespace: str = DEFAULT_NAMESPACE
     workers: int = DEFAULT_WORKERS
     reason: str = "given in code"
+    policies: StoragePolicies = attrs.field(factory=StoragePolicies)
 
     def driver_specs(self) -> list[DriverSpec]:
         """Return what `whisper_persistence.plugins.Chain` needs to build the drivers, in order."""

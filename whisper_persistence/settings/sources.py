@@ -30,6 +30,7 @@ class Said:
         url: the short form of the last driver and its options; never shown, it may hold a password.
         preset: the name of a usual chain.
         config: the TOML file to read; a file itself does not say it.
+        retention: what is kept, as `whisper_persistence.settings.policies.read_policies` takes it.
     """
 
     drivers: tuple[str, ...] = ()
@@ -40,6 +41,7 @@ class Said:
     url: str = attrs.field(default="", repr=False)
     preset: str = ""
     config: str = ""
+    retention: dict[str, Any] = attrs.field(factory=dict[str, Any])
 
 
 def split_names(text: str) -> list[str]:
@@ -49,6 +51,8 @@ def split_names(text: str) -> list[str]:
 
 _CONVERTER: Final = TSConverter(resolve_paths=False, strlist_sep=cast("Any", split_names))
 _OPTIONS: Final = SettingsState(Said, [], [], _CONVERTER, Path()).options
+#: The settings that are tables, which the environment cannot say as one.
+_TABLES: Final = ("options", "retention")
 _TYPES: Final = {option.name: option.cls for option in _OPTIONS}
 
 
@@ -113,7 +117,7 @@ def read_arguments(arguments: Mapping[str, Any]) -> Source:
 def read_environment() -> Source:
     """Return what the environment says, except options of drivers; an empty value says nothing."""
     loader = EnvLoader(PREFIX)
-    named = [option for option in _OPTIONS if option.name != "options"]
+    named = [option for option in _OPTIONS if option.name not in _TABLES]
     values = loader(Said, tuple(named)).settings
     return Source.of("environment", {name: value for name, value in values.items() if value})
 
@@ -131,7 +135,7 @@ def read_environment_options(drivers: Iterable[str]) -> dict[str, dict[str, Any]
 
 def unknown_names(drivers: Iterable[str]) -> list[str]:
     """Return the names of ours in the environment that are neither settings nor options of these drivers."""
-    settings = {f"{PREFIX}{option.name.upper()}" for option in _OPTIONS if option.name != "options"}
+    settings = {f"{PREFIX}{option.name.upper()}" for option in _OPTIONS if option.name not in _TABLES}
     prefixes = tuple(f"{PREFIX}{name.replace('-', '_').upper()}_" for name in drivers)
     ours = (name for name in os.environ if name.startswith(PREFIX))
     return sorted(name for name in ours if name not in settings and not name.startswith(prefixes))

@@ -90,6 +90,15 @@ class ReceiptConformance(Conformance):
         assert all(type(r.durability) is Durability and r.epoch == 0 for r in first)
 
     @needs("conversations")
+    def test_a_receipt_that_says_whether_a_message_was_there_is_right(self, store: Store) -> None:
+        batch = samples.talk(3)
+        said = [receipt.repeated for receipt in store.save_messages([*batch[:2], batch[0]])]
+        again = [receipt.repeated for receipt in store.save_messages(batch)]
+
+        assert said in ([False, False, True], [None] * 3)
+        assert again in ([True, True, False], [None] * 3)
+
+    @needs("conversations")
     def test_every_edit_redaction_and_mark_raises_the_revision(self, store: Store) -> None:
         store.save_messages(samples.talk(2))
         changes: list[MessageChange] = [

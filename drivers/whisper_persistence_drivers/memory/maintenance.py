@@ -72,7 +72,7 @@ def erase_users(state: State, user_ids: Sequence[str]) -> dict[str, int]:
     for conversation_id, conversation in state.conversations.items():
         gone = [row.item for row in conversation.messages if _belongs(row, erased)]
         if gone:
-            _erase_messages(state, conversation_id, gone)
+            erase_messages(state, conversation_id, gone)
             counts["messages"] += len(gone)
     return counts
 
@@ -92,7 +92,8 @@ def _belongs(row: MessageRow, user_ids: frozenset[str]) -> bool:
     return row.user_id in user_ids or row.author_id in user_ids
 
 
-def _erase_messages(state: State, conversation_id: str, message_ids: Sequence[str]) -> None:
+def erase_messages(state: State, conversation_id: str, message_ids: Sequence[str]) -> None:
+    """Remove messages of one conversation, which raises its revision by one."""
     conversation = state.conversations[conversation_id]
     conversation.messages.remove(message_ids)
     conversation.revision += 1

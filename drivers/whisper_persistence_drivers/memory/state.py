@@ -43,9 +43,9 @@ class Counted:
         self.sequence += 1
         return self.sequence
 
-    def receipt(self, sequence: int | None = None) -> Receipt:
+    def receipt(self, sequence: int | None = None, repeated: bool | None = None) -> Receipt:
         """Return the receipt of a write that left this as it is now."""
-        return Receipt(Durability.VOLATILE, self.revision, self.epoch, sequence)
+        return Receipt(Durability.VOLATILE, self.revision, self.epoch, sequence, repeated)
 
 
 @attrs.define(eq=False)

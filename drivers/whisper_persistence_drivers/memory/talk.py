@@ -33,7 +33,7 @@ def _append(state: State, message: Message) -> Receipt:
     conversation = state.peek_conversation(message.conversation_id)
     stored = conversation.messages.sequence(message.message_id)
     if stored is not None:
-        return conversation.receipt(stored)
+        return conversation.receipt(stored, repeated=True)
     row = _row(attrs.evolve(message, sequence=conversation.sequence + 1))
     conversation = state.conversations[message.conversation_id]
     sequence = conversation.take_sequence()
@@ -52,7 +52,7 @@ def _written(state: State, conversation_id: str, message_id: str | None, sequenc
     if message_id is not None:
         state.notify("messages", conversation_id, message_id, conversation.revision)
     state.notify("conversations", conversation_id, "", conversation.revision)
-    return conversation.receipt(sequence)
+    return conversation.receipt(sequence, repeated=False)
 
 
 def load_messages(state: State, windows: Sequence[Window]) -> Mapping[Window, tuple[Message, ...]]:

@@ -15,6 +15,7 @@ from whisper_persistence.hookspecs import (
     StrategySpecs,
     hookimpl,
 )
+from whisper_persistence_drivers.sql import expiring as sql_expiring
 from whisper_persistence_drivers.sql import following as sql_following
 from whisper_persistence_drivers.sql import messages as sql_messages
 from whisper_persistence_drivers.sql import patterns as sql_patterns
@@ -22,6 +23,7 @@ from whisper_persistence_drivers.sql import scanning as sql_scanning
 from whisper_persistence_drivers.sql import statistics as sql_statistics
 from whisper_persistence_drivers.sql import strategies as sql_strategies
 from whisper_persistence_drivers.sql import windows as sql_windows
+from whisper_persistence_drivers.sql.database import Scrubbed
 from whisper_persistence_drivers.sql.erasure_hooks import SqlErasure
 from whisper_persistence_drivers.sql.search_hooks import SqlSearch
 
@@ -140,3 +142,12 @@ class SqlDriver(SqlErasure, SqlSearch, StrategySpecs, StatisticsSpecs, Conversat
         if not sql_scanning.knows(kind):
             return self._below.scan(kind=kind, cursor=cursor, limit=limit)
         return self._read(sql_scanning.scan, kind, cursor, limit)
+
+    @hookimpl
+    def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> tuple[rec.TierReport, ...]:
+        """Remove what the policies no longer keep, here and below."""
+        counts = sql_expiring.expire(self._read, self._write, policies, dry_run=dry_run)
+        removed = any(counts.values()) and not dry_run
+        scrubbed = self._translated(self._database.scrub) if removed else Scrubbed()
+        below = self._below.expire(policies=policies, dry_run=dry_run) or ()
+        return (rec.TierReport(self.tier, counts, scrubbed.rewritten, scrubbed.remaining), *below)

@@ -75,8 +75,8 @@ class Flavour(ABC):
         """Return the dialect's INSERT, which knows ON CONFLICT."""
 
     @abstractmethod
-    def among(self, column: ColumnElement[str]) -> ColumnElement[bool]:
-        """Return the condition that a column is among the texts of a list, bound as ``listed``."""
+    def among(self, column: ColumnElement[str], name: str = "listed") -> ColumnElement[bool]:
+        """Return the condition that a column is among the texts of a list, bound under a name."""
 
     @abstractmethod
     def pack(self, texts: Sequence[str]) -> Any:
@@ -94,6 +94,10 @@ class Flavour(ABC):
     @abstractmethod
     def fetch_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> list[list[Any]]:
         """Return the rows of a SELECT of `each` for every set of values, in their order."""
+
+    @abstractmethod
+    def moment(self, record: ColumnElement[str], field: str) -> ColumnElement[str]:
+        """Return a moment of a record, as `whisper_persistence_drivers.sql.session.to_text` writes moments."""
 
     def one_state(self, session: Session) -> AbstractContextManager[None]:
         """Let a block of several statements see one state of the database, where a session does not do so anyhow."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Any, ClassVar, TypeVar
 
 import attrs
@@ -82,6 +83,7 @@ class SqlLifecycle(LifecycleSpecs):
         except PersistenceError as error:
             return rec.TierHealth(self.tier, rec.State.DOWN, None, {"error": str(error)})
         details["schema_version"] = SCHEMA_VERSION
+        details["installation"] = blake2b(b"installation", key=self._database.hash_key, digest_size=8).hexdigest()
         return rec.TierHealth(self.tier, rec.State.UP, time.perf_counter() - began, details)
 
     def _read(self, function: Callable[..., T], *arguments: Any) -> T:

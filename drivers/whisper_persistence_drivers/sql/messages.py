@@ -89,7 +89,7 @@ def save_messages(transaction: Transaction, messages: Sequence[Message]) -> list
             _tell(transaction, message.conversation_id, message.message_id, step)
     transaction.insert(_statements(transaction.flavour).add, rows)
     sequences = (stored[message.conversation_id, message.message_id] for message in messages)
-    return [step.receipt(sequence) for step, sequence in zip(steps, sequences, strict=True)]
+    return [step.receipt(sequence, not flag) for step, sequence, flag in zip(steps, sequences, flags, strict=True)]
 
 
 def _stored(session: Session, messages: Sequence[Message]) -> dict[tuple[str, str], int]:

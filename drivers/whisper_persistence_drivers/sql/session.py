@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 import attrs
 from sqlalchemy import ColumnElement, bindparam
 
+from whisper_persistence.codec import encode
 from whisper_persistence.records import MemoryScore, Message, Outcome
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 
@@ -28,6 +29,11 @@ def to_micros(moment: datetime) -> int:
 def from_micros(micros: int) -> datetime:
     """Return the moment that `to_micros` turned into a number."""
     return _EPOCH + micros * _MICROSECOND
+
+
+def to_text(moment: datetime) -> str:
+    """Return a moment as records hold it, less the sign of its zone: the order of such texts is that of time."""
+    return encode(moment)[1:-2]
 
 
 def set_sequence(record: Message | Outcome | MemoryScore, sequence: int) -> None:

@@ -51,9 +51,9 @@ class Step(NamedTuple):
     sequence: int
     cleared: int
 
-    def receipt(self, sequence: int | None = None) -> Receipt:
+    def receipt(self, sequence: int | None = None, repeated: bool | None = None) -> Receipt:
         """Return the receipt of the item."""
-        return Receipt(Durability.DURABLE, self.revision, self.epoch, sequence)
+        return Receipt(Durability.DURABLE, self.revision, self.epoch, sequence, repeated)
 
 
 @attrs.frozen(eq=False)

@@ -17,6 +17,7 @@ from whisper_persistence.cli.commands.copy import copy
 from whisper_persistence.cli.commands.demo import demo, demo_recall, demo_talk
 from whisper_persistence.cli.commands.drivers import drivers
 from whisper_persistence.cli.commands.erase import erase
+from whisper_persistence.cli.commands.expire import expire
 from whisper_persistence.cli.commands.export import export
 from whisper_persistence.cli.commands.import_ import import_
 from whisper_persistence.cli.commands.migrate import migrate
@@ -35,6 +36,7 @@ _COMMANDS: Final[tuple[click.Command, ...]] = (
     demo_talk,
     drivers,
     erase,
+    expire,
     export,
     import_,
     migrate,

@@ -33,22 +33,22 @@ class Addition:
         """Add a message unless its id is there already."""
         known = self.conversation.places.get(message.message_id)
         if known:
-            return self._receipt(known.sequence)
+            return self._receipt(known.sequence, repeated=True)
         if message.message_id in self.added:
-            return self._receipt(self.added[message.message_id].message.sequence)
+            return self._receipt(self.added[message.message_id].message.sequence, repeated=True)
         self.revision += 1
         self.sequence += 1
         numbered = attrs.evolve(message, sequence=self.sequence)
         self.added[message.message_id] = Line(self.revision, numbered)
-        return self._receipt(self.sequence)
+        return self._receipt(self.sequence, repeated=False)
 
     def write(self) -> tuple[int, str]:
         """Return where to write, and what."""
         header = [] if self.conversation.size else [self.conversation.header]
         return self.conversation.size, write_lines([*header, *self.added.values()])
 
-    def _receipt(self, sequence: int | None) -> Receipt:
-        return Receipt(Durability.DURABLE, self.revision, self.conversation.header.epoch, sequence)
+    def _receipt(self, sequence: int | None, *, repeated: bool) -> Receipt:
+        return Receipt(Durability.DURABLE, self.revision, self.conversation.header.epoch, sequence, repeated)
 
 
 @attrs.define

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar
@@ -148,7 +148,7 @@ class JsonlDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs, FollowerS
     def expire(self, policies: Sequence[Retention], dry_run: bool) -> tuple[TierReport, ...]:
         """Write anew the conversations that hold messages the policies no longer keep."""
         ours = [policy for policy in policies if policy.kind == "messages"]
-        report = self._remove(lambda draft: _expired(draft, ours), erased=False, dry_run=dry_run)
+        report = self._remove(_expired(ours), erased=False, dry_run=dry_run)
         return (report, *(self._below.expire(policies=policies, dry_run=dry_run) or ()))
 
     @hookimpl
@@ -192,8 +192,22 @@ class JsonlDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs, FollowerS
         return TierReport(_TIER, {"messages": removed}, tuple(changed), _REMAINING)
 
 
-def _expired(draft: Rewrite, policies: Sequence[Retention]) -> Callable[[Message], bool]:
-    newest_first = list(reversed(draft.messages))
-    surplus = {key for policy in policies if policy.max_per_thing for key in newest_first[policy.max_per_thing :]}
-    oldest: list[datetime] = [policy.now - policy.max_age for policy in policies if policy.max_age is not None]
-    return lambda message: message.message_id in surplus or any(message.timestamp < limit for limit in oldest)
+def _expired(policies: Sequence[Retention]) -> Callable[[Rewrite], Callable[[Message], bool]]:
+    """Return what finds the expired messages of one conversation after the other, as many as may go at once."""
+    left = min((policy.limit for policy in policies if policy.limit is not None), default=sys.maxsize)
+
+    def find(draft: Rewrite) -> Callable[[Message], bool]:
+        nonlocal left
+        newest_first = enumerate(reversed(draft.messages.values()), 1)
+        expired = [m.message_id for place, m in newest_first if any(_drops(policy, m, place) for policy in policies)]
+        gone = set(expired[::-1][:left])
+        left -= len(gone)
+        return lambda message: message.message_id in gone
+
+    return find
+
+
+def _drops(policy: Retention, message: Message, place: int) -> bool:
+    return policy.drops(
+        message.timestamp, place, message.user_id, message.author_id if message.role == "user" else None
+    )

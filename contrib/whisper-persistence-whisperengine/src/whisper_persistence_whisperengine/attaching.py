@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Final, cast
 
 from whisper_persistence import AsyncStore
+from whisper_persistence.settings import StoragePolicies, load_settings
 from whisper_persistence_whisperengine.late_store import LateStore
 from whisper_persistence_whisperengine.persistence import Manners, Persistence
 
@@ -51,8 +52,10 @@ async def attach(
         await found.detach()
         found = _attached.get(id(core))
     if found is None:
-        kept = LateStore(store or AsyncStore.from_settings(url=url, config=config, namespace=namespace))
-        manners = Manners(learn_from_replies, reply_within, patience, shutdown_priority, store is None)
+        settings = None if store else load_settings(url=url, config=config, namespace=namespace)
+        kept = LateStore(store or AsyncStore.from_settings(settings))
+        policies = settings.policies if settings else StoragePolicies()
+        manners = Manners(learn_from_replies, reply_within, patience, shutdown_priority, store is None, policies)
         found = Persistence(core, cast("AsyncStore", kept), manners, lambda: _attached.pop(id(core), None))
         _attached[id(core)] = found
     await found.begin()

@@ -11,8 +11,11 @@ from typing import Any, Final, cast
 import attrs
 
 from whisper_persistence import AsyncStore, PersistenceError
-from whisper_persistence.companion import PersistentStrategies
+from whisper_persistence.companion import HybridConversationCache, PersistentStrategies
+from whisper_persistence.operations import RetentionTask
 from whisper_persistence.records import Durability, TierReport
+from whisper_persistence.settings import StoragePolicies
+from whisper_persistence_whisperengine.conversations import adopt_conversations
 from whisper_persistence_whisperengine.emotional import EmotionalMemory
 from whisper_persistence_whisperengine.errands import Errands
 from whisper_persistence_whisperengine.importance import BotImportance
@@ -37,6 +40,7 @@ class Manners:
         patience: how long one call of the bot may wait for the storage, in seconds.
         shutdown_priority: the place among what its shutdown manager runs.
         owns_store: whether the store is closed at the end.
+        policies: what is kept, how long and how many.
     """
 
     learn_from_replies: bool = False
@@ -44,6 +48,7 @@ class Manners:
     patience: float = 2.0
     shutdown_priority: int = -100
     owns_store: bool = True
+    policies: StoragePolicies = attrs.field(factory=StoragePolicies)
 
 
 @attrs.define(eq=False)
@@ -66,6 +71,8 @@ class Persistence:
     _emotional: EmotionalMemory | None = attrs.field(init=False, default=None, repr=False)
     _importance: BotImportance | None = attrs.field(init=False, default=None, repr=False)
     _replies: Replies | None = attrs.field(init=False, default=None, repr=False)
+    _conversations: HybridConversationCache | None = attrs.field(init=False, default=None, repr=False)
+    _retention: RetentionTask | None = attrs.field(init=False, default=None, repr=False)
     _beginning: asyncio.Task[None] | None = attrs.field(init=False, default=None, repr=False)
     _flushing: asyncio.Task[None] | None = attrs.field(init=False, default=None, repr=False)
     _detaching: asyncio.Task[None] | None = attrs.field(init=False, default=None, repr=False)
@@ -79,6 +86,16 @@ class Persistence:
     def importance(self) -> BotImportance | None:
         """What is kept of the bot's scores, with ``record_feedback``; ``None`` where it scores nothing."""
         return self._importance
+
+    @property
+    def conversations(self) -> HybridConversationCache | None:
+        """The cache that stands in for the bot's own; ``None`` where it has none."""
+        return self._conversations
+
+    @property
+    def retention(self) -> RetentionTask | None:
+        """What removes what the storage policies no longer keep; ``None`` before the bot is attached."""
+        return self._retention
 
     @property
     def is_detaching(self) -> bool:
@@ -120,6 +137,8 @@ class Persistence:
         waiting = await self._flush_strategies()
         if self._importance:
             waiting += await self._importance.flush()
+        if self._conversations:
+            waiting += await self._conversations.flush()
         return waiting
 
     async def detach(self) -> None:
@@ -145,10 +164,13 @@ class Persistence:
         self._adopt_emotional(getattr(self.core, "phase2_integration", None))
         engine = getattr(getattr(self.core, "phase3_memory_networks", None), "importance_engine", None)
         self._importance = BotImportance.adopt(engine, self.store, self._errands, self._patches)
+        self._conversations = adopt_conversations(self.core, self.store, self._manners.policies, self._patches)
         register: Any = getattr(getattr(self.core, "shutdown_manager", None), "register_cleanup", None)
         if callable(register):
             register(self.aclose, self._manners.shutdown_priority)
         self._flushing = asyncio.create_task(self._keep_flushing())
+        self._retention = RetentionTask(self.store, self._manners.policies)
+        self._retention.start()
 
     def _adopt_emotional(self, integration: Any) -> None:
         emotional = getattr(integration, "emotional_intelligence", None)
@@ -165,6 +187,8 @@ class Persistence:
             self._emotional.forget(user_id)
         if self._importance:
             self._importance.forget_user(user_id)
+        if self._conversations:
+            self._conversations.forget_user(user_id)
 
     async def _flush_strategies(self) -> int:
         """Send what changed, user by user, with room for the bot in between; an outage ends it."""
@@ -191,6 +215,8 @@ class Persistence:
     async def _let_go(self) -> None:
         if self._flushing is not None:
             self._flushing.cancel()
+        if self._retention is not None:
+            await self._retention.stop()
         last = asyncio.create_task(self._flush_at_last())
         if (await asyncio.wait([last], timeout=CLOSING_SECONDS))[1]:
             _log.error("detached before the storage answered")

@@ -1,0 +1,107 @@
+"""The parts of an open driver, put together; and what happens to Redis after a write."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import attrs
+
+from whisper_persistence.errors import ConfigurationError, PersistenceError, StorageUnavailableError
+from whisper_persistence.hookspecs import Below
+from whisper_persistence.records import Durability, Follower, Message, MessageChange, Receipt, State, Window
+from whisper_persistence_drivers.redis_cache.exchange import Exchange
+from whisper_persistence_drivers.redis_cache.flights import Flights
+from whisper_persistence_drivers.redis_cache.following import Relay
+from whisper_persistence_drivers.redis_cache.reading import Reader
+from whisper_persistence_drivers.redis_cache.recents import BEYOND, Limits, Recents
+from whisper_persistence_drivers.redis_cache.sweeping import Sweeper
+
+_log = logging.getLogger(__name__)
+
+#: What keys begin with; the number is that of the strings' format.
+_FORMAT: Final = "whisper-persistence:1"
+_ALONE: Final = (
+    "driver 'redis-hybrid' needs a driver below it that keeps conversations, their revisions and what followers have "
+    "not seen, such as sqlite or postgres: list one after it"
+)
+
+
+@attrs.define(eq=False)
+class Layer:
+    """Recents in Redis over one database of record, which answers.
+
+    Attributes:
+        reader: reads.
+        relay: repairs.
+        sweeper: tidies.
+    """
+
+    reader: Reader
+    relay: Relay
+    sweeper: Sweeper
+    _lasting: bool = attrs.field(default=True, init=False)
+
+    @classmethod
+    def over(cls, below: Below, namespace: str, exchange: Exchange, limits: Limits, follower: str) -> Layer:
+        """Return a layer once the database below is known and keeps an outbox for it.
+
+        Raises:
+            ConfigurationError: nobody below keeps what is needed.
+            StorageUnavailableError: the database did not answer.
+        """
+        prefix = f"{_FORMAT}:{_installation(below)}:"
+        known = below.register_follower(follower=Follower(follower, ("conversations",)))
+        if known is None or below.load_revisions(things=[]) is None or below.load_messages(windows=[]) is None:
+            raise ConfigurationError(_ALONE)
+        reader = Reader(Recents(exchange, limits, prefix, namespace), below, Flights())
+        return cls(reader, Relay(reader, below, follower), Sweeper(exchange, prefix, limits.max_memory))
+
+    def load(self, windows: Sequence[Window]) -> Mapping[Window, tuple[Message, ...]] | None:
+        """Return what each window shows."""
+        return self.reader.load(windows) if self._lasting else self.reader.below.load_messages(windows=windows)
+
+    def appended(self, messages: Sequence[Message], receipts: Sequence[Receipt]) -> bool:
+        """Add messages that the database took; say whether Redis was told."""
+        if not self._kept([message.conversation_id for message in messages], receipts):
+            return False
+        return not self.reader.recents.append(messages, receipts)
+
+    def changed(self, changes: Sequence[MessageChange], receipts: Sequence[Receipt]) -> bool:
+        """Remove what lacks changes that the database took; say whether Redis was told."""
+        names = [change.conversation_id for change in changes]
+        if not self._kept(names, receipts):
+            return False
+        # In the order of the batch, in which revisions only grow.
+        return not self.reader.recents.drop(dict(zip(names, (receipt.revision for receipt in receipts), strict=True)))
+
+    def settle(self, patience: float) -> tuple[int, bool]:
+        """Bring Redis up to date; return how many conversations were behind, and whether Redis was told of all."""
+        try:
+            return self.relay.settle(patience)
+        except PersistenceError as error:
+            _log.warning("recents cannot be brought up to date", extra={"error": type(error).__name__})
+            return 0, False
+
+    def _kept(self, conversations: Sequence[str], receipts: Sequence[Receipt]) -> bool:
+        """Say whether the database of record itself took everything; where not, its revisions mean nothing to us."""
+        safe = {receipt.durability for receipt in receipts}
+        if Durability.VOLATILE in safe and self._lasting:
+            self._lasting = False
+            _log.warning("what is below forgets with the process, so that nothing of it may be kept in Redis")
+        if safe <= {Durability.DURABLE}:
+            return True
+        self.reader.recents.drop(dict.fromkeys(conversations, BEYOND))
+        return False
+
+
+def _installation(below: Below) -> str:
+    """Return what tells the database below from every other one, so that none is shown what another one said."""
+    tiers = below.check_health()
+    if tiers is None:
+        raise ConfigurationError(_ALONE)
+    names = [str(tier.details["installation"]) for tier in tiers if "installation" in tier.details]
+    if not names and any(tier.state is not State.UP for tier in tiers):
+        raise StorageUnavailableError("the database below did not say which one it is: it is asked again")
+    return ":".join(names)

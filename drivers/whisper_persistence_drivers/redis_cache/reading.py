@@ -1,0 +1,138 @@
+"""Reading through Redis: what is found there is shown only where the database of record says that it is current."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import attrs
+
+from whisper_persistence.hookspecs import Below
+from whisper_persistence.records import Message, Revision, Thing, Window
+from whisper_persistence_drivers.redis_cache.content import Content
+from whisper_persistence_drivers.redis_cache.flights import Flights
+from whisper_persistence_drivers.redis_cache.recents import BEYOND, Hit, Lease, Recents
+
+
+@attrs.define(eq=False)
+class Reader:
+    """Answers windows from Redis where that is provably right, and from below otherwise.
+
+    Attributes:
+        recents: what Redis holds.
+        below: the database of record, through whatever layers stand between.
+        flights: the refills on their way.
+    """
+
+    recents: Recents
+    below: Below
+    flights: Flights
+
+    def load(self, windows: Sequence[Window]) -> Mapping[Window, tuple[Message, ...]] | None:
+        """Return what each window shows; windows that show nothing are absent."""
+        wanted = self._wanted(windows)
+        cached, fetched = self._contents(wanted) if wanted else ({}, {})
+        shown: dict[Window, tuple[Message, ...]] = {}
+        rest: list[Window] = []
+        hits = 0
+        for window in windows:
+            name = window.conversation_id
+            content = cached.get(name) or fetched.get(name)
+            answer = content.show(window) if content and window.limit <= self.recents.limits.recent else None
+            if answer is None:
+                rest.append(window)
+            elif answer:
+                shown[window] = answer
+            hits += answer is not None and name in cached
+        self.recents.exchange.counters.add(hits=hits, misses=len(windows) - hits)
+        if not rest:
+            return shown
+        asked = self.below.load_messages(windows=rest)
+        return None if asked is None else {**shown, **asked}
+
+    def refill(self, leases: Mapping[str, str]) -> dict[str, Content]:
+        """Fetch conversations whose leases, by conversation, were granted before, and put them into Redis.
+
+        The revision is asked for after the lease was granted and before the messages are read: what is read can only be
+        newer than its label, and whatever is written later finds the lease or the content.
+        """
+        limit = self.recents.limits.recent
+        with self.flights.over(leases):
+            revisions = self.revisions(leases)
+            pages = self.below.load_messages(windows=[Window(name, limit + 1) for name in leases]) or {}
+            contents = {
+                name: Content.of(revisions[name], pages.get(Window(name, limit + 1), ()), limit) for name in leases
+            }
+            for token in set(leases.values()):
+                self.recents.fill(token, {name: contents[name] for name in leases if leases[name] == token})
+        return contents
+
+    def revisions(self, conversations: Iterable[str]) -> dict[str, int]:
+        """Return the revisions that the database of record has now; 0 for what was never written."""
+        things = {name: Thing("conversation", name) for name in conversations}
+        if not things:
+            return {}
+        found = self.below.load_revisions(things=list(things.values())) or {}
+        return {name: found.get(thing, Revision()).revision for name, thing in things.items()}
+
+    def _wanted(self, windows: Sequence[Window]) -> dict[str, int]:
+        """Return which conversations to ask Redis for, and how many of their newest messages each, 0 for all."""
+        wanted: dict[str, int] = {}
+        for window in windows:
+            if window.limit <= self.recents.limits.recent:
+                plain = window.before is None and window.after is None and window.user_id is None
+                number, known = window.limit + 1 if plain else 0, wanted.get(window.conversation_id, 1)
+                wanted[window.conversation_id] = max(number, known) if number and known else 0
+        return wanted
+
+    def _contents(self, wanted: Mapping[str, int]) -> tuple[dict[str, Content], dict[str, Content]]:
+        """Return current contents: those that Redis had, and those that were fetched for it."""
+        cached, fetched, missed = self._look(wanted)
+        waited = self.flights.wait(missed)
+        if waited:
+            found, also, _ = self._look({name: wanted[name] for name in waited})
+            cached, fetched = cached | found, fetched | also
+        return cached, fetched
+
+    def _look(self, wanted: Mapping[str, int]) -> tuple[dict[str, Content], dict[str, Content], list[str]]:
+        """Ask Redis, and the database for the revisions; return also what somebody else may be about to fetch."""
+        found, revisions = self._ask(wanted)
+        hits = {name: hit for name, hit in found.items() if isinstance(hit, Hit)}
+        cached = {name: hit.content for name, hit in hits.items() if name not in revisions}
+        proven = {name: hit for name, hit in hits.items() if hit.content.revision == revisions.get(name)}
+        cached |= {name: hit.content for name, hit in proven.items()}
+        if proven and self.recents.limits.staleness:
+            self.recents.confirm(proven)
+        leases = {name: lease.token for name, lease in found.items() if isinstance(lease, Lease)}
+        stale = {name: hit.content.revision for name, hit in hits.items() if name not in cached}
+        leases |= self._reclaim(stale, revisions)
+        fetched = self.refill(leases) if leases else {}
+        return cached, fetched, [name for name in wanted if name not in cached and name not in fetched]
+
+    def _ask(self, wanted: Mapping[str, int]) -> tuple[dict[str, Hit | Lease | None], dict[str, int]]:
+        """Return what Redis has, and the revisions of all that must not be shown unasked.
+
+        Where everything must be checked, the database is asked while Redis thinks.
+        """
+        asked = self.recents.ask(wanted)
+        strict = not self.recents.limits.staleness
+        try:
+            revisions = self.revisions(wanted) if strict else {}
+        finally:
+            found = asked.answers()
+        if not strict:
+            revisions = self.revisions(name for name, hit in found.items() if isinstance(hit, Hit) and not hit.lately)
+        return found, revisions
+
+    def _reclaim(self, stale: Mapping[str, int], revisions: Mapping[str, int]) -> dict[str, str]:
+        """Remove what is not current, and return the leases on it.
+
+        Ahead of a revision asked for afterwards is only what a database had that was set back to an earlier state.
+        """
+        if not stale:
+            return {}
+        self.recents.exchange.counters.add(stale=len(stale))
+        ahead = [name for name, label in stale.items() if label > revisions[name]]
+        later = self.revisions(ahead)
+        self.recents.drop({name: BEYOND for name in ahead if stale[name] > later[name]})
+        token, answers = self.recents.reclaim({name: revisions[name] for name in stale if name not in ahead})
+        return {name: token for name, answer in answers.items() if answer == b"lease"}

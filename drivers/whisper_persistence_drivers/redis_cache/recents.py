@@ -1,0 +1,191 @@
+"""The recents in Redis: what is kept for each conversation, and what may be done to it, in terms of records."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import quote
+
+import attrs
+
+from whisper_persistence.codec import decoder, encode
+from whisper_persistence.errors import StorageDamagedError
+from whisper_persistence.records import Message, Receipt
+from whisper_persistence_drivers.redis_cache import scripts
+from whisper_persistence_drivers.redis_cache.content import Content
+from whisper_persistence_drivers.redis_cache.exchange import TOGETHER, Call, Exchange, Sent
+
+#: How long a lease holds, in milliseconds: longer than a fill takes, short since nobody else may fill meanwhile.
+LEASE: Final = 5_000
+#: A revision that no conversation has.
+BEYOND: Final = 1 << 52
+
+_read_all: Final = decoder(list[Message])
+
+
+@attrs.frozen
+class Limits:
+    """How much is kept, and how long.
+
+    Attributes:
+        recent: messages a conversation, at most.
+        max_bytes: bytes a conversation, at most.
+        max_memory: bytes that a server may use in all before nothing more is put there; 0 for no bound.
+        ttl: seconds until a conversation that nobody reads or writes is forgotten.
+        staleness: seconds that recents may be shown for after they were found to be the database's; 0 for none.
+    """
+
+    recent: int
+    max_bytes: int
+    max_memory: int
+    ttl: float
+    staleness: float
+
+
+@attrs.frozen
+class Hit:
+    """Recents that were found.
+
+    Attributes:
+        content: what they hold; how much of it was wanted.
+        lately: whether they were found to be the database's so lately that they may be shown unasked.
+        moment: the server's time, to confirm them by.
+    """
+
+    content: Content
+    lately: bool
+    moment: bytes
+
+
+@attrs.frozen
+class Lease:
+    """Nothing was found, and whoever asked may fill it."""
+
+    token: str
+
+
+@attrs.define(eq=False)
+class Asked:
+    """Conversations that were asked for, whose answers are still to come."""
+
+    _recents: Recents
+    _token: str
+    _conversations: Sequence[str]
+    _calls: Sequence[Call]
+    _sent: Sent
+
+    def answers(self) -> dict[str, Hit | Lease | None]:
+        """Return what each has: ``None`` for nothing that helps. It must be called once, whatever happens."""
+        found = self._sent.answers()
+        found += self._recents.exchange.run(self._calls[TOGETHER:])
+        return {
+            conversation: self._read(answer) for conversation, answer in zip(self._conversations, found, strict=True)
+        }
+
+    def _read(self, answer: Any) -> Hit | Lease | None:
+        if answer is None or answer[0] == b"miss":
+            return None
+        if answer[0] == b"lease":
+            return Lease(self._token)
+        _, revision, kind, lately, moment, lines = answer
+        try:
+            messages = _read_all(b"[" + lines[:-1].replace(b"\n", b",") + b"]")
+        except StorageDamagedError:
+            return None
+        return Hit(Content(int(revision), kind == b"w", messages), lately == b"1", moment)
+
+
+@attrs.define(eq=False)
+class Recents:
+    """What Redis holds of one namespace of one database.
+
+    Attributes:
+        exchange: how servers are asked.
+        limits: how much is kept.
+        prefix: what every key begins with.
+        namespace: whose conversations they are.
+    """
+
+    exchange: Exchange
+    limits: Limits
+    prefix: str
+    namespace: str
+
+    def key(self, conversation_id: str) -> str:
+        """Return the key of a conversation; what is in its braces decides, in a cluster, which server has it."""
+        return f"{self.prefix}{{{quote(self.namespace, safe='')}:{quote(conversation_id, safe='')}}}"
+
+    def ask(self, wanted: Mapping[str, int]) -> Asked:
+        """Ask for conversations, and so many of their newest messages each, 0 for all that are there."""
+        token = secrets.token_hex(8)
+        life, age = self._life(), round(self.limits.staleness * 1000)
+        calls = [
+            self._call(scripts.READ, conversation, token, life, LEASE, number, age)
+            for conversation, number in wanted.items()
+        ]
+        return Asked(self, token, list(wanted), calls, self.exchange.send(calls[:TOGETHER]))
+
+    def fill(self, token: str, contents: Mapping[str, Content]) -> None:
+        """Put contents where the token's leases are."""
+        answers = self.exchange.run([self._filling(token, *item) for item in contents.items()])
+        self.exchange.counters.add(refills=answers.count(b"kept"), evictions=answers.count(b"full"))
+
+    def append(self, messages: Sequence[Message], receipts: Sequence[Receipt]) -> list[str]:
+        """Add messages that the database has taken; return the conversations that Redis was not told about."""
+        items: dict[str, list[Any]] = {}
+        for message, receipt in zip(messages, receipts, strict=True):
+            text = _line(message, receipt.sequence) if receipt.repeated is False else ""
+            items.setdefault(message.conversation_id, []).extend((receipt.revision, receipt.sequence, text))
+        limits = (self._life(), self.limits.recent, self.limits.max_bytes, self.limits.max_memory)
+        calls = [self._call(scripts.APPEND, conversation, *limits, *item) for conversation, item in items.items()]
+        return self._done(items, self.exchange.run(calls))
+
+    def drop(self, revisions: Mapping[str, int]) -> list[str]:
+        """Remove what lacks the change of each revision; return the conversations that Redis was not told about."""
+        return self._done(revisions, [answer for _, answer in self._drop(revisions, "-")])
+
+    def reclaim(self, revisions: Mapping[str, int]) -> tuple[str, dict[str, bytes | None]]:
+        """Remove what lacks the change of each revision, for a lease on it; return its token and what was answered."""
+        token = secrets.token_hex(8)
+        return token, dict(self._drop(revisions, token))
+
+    def confirm(self, found: Mapping[str, Hit]) -> None:
+        """Note that recents were found to be the database's."""
+        self.exchange.run(
+            [
+                self._call(scripts.CONFIRM, conversation, hit.content.revision, hit.moment)
+                for conversation, hit in found.items()
+            ]
+        )
+
+    def _drop(self, revisions: Mapping[str, int], token: str) -> Iterable[tuple[str, bytes | None]]:
+        calls = [self._call(scripts.DROP, *item, token, LEASE) for item in revisions.items()]
+        return zip(revisions, self.exchange.run(calls), strict=True)
+
+    def _filling(self, token: str, conversation_id: str, content: Content) -> Call:
+        lines = [_line(message, message.sequence) for message in content.messages]
+        fitting, size = 0, 0
+        while fitting < len(lines) and size + len(lines[-1 - fitting]) < self.limits.max_bytes:
+            fitting, size = fitting + 1, size + len(lines[-1 - fitting]) + 1
+        kept = lines[len(lines) - fitting :]
+        kind = "w" if content.whole and fitting == len(lines) else "p"
+        newest = (content.messages[-1].sequence or 0) if content.messages else 0
+        text = b"".join(line + b"\n" for line in kept)
+        bounds = (self._life(), self.limits.max_memory)
+        return self._call(scripts.FILL, conversation_id, token, content.revision, kind, newest, fitting, *bounds, text)
+
+    def _done(self, conversations: Iterable[str], answers: Sequence[bytes | None]) -> list[str]:
+        self.exchange.counters.add(appends=answers.count(b"kept"), evictions=answers.count(b"full"))
+        return [conversation for conversation, answer in zip(conversations, answers, strict=True) if answer is None]
+
+    def _call(self, script: Any, conversation_id: str, *arguments: Any) -> Call:
+        return Call(script, self.key(conversation_id), arguments)
+
+    def _life(self) -> int:
+        return max(1, round(self.limits.ttl * 1000))
+
+
+def _line(message: Message, sequence: int | None) -> bytes:
+    """Return a message as one line: JSON, in which no line ends."""
+    return encode(attrs.evolve(message, sequence=sequence)).encode()

@@ -1,0 +1,207 @@
+"""The newest messages of each conversation in Redis or Valkey, over whatever keeps them for good.
+
+Writes go below first and are then added in Redis; reads are answered from Redis where it is provable that nothing is
+missing. Redis may be away, emptied, full, restarted with what it held long ago, or shared with processes that cannot
+reach it: answers stay those of the database, only slower.
+
+**Why no read is stale.** A conversation's *revision*, kept by the database, grows by one with each message and by some
+with every edit, mark, expiry and erase. What is written (*committed*) at revision n is called change n. Redis holds
+for a conversation nothing, a *lease* or *recents*, which carry a label L.
+
+1. *A label never says too much.* Recents arise from a fill or an append. A fill asks, in this order, for a lease, for
+   the revision R and for the messages, so these stand at some revision S >= R, and it is labelled R. An append of
+   change n is accepted only upon label n - 1 (``cas``), and leaves out a message whose sequence is in there already;
+   the new label is n. No other change moves a label: it drops the recents (``DROP``), and so does an append upon
+   anything but its predecessor, or of a message of which it is not known that it was new.
+2. *Recents whose label is the database's revision are its present state.* Let L be both. The fill's S was reached
+   before, so S <= L; the changes from R to L were all appends, since nothing else moves a label, so those from S to L
+   were, too, and the ones up to S were left out by their sequence. What results is the state at S and every message
+   since.
+3. *Strict reading* (``rev_read``): the revision is asked for within the call, and only recents with that very label are
+   shown. The state at that moment holds every write acknowledged before the call, of whichever process. This needs
+   nothing of Redis but that it gives back what it was given: a lost, late or missed write there can only make labels
+   differ, and then the database answers.
+4. *Nothing that was cleared or erased stays in Redis.* Whoever commits change n tells Redis: an append, or a drop. Who
+   dies or finds Redis away before leaves it to the outbox, where the commit itself put it (``outbox``); a relay drops
+   what lacks change n, puts the present state there instead (``state_push``) and only then clears the outbox, up to n
+   (``clear_by_rev``). One that comes too late changes nothing: an append upon nothing, or upon a label at or above its
+   own, is ignored, and a fill needs its lease. A lease (``fence``) is gone with whatever removes it (a flush, an
+   eviction, a restart), and one that change n came across refuses fills labelled below n. After that, any fill has
+   asked for its revision later than change n was committed, so its label is at least n and its messages lack nothing
+   of it.
+5. *After a restart nothing of before is used* (``flush_on_restart``). Every string carries the run id of the server
+   that wrote it, and every script compares it with the server's own in the same step: contents from a snapshot, of
+   another node, of a replica that was promoted, are removed when they are touched, and by a sweep where they are not.
+6. *A database that was set back* (restored, or failed over to a replica that lacked writes) has revisions below
+   labels. Recents whose label is above a revision that was asked for after they were read are removed.
+
+**Bounded staleness** (``staleness`` above 0) leaves step 3 out for a while. Recents carry the moment, by the server's
+clock, at which they were last *confirmed*: read, and then found by step 2 to be the database's present state; they are
+shown for so many seconds from then. What was committed before that moment is in them, so a read lacks at most what was
+committed within the last ``staleness`` seconds, whichever process and whatever fault; what was erased may be shown for
+as long. It relies on the server's clock not being set back.
+
+``tests/drivers/test_redis_model.py`` explores a model of these rules, with each of them removed in turn; and
+``tests/drivers/test_redis_interleavings.py`` this code, over a real server, step by step in every order it can find.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import ClassVar, Final
+from weakref import WeakSet
+
+import attrs
+
+from whisper_persistence import records as rec
+from whisper_persistence.errors import StoreClosedError
+from whisper_persistence.hookspecs import Below, ConversationSpecs, LifecycleSpecs, MaintenanceSpecs, hookimpl
+from whisper_persistence_drivers.redis_cache.clients import connect
+from whisper_persistence_drivers.redis_cache.counters import Counters
+from whisper_persistence_drivers.redis_cache.exchange import Exchange
+from whisper_persistence_drivers.redis_cache.layer import Layer
+from whisper_persistence_drivers.redis_cache.life import Life
+from whisper_persistence_drivers.redis_cache.recents import Limits
+
+TIER: Final = "redis-hybrid"
+
+_positive = attrs.validators.gt(0.0)
+_not_negative = attrs.validators.ge(0.0)
+
+#: How long an erase or expiry waits for Redis to be brought up to date, in seconds.
+_SETTLING: Final = 10.0
+_DISK: Final = "Redis's own files, if it writes any: until their next rewrite (BGSAVE, BGREWRITEAOF)"
+
+
+@attrs.define(eq=False)
+class RedisHybridDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs):
+    """Keeps the newest messages of each conversation in Redis; the drivers below keep everything.
+
+    Options:
+        url: ``redis://host:6379/0``, ``rediss://`` for TLS, ``unix:///path``,
+            ``redis+sentinel://host:26379,host:26379/service/0`` or ``redis+cluster://host:6379,host:6379``. A password
+            belongs into the environment (``WHISPER_PERSISTENCE_REDIS_HYBRID_PASSWORD``).
+        password: the servers' password, unless the URL has one.
+        ttl: a conversation that nobody reads or writes is forgotten after so many seconds.
+        recent: how many messages of a conversation are kept.
+        max_bytes: how many bytes of a conversation are kept.
+        max_memory: how many bytes a server may use in all before nothing more is put there; 0 for no bound.
+        staleness: how many seconds recents may be shown for without asking the database; 0 asks it at every read.
+        connect_timeout, read_timeout: how long Redis may take, in seconds.
+        follower: the name in the database's outbox; processes that use different Redis servers need different ones.
+    """
+
+    contract_version: ClassVar[int] = 1
+
+    url: str = attrs.field(default="redis://localhost:6379/0", repr=False)
+    password: str | None = attrs.field(default=None, repr=False)
+    ttl: float = attrs.field(default=600.0, converter=float, validator=_positive)
+    recent: int = attrs.field(default=40, converter=int, validator=attrs.validators.ge(1))
+    max_bytes: int = attrs.field(default=65_536, converter=int, validator=attrs.validators.ge(1))
+    max_memory: int = attrs.field(default=0, converter=int, validator=attrs.validators.ge(0))
+    staleness: float = attrs.field(default=0.0, converter=float, validator=_not_negative)
+    connect_timeout: float = attrs.field(default=0.05, converter=float, validator=_positive)
+    read_timeout: float = attrs.field(default=0.05, converter=float, validator=_positive)
+    follower: str = attrs.field(default=TIER, validator=attrs.validators.min_len(1))
+
+    _below: Below = attrs.field(init=False, repr=False)
+    _namespace: str = attrs.field(init=False, default="")
+    _life: Life | None = attrs.field(init=False, default=None, repr=False)
+
+    @hookimpl
+    def open(self, below: Below, namespace: str) -> None:
+        """Find out which database is below, and have it keep an outbox; Redis may be away."""
+        self._below, self._namespace = below, namespace
+        self.revive()
+        _open.add(self)
+        self._open_life().begin()
+
+    @hookimpl
+    def close(self) -> None:
+        """Stop the thread and close every connection."""
+        _open.discard(self)
+        life, self._life = self._life, None
+        if life is not None:
+            life.end()
+
+    @hookimpl
+    def check_health(self) -> tuple[rec.TierHealth, ...]:
+        """Ask every server how it is, and add the reports from below."""
+        return (self._open_life().health(TIER), *(self._below.check_health() or ()))
+
+    @hookimpl
+    def save_messages(self, messages: Sequence[rec.Message]) -> Sequence[rec.Receipt] | None:
+        """Append below, then in Redis."""
+        layer = self._layer()
+        receipts = self._below.save_messages(messages=messages)
+        if receipts and layer and not layer.appended(messages, receipts):
+            self._open_life().wake()
+        return receipts
+
+    @hookimpl
+    def load_messages(self, windows: Sequence[rec.Window]) -> Mapping[rec.Window, tuple[rec.Message, ...]] | None:
+        """Return what each window shows, from Redis where that is provably right."""
+        layer = self._layer()
+        return layer.load(windows) if layer else self._below.load_messages(windows=windows)
+
+    @hookimpl
+    def update_messages(self, changes: Sequence[rec.MessageChange]) -> Sequence[rec.Receipt] | None:
+        """Change below, then forget in Redis what lacks the changes."""
+        layer = self._layer()
+        receipts = self._below.update_messages(changes=changes)
+        if receipts and layer and not layer.changed(changes, receipts):
+            self._open_life().wake()
+        return receipts
+
+    @hookimpl
+    def erase_users(self, user_ids: Sequence[str]) -> tuple[rec.TierReport, ...] | None:
+        """Erase below, then put Redis right from the outbox, which names every conversation that lost a message."""
+        reports = self._below.erase_users(user_ids=user_ids)
+        return None if reports is None else (self._settled(), *reports)
+
+    @hookimpl
+    def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> tuple[rec.TierReport, ...] | None:
+        """Expire below, then put Redis right from the outbox."""
+        reports = self._below.expire(policies=policies, dry_run=dry_run)
+        if reports is None:
+            return None
+        return (rec.TierReport(TIER) if dry_run else self._settled(), *reports)
+
+    def revive(self) -> None:
+        """Start anew, with connections and a thread of this process; nothing is asked yet."""
+        servers = connect(self.url, self.password, self.connect_timeout, self.read_timeout)
+        exchange = Exchange(servers, Counters(), self.read_timeout)
+        limits = Limits(self.recent, self.max_bytes, self.max_memory, self.ttl, self.staleness)
+        build = partial(Layer.over, self._below, self._namespace, exchange, limits, self.follower)
+        self._life = Life(exchange, build)
+
+    def _open_life(self) -> Life:
+        if self._life is None:
+            raise StoreClosedError(f"{TIER} was asked while it is not open: open a store first")
+        return self._life
+
+    def _layer(self) -> Layer | None:
+        return self._open_life().at_hand()
+
+    def _settled(self) -> rec.TierReport:
+        layer = self._layer()
+        repaired, told = layer.settle(_SETTLING) if layer else (0, False)
+        if told:
+            return rec.TierReport(TIER, {"conversations": repaired}, remaining=(_DISK,))
+        away = (
+            f"what Redis still has of it, for at most {self.ttl:.0f} seconds, and no reader is shown: it did not answer"
+        )
+        return rec.TierReport(TIER, {"conversations": repaired}, remaining=(away, _DISK))
+
+
+_open: WeakSet[RedisHybridDriver] = WeakSet()
+
+
+def _after_fork() -> None:
+    for driver in list(_open):
+        driver.revive()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,172 @@
+"""The driver itself, over a real server, in every order of steps that seeds can find: no read is ever stale.
+
+And each rule of the argument in `whisper_persistence_drivers.redis_hybrid` is needed: without it, a seed finds a fault.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from whisper_persistence_drivers.redis_cache import scripts
+from whisper_persistence_drivers.redis_cache.exchange import Script
+from whisper_persistence_drivers.redis_cache.following import Relay
+from whisper_persistence_drivers.redis_cache.reading import Reader
+from whisper_persistence_drivers.redis_cache.recents import BEYOND, Hit
+
+from whisper_persistence.records import Window
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from redis_stepping import World
+
+#: How many seeds are tried; the same ones at each run.
+SEEDS = 4_000 if os.environ.get("TEST_TIER") == "full" else 250
+
+
+def search(world: World, seeds: int, jobs: Sequence[Sequence[str]] = ()) -> tuple[int, str] | None:
+    """Return the first seed that finds a fault, and the fault."""
+    for seed in range(seeds):
+        try:
+            world.run(seed, jobs)
+        except AssertionError as error:
+            return seed, str(error).splitlines()[0]
+    return None
+
+
+@pytest.mark.parametrize("options", [{}, {"staleness": 3600.0}], ids=["strict", "bounded"])
+def test_no_order_of_steps_shows_what_never_was(options, tmp_path, private_redis):
+    """Strictly, a read shows what was there during the read; otherwise something that was there at some time."""
+    with World.begin(tmp_path / "memory.db", private_redis, **options) as world:
+        assert search(world, SEEDS) is None
+        assert sum(world.life(process).exchange.counters.hits for process in (0, 1)) > SEEDS / 4
+
+
+def test_no_restart_with_an_old_snapshot_brings_anything_back(tmp_path, private_redis):
+    with World.begin(tmp_path / "memory.db", private_redis, "save", "restart") as world:
+        assert search(world, SEEDS // 10) is None
+
+
+def without(script: str, line: str, instead: str = "") -> Callable[[pytest.MonkeyPatch], None]:
+    """Return what takes a line out of a script."""
+
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        body = getattr(scripts, script).body
+        assert line in body
+        monkeypatch.setattr(scripts, script, Script(body.replace(line, instead)))
+
+    return patch
+
+
+def believe_old_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("READ", "FILL", "APPEND", "DROP", "CONFIRM"):
+        without(name, "if born ~= run then", "if false then")(monkeypatch)
+
+
+def unread_revisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = Reader._ask
+
+    def trust(self: Reader, wanted: Any) -> Any:
+        found, revisions = ask(self, wanted)
+        labels = {name: hit.content.revision for name, hit in found.items() if isinstance(hit, Hit)}
+        return found, {**revisions, **labels}
+
+    monkeypatch.setattr(Reader, "_ask", trust)
+
+
+def label_after_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    refill, revisions = Reader.refill, Reader.revisions
+
+    def late(self: Reader, leases: Any) -> Any:
+        windows = [Window(name, self.recents.limits.recent + 1) for name in leases]
+        pages = self.below.load_messages(windows=windows)
+        early: Any = attrs.evolve(self)
+        early.below = _Answered(self.below, pages)
+        return refill(early, leases)
+
+    del revisions
+    monkeypatch.setattr(Reader, "refill", late)
+
+
+class _Answered:
+    def __init__(self, below: Any, pages: Any) -> None:
+        self._below, self._pages = below, pages
+
+    def load_messages(self, windows: Any) -> Any:
+        return self._pages
+
+    def load_revisions(self, things: Any) -> Any:
+        return self._below.load_revisions(things=things)
+
+
+def clear_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    def relay(below: Any) -> Any:
+        clear = below.clear_pending
+        below.clear_pending = lambda pending: clear(pending=[attrs.evolve(work, revision=BEYOND) for work in pending])
+        return below
+
+    batch = Relay._batch
+
+    def greedy(self: Relay) -> Any:
+        return batch(attrs.evolve(self, below=relay(_Copy(self.below))))
+
+    monkeypatch.setattr(Relay, "_batch", greedy)
+
+
+def clear_untold(monkeypatch: pytest.MonkeyPatch) -> None:
+    def careless(self: Relay) -> Any:
+        pending = self.below.load_pending(follower=self.follower, limit=500) or ()
+        self.below.clear_pending(pending=pending)
+        return 0, True, False
+
+    monkeypatch.setattr(Relay, "_batch", careless)
+
+
+class _Copy:
+    def __init__(self, below: Any) -> None:
+        self._below = below
+
+    def __getattr__(self, hook: str) -> Any:
+        return getattr(self._below, hook)
+
+
+TALKING = ("append", "read", "append", "read")
+LATE = (("append", "read"), ("append",), ("relay",))
+
+#: Each rule, how it is taken away, and who has to do what for it to matter.
+RULES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], Sequence[Sequence[str]]]] = {
+    "cas of an append": (
+        without("APPEND", "revision ~= current + 1 or "),
+        (TALKING, ("clear", "append"), ("read", "append", "read")),
+    ),
+    "once": (
+        without("APPEND", "if tonumber(ARGV[i + 1]) > tonumber(seq) then", "if true then"),
+        (TALKING, TALKING),
+    ),
+    "known to be new": (without("APPEND", " or ARGV[i + 2] == ''"), (TALKING, ("append", "repeat", "repeat"))),
+    "cas of a fill": (without("FILL", "if tonumber(ARGV[2]) < tonumber(rev) then", "if false then"), LATE),
+    "fence": (
+        without("FILL", "if not raw or kind ~= 'l' or token ~= ARGV[1] then return 'refused' end", "rev = '0'"),
+        LATE,
+    ),
+    "flush_on_restart": (believe_old_lives, (("append", "read", "save", "append", "relay", "restart"),)),
+    "rev_read": (unread_revisions, (TALKING, TALKING)),
+    "label before reading": (label_after_reading, (TALKING, ("append", "append"))),
+    "clear_by_rev": (clear_everything, (TALKING, ("append", "clear"), ("relay", "relay"))),
+    "state_push": (clear_untold, (TALKING, ("append", "clear"), ("relay", "relay"))),
+}
+
+
+@pytest.mark.parametrize(
+    "rule", [pytest.param(rule, marks=[pytest.mark.long] * (RULES[rule][1] is LATE)) for rule in RULES]
+)
+def test_each_rule_is_needed(rule, tmp_path, private_redis, monkeypatch):
+    take_away, jobs = RULES[rule]
+    take_away(monkeypatch)
+    with World.begin(tmp_path / "memory.db", private_redis) as world:
+        assert search(world, 3_000, jobs) is not None

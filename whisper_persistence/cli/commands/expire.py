@@ -1,0 +1,38 @@
+"""The ``expire`` command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from whisper_persistence.cli.commands.common import Command, as_json_option, confirm, print_json, yes_option
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "whisper-persistence expire --dry-run",
+        "whisper-persistence --config bot.toml expire --yes --json",
+    ),
+)
+@click.option("--dry-run", is_flag=True, help="Only count what would go.")
+@click.option("--trust-clock", is_flag=True, help="The clock was moved, and is right now.")
+@yes_option
+@as_json_option
+@click.pass_obj
+def expire(overrides: dict[str, Any], *, dry_run: bool, trust_clock: bool, yes: bool, as_json: bool) -> None:
+    """Remove what the storage policies of the settings no longer keep, in every tier."""
+    from whisper_persistence.cli.expiring import describe_expiry, load_policies, print_expiry, run_expire
+
+    if as_json and not (dry_run or yes):
+        raise click.UsageError("--json asks nothing: add --dry-run or --yes")
+    settings = load_policies(overrides)
+    if not (dry_run or yes):
+        would = run_expire(settings, dry_run=True, trust_clock=False)
+        print_expiry(would)
+        if not would.total():
+            return
+        confirm(f"Remove {would.total():,} records for good?", yes=yes)
+    report = run_expire(settings, dry_run=dry_run, trust_clock=trust_clock)
+    print_json(describe_expiry(report)) if as_json else print_expiry(report)
