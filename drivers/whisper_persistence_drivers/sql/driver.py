@@ -29,7 +29,9 @@ from whisper_persistence_drivers.sql.search_hooks import SqlSearch
 
 
 @attrs.define(eq=False)
-class SqlDriver(SqlErasure, SqlSearch, StrategySpecs, StatisticsSpecs, ConversationSpecs, FollowerSpecs, MaintenanceSpecs):
+class SqlDriver(
+    SqlErasure, SqlSearch, StrategySpecs, StatisticsSpecs, ConversationSpecs, FollowerSpecs, MaintenanceSpecs
+):
     """The hooks of a driver on a SQL database; a subclass says which database, and is registered under its own name."""
 
     @hookimpl
