@@ -177,7 +177,8 @@ def _scan_of(kinds: AbstractSet[str], scan: Callable[..., Any], kind: str, curso
 
 
 def _aggregate_of(subjects: AbstractSet[str], aggregate: Callable[..., Any], question: Question[Any]) -> Any:
-    return aggregate(question) if question.subject in subjects else None
+    wanted = SUBJECTS.keys() if question.subject is None else {question.subject}
+    return aggregate(question) if wanted <= subjects else None
 
 
 def _left_out(spec: DriverSpec) -> frozenset[str]:

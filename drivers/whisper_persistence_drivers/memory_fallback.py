@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, ClassVar, Concatenate, Final, ParamSpec, TypeVar
 
 import attrs
 
 from whisper_persistence import records as rec
 from whisper_persistence.errors import ConfigurationError, StoreClosedError
 from whisper_persistence.hookspecs import (
+    AnalyticsSpecs,
     Below,
     ConversationSpecs,
     FollowerSpecs,
@@ -20,7 +21,7 @@ from whisper_persistence.hookspecs import (
     StrategySpecs,
     hookimpl,
 )
-from whisper_persistence_drivers.memory import following, learning, maintenance, talk
+from whisper_persistence_drivers.memory import aggregating, following, learning, maintenance, talk
 from whisper_persistence_drivers.memory.state import LOCK, State
 from whisper_persistence_drivers.memory.tables import PATTERNS, PREFERENCES, STATISTICS, STRATEGIES, load_patterns
 
@@ -32,7 +33,7 @@ T = TypeVar("T")
 
 @attrs.define(eq=False)
 class MemoryFallbackDriver(
-    LifecycleSpecs, StrategySpecs, StatisticsSpecs, ConversationSpecs, FollowerSpecs, MaintenanceSpecs
+    LifecycleSpecs, StrategySpecs, StatisticsSpecs, ConversationSpecs, FollowerSpecs, MaintenanceSpecs, AnalyticsSpecs
 ):
     """Keeps everything in this process, as strictly as a database would, and loses it when it is closed."""
 
@@ -40,6 +41,7 @@ class MemoryFallbackDriver(
 
     _below: Below | None = attrs.field(default=None, init=False, repr=False)
     _state: State | None = attrs.field(default=None, init=False, repr=False)
+    _namespace: str = attrs.field(default="", init=False)
 
     def _do(self, act: Callable[Concatenate[State, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         with LOCK:
@@ -54,7 +56,7 @@ class MemoryFallbackDriver(
             raise ConfigurationError(
                 f"{TIER} is listed above another driver, whose records it would hide: list it alone, or last"
             )
-        self._below, self._state = below, State()
+        self._below, self._namespace, self._state = below, namespace, State()
 
     @hookimpl
     def close(self) -> None:
@@ -186,3 +188,9 @@ class MemoryFallbackDriver(
         """Forget users here and below."""
         report = rec.TierReport(TIER, self._do(maintenance.erase_users, user_ids))
         return report, *((self._below and self._below.erase_users(user_ids=user_ids)) or ())
+
+    @hookimpl
+    def aggregate(self, question: rec.Question[Any]) -> Any:
+        """Answer one question over many users; ask below one that is not known."""
+        answer = self._do(aggregating.aggregate, self._namespace, question)
+        return self._below.aggregate(question=question) if answer is None and self._below else answer

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 
 from whisper_persistence import records as rec
 from whisper_persistence.hookspecs import (
+    AnalyticsSpecs,
     ConversationSpecs,
     FollowerSpecs,
     MaintenanceSpecs,
@@ -15,6 +17,7 @@ from whisper_persistence.hookspecs import (
     StrategySpecs,
     hookimpl,
 )
+from whisper_persistence_drivers.sql import aggregating as sql_aggregating
 from whisper_persistence_drivers.sql import erasing as sql_erasing
 from whisper_persistence_drivers.sql import following as sql_following
 from whisper_persistence_drivers.sql import messages as sql_messages
@@ -27,7 +30,15 @@ from whisper_persistence_drivers.sql.lifecycle import SqlLifecycle
 
 
 @attrs.define(eq=False)
-class SqlDriver(SqlLifecycle, StrategySpecs, StatisticsSpecs, ConversationSpecs, FollowerSpecs, MaintenanceSpecs):
+class SqlDriver(
+    SqlLifecycle,
+    StrategySpecs,
+    StatisticsSpecs,
+    ConversationSpecs,
+    FollowerSpecs,
+    MaintenanceSpecs,
+    AnalyticsSpecs,
+):
     """The hooks of a driver on a SQL database; a subclass says which database, and is registered under its own name."""
 
     @hookimpl
@@ -148,3 +159,9 @@ class SqlDriver(SqlLifecycle, StrategySpecs, StatisticsSpecs, ConversationSpecs,
         counts = self._write(sql_erasing.erase_users, user_ids)
         rewritten = self._translated(self._database.scrub)
         return (rec.TierReport(self.tier, counts, rewritten), *(self._below.erase_users(user_ids=user_ids) or ()))
+
+    @hookimpl
+    def aggregate(self, question: rec.Question[Any]) -> Any:
+        """Answer one question over many users; ask below one that is not known."""
+        answer = self._read(sql_aggregating.aggregate, question)
+        return self._below.aggregate(question=question) if answer is None else answer

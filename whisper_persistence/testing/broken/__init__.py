@@ -3,7 +3,7 @@
 Each stands above a sound driver and spoils what passes through it, so it needs no driver of its own.
 """
 
-from whisper_persistence.testing.broken import memories, serving, strategies, talk, upkeep, windows
+from whisper_persistence.testing.broken import memories, questions, serving, strategies, talk, upkeep, windows
 from whisper_persistence.testing.broken.breaking import BROKEN_DRIVERS, Breaker, BrokenDriver, break_chain
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "BrokenDriver",
     "break_chain",
     "memories",
+    "questions",
     "serving",
     "strategies",
     "talk",
