@@ -60,6 +60,7 @@ class Replica:
     exported: Path | None
     pause: Callable[[], None]
     _checked: float | None = attrs.field(init=False, default=None)
+    _distrusted: bool = attrs.field(init=False, default=False)
 
     def ask(self, question: Question[Any], *, fresh: bool) -> Any:
         """Answer a question that `answering.knows`.
@@ -143,8 +144,9 @@ class Replica:
                 return builder.catch_up(base, forgotten)
             except duckdb.Error as error:
                 self._distrust(type(error).__name__)
-        else:
-            _log.info("analytics replica is loaded", extra={"namespace": self.namespace})
+        elif not self._distrusted:
+            _log.info("analytics replica is built", extra={"namespace": self.namespace})
+        self._distrusted = False
         load(self.folder, self.limits, self.below, self.namespace, self.pause)
         return builder.catch_up(self.folder.loading, forgotten)
 
@@ -172,7 +174,9 @@ class Replica:
                 remove_export(self.exported, self.namespace)  # an erase that would not wait for us removed it
 
     def _distrust(self, reason: str) -> None:
+        """Remove everything and say why, once for the whole repair."""
         _log.warning("analytics replica is built anew: it cannot be trusted", extra={"reason": reason})
+        self._distrusted = True
         self._discard()
 
     def _discard(self) -> None:
