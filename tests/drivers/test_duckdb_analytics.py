@@ -454,7 +454,7 @@ def test_it_needs_a_database_that_can_be_followed(path):
 
 
 @pytest.mark.parametrize(
-    "options", [{"memory": "lots"}, {"threads": 0}, {"interval": -1}, {"follower": ""}, {"path": "/proc/x"}]
+    "options", [{"memory": "lots"}, {"threads": 0}, {"interval": -1}, {"follower": ""}, {"parquet": "/proc/x"}]
 )
 def test_options_are_checked(path, options):
     with pytest.raises(ConfigurationError, match="duckdb-analytics"):

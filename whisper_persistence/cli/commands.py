@@ -116,6 +116,32 @@ def show(overrides: dict[str, Any], user: str, limit: int, conversation: tuple[s
 
 
 @main.command()
+@click.option("--user", metavar="ID", help="Report on this user alone.")
+@click.option("--context", metavar="KEY", help="Tell outcomes apart by this key of their context, such as mood.")
+@click.option(
+    "--minimum-group", type=click.IntRange(1), help="Leave out groups of fewer users; 5 unless --user is given."
+)
+@click.option("--html", metavar="FILE", help="Write a page with charts instead, which needs no network.")
+@_as_json
+@click.pass_obj
+def report(overrides: dict[str, Any], /, user: str | None, as_json: bool, **asked: Any) -> None:
+    """Show what helped, when people talk, whether they come back, and which memories matter."""
+    from whisper_persistence.cli.reporting import describe_report, print_report, write_page
+    from whisper_persistence.operations import MINIMUM_GROUP, load_report
+
+    if user and asked["minimum_group"]:
+        raise click.UsageError("--user asks about one person, --minimum-group leaves out groups as small")
+    with _open_store(overrides) as store:
+        found = load_report(store, user, asked["minimum_group"] or MINIMUM_GROUP, asked["context"])
+    if asked["html"]:
+        click.echo(f"written: {write_page(found, asked['html'])}", err=as_json)
+    if as_json:
+        _print_json(describe_report(found))
+    elif not asked["html"]:
+        print_report(found)
+
+
+@main.command()
 @click.option("--path", metavar="FILE", help="Keep the demo's SQLite file here, instead of removing it at the end.")
 @click.pass_obj
 def demo(overrides: dict[str, Any], path: str | None) -> None:
