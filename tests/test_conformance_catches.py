@@ -14,7 +14,9 @@ from whisper_persistence.testing import DriverConformance
 from whisper_persistence.testing.broken import BROKEN_DRIVERS, BrokenDriver, break_chain
 from whisper_persistence.testing.broken.breaking import Breaker
 
-KEPT = frozenset({"strategies", "statistics", "conversations", "revisions", "followers", "scan", "erase", "expire"})
+KEPT = frozenset(
+    {"strategies", "statistics", "conversations", "revisions", "followers", "scan", "erase", "expire", "aggregate"}
+)
 CASES = [pytest.param(broken, id=broken.driver.__name__) for broken in BROKEN_DRIVERS]
 
 

@@ -11,7 +11,9 @@ from whisper_persistence.testing import DriverConformance, ModelDriver, Space
 
 
 class TestModel(DriverConformance):
-    capabilities = frozenset({"strategies", "statistics", "conversations", "revisions", "scan", "erase", "durable"})
+    capabilities = frozenset(
+        {"strategies", "statistics", "conversations", "revisions", "scan", "erase", "aggregate", "durable"}
+    )
     kept: ClassVar[dict[Path, dict[str, Space]]] = {}
 
     def open_store(self, path: Path, namespace: str = "default") -> Store:

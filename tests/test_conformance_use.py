@@ -23,7 +23,7 @@ SUITE = """
         def open_store(self, path: Path, namespace: str = "default") -> Store:
             return Store(Chain.build([DriverSpec("memory-fallback", {{}}, frozenset({subjects}))]), namespace)
 """
-ALWAYS = {"revisions", "followers", "scan", "erase"}
+ALWAYS = {"aggregate", "revisions", "followers", "scan", "erase"}
 SUBJECTS = {"strategies", "statistics", "conversations"}
 
 
@@ -41,7 +41,7 @@ def test_one_class_with_one_method_runs_everything_that_is_claimed(pytester: pyt
     assert "failed" not in outcomes
     result.stdout.fnmatch_lines(
         [
-            "TestMyDriver claims: conversations, erase, followers, revisions, scan, statistics, strategies",
+            "TestMyDriver claims: aggregate, conversations, erase, followers, revisions, scan, statistics, strategies",
             "TestMyDriver skips, and proves absent: durable, *",
         ]
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+A = TypeVar("A", bound=rec.Answer)
 #: How long `AsyncStore.close` waits for what is on its way, in seconds.
 DRAIN_SECONDS: Final = 30.0
 
@@ -238,9 +239,9 @@ class AsyncStore:
         """Remove, or only count, what the policies no longer keep."""
         return await self._run(Store.expire, policies, dry_run)
 
-    async def aggregate(self, question: rec.Question) -> rec.Answer:
+    async def aggregate(self, question: rec.Question[A]) -> A:
         """Answer one question over many users."""
-        return await self._run(Store.aggregate, question)
+        return cast("A", await self._run(Store.aggregate, cast("Any", question)))
 
     async def check_health(self) -> tuple[rec.TierHealth, ...]:
         """Ask every tier how it is."""

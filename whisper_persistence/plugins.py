@@ -14,6 +14,7 @@ import pluggy
 from whisper_persistence.discovery import DriverSpec, build_driver, first_line
 from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.hookspecs import KINDS, PROJECT, SPECS, SUBJECTS, Below
+from whisper_persistence.records import Question
 
 _log = logging.getLogger(__name__)
 
@@ -140,7 +141,7 @@ class _Manager(pluggy.PluginManager):
         self._left_out[id(driver)] = _left_out(spec)
         try:
             self.register(driver, spec.name)
-            self._restrict_scan(driver, spec.subjects)
+            self._restrict(driver, spec.subjects)
         except pluggy.PluginValidationError as error:
             problem = str(error).splitlines()[-1]
             raise ConfigurationError(
@@ -148,13 +149,17 @@ class _Manager(pluggy.PluginManager):
             ) from None
         return driver
 
-    def _restrict_scan(self, driver: object, subjects: frozenset[str] | None) -> None:
-        """Have a restricted driver answer a scan for the kinds of its subjects only, and leave the rest to the next."""
+    def _restrict(self, driver: object, subjects: frozenset[str] | None) -> None:
+        """Have a restricted driver answer scans and questions of its subjects only, and leave the rest to the next."""
         if subjects is None:
             return
         kinds = {kind for subject in subjects for kind in KINDS[subject]}
-        for impl in (impl for impl in self.hook.scan.get_hookimpls() if impl.plugin is driver):
-            impl.function = partial(_scan_of, kinds, impl.function)  # type: ignore[misc]  # pluggy has no other door
+        for caller, restricted, known in (
+            (self.hook.scan, _scan_of, kinds),
+            (self.hook.aggregate, _aggregate_of, subjects),
+        ):
+            for impl in (impl for impl in caller.get_hookimpls() if impl.plugin is driver):
+                impl.function = partial(restricted, known, impl.function)  # type: ignore[misc]  # pluggy has no other door
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
         if name.startswith("__") or name in self._left_out.get(id(plugin), ()):
@@ -180,6 +185,11 @@ class _Manager(pluggy.PluginManager):
 
 def _scan_of(kinds: AbstractSet[str], scan: Callable[..., Any], kind: str, cursor: str | None, limit: int) -> Any:
     return scan(kind, cursor, limit) if kind in kinds else None
+
+
+def _aggregate_of(subjects: AbstractSet[str], aggregate: Callable[..., Any], question: Question[Any]) -> Any:
+    wanted = SUBJECTS.keys() if question.subject is None else {question.subject}
+    return aggregate(question) if wanted <= subjects else None
 
 
 def _left_out(spec: DriverSpec) -> frozenset[str]:

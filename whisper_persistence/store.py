@@ -6,7 +6,7 @@ It refuses bad input before any driver is asked, and an answer that is not one: 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from whisper_persistence import erasures
 from whisper_persistence import records as rec
@@ -27,6 +27,8 @@ from whisper_persistence.validation import (
 
 if TYPE_CHECKING:
     from whisper_persistence.settings import Settings
+
+A = TypeVar("A", bound=rec.Answer)
 
 
 class Store:
@@ -226,8 +228,9 @@ class Store:
         validate_batch(policies, rec.Retention)
         return answered("expire", self._hook.expire(policies=policies, dry_run=dry_run))
 
-    def aggregate(self, question: rec.Question) -> rec.Answer:
+    def aggregate(self, question: rec.Question[A]) -> A:
         """Answer one question over many users."""
+        validate_batch([question], *rec.QUESTIONS)
         return answered("aggregate", self._hook.aggregate(question=question))
 
     def check_health(self) -> tuple[rec.TierHealth, ...]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, ClassVar, Concatenate, Final, ParamSpec, TypeVar
 
 import attrs
 
 from whisper_persistence import records as rec
 from whisper_persistence.errors import ConfigurationError, StoreClosedError
 from whisper_persistence.hookspecs import (
+    AnalyticsSpecs,
     Below,
     ConversationSpecs,
     FollowerSpecs,
@@ -21,7 +22,15 @@ from whisper_persistence.hookspecs import (
     StrategySpecs,
     hookimpl,
 )
-from whisper_persistence_drivers.memory import expiring, following, learning, maintenance, searching, talk
+from whisper_persistence_drivers.memory import (
+    aggregating,
+    expiring,
+    following,
+    learning,
+    maintenance,
+    searching,
+    talk,
+)
 from whisper_persistence_drivers.memory.state import LOCK, State
 from whisper_persistence_drivers.memory.tables import PATTERNS, PREFERENCES, STATISTICS, STRATEGIES, load_patterns
 
@@ -33,7 +42,14 @@ T = TypeVar("T")
 
 @attrs.define(eq=False)
 class MemoryFallbackDriver(
-    LifecycleSpecs, StrategySpecs, StatisticsSpecs, ConversationSpecs, SearchSpecs, FollowerSpecs, MaintenanceSpecs
+    LifecycleSpecs,
+    StrategySpecs,
+    StatisticsSpecs,
+    ConversationSpecs,
+    SearchSpecs,
+    FollowerSpecs,
+    MaintenanceSpecs,
+    AnalyticsSpecs,
 ):
     """Keeps everything in this process, as strictly as a database would, and loses it when it is closed."""
 
@@ -41,6 +57,7 @@ class MemoryFallbackDriver(
 
     _below: Below | None = attrs.field(default=None, init=False, repr=False)
     _state: State | None = attrs.field(default=None, init=False, repr=False)
+    _namespace: str = attrs.field(default="", init=False)
 
     def _do(self, act: Callable[Concatenate[State, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         with LOCK:
@@ -55,7 +72,7 @@ class MemoryFallbackDriver(
             raise ConfigurationError(
                 f"{TIER} is listed above another driver, whose records it would hide: list it alone, or last"
             )
-        self._below, self._state = below, State()
+        self._below, self._namespace, self._state = below, namespace, State()
 
     @hookimpl
     def close(self) -> None:
@@ -198,3 +215,9 @@ class MemoryFallbackDriver(
         """Remove what the policies no longer keep, here and below."""
         report = rec.TierReport(TIER, self._do(expiring.expire, policies, dry_run=dry_run))
         return report, *((self._below and self._below.expire(policies=policies, dry_run=dry_run)) or ())
+
+    @hookimpl
+    def aggregate(self, question: rec.Question[Any]) -> Any:
+        """Answer one question over many users; ask below one that is not known."""
+        answer = self._do(aggregating.aggregate, self._namespace, question)
+        return self._below.aggregate(question=question) if answer is None and self._below else answer

@@ -23,6 +23,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     cast,
+    collate,
     column,
     func,
     literal_column,
@@ -72,6 +73,11 @@ class PostgresFlavour(Flavour):
     def pack(self, texts: Sequence[str]) -> list[str]:
         """Return a list of texts as a list."""
         return list(texts)
+
+    def member(self, record: ColumnElement[str], name: str) -> ColumnElement[str]:
+        """Return the text of one member of a JSON object, which compares by code point."""
+        found = cast(record, postgresql.JSON).op("->>", return_type=Text())(literal_column(f"'{name}'"))
+        return collate(found, "C")
 
     def each(self, build: Build, **types: TypeEngine[Any]) -> Prepared:
         """Return a statement that joins the sets of values, which come as one array for each name."""

@@ -47,6 +47,10 @@ class SqliteFlavour(Flavour):
         """Return a list of texts as JSON."""
         return encode(texts)
 
+    def member(self, record: ColumnElement[str], name: str) -> ColumnElement[str]:
+        """Return the text of one member of a JSON object."""
+        return func.json_extract(record, literal_column(f"'$.{name}'"))
+
     def each(self, build: Build, **types: TypeEngine[Any]) -> Prepared:
         """Return a statement that is simply run again for each set of values: there is no way to save here."""
         return self.prepare(build({name: bindparam(name, type_=kind) for name, kind in types.items()}))

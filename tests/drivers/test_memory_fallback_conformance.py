@@ -12,7 +12,18 @@ from whisper_persistence.testing import DriverConformance
 
 class TestMemoryFallback(DriverConformance):
     capabilities = frozenset(
-        {"strategies", "statistics", "conversations", "revisions", "followers", "scan", "erase", "expire", "search"}
+        {
+            "strategies",
+            "statistics",
+            "conversations",
+            "revisions",
+            "followers",
+            "scan",
+            "erase",
+            "expire",
+            "search",
+            "aggregate",
+        }
     )
 
     def open_store(self, path: Path, namespace: str = "default") -> Store:

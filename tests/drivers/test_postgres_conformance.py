@@ -28,6 +28,7 @@ class TestPostgres(DriverConformance):
             "erase",
             "vectors",
             "expire",
+            "aggregate",
             "durable",
             "processes",
         }

@@ -22,6 +22,7 @@ class TestSqlite(DriverConformance):
             "erase",
             "vectors",
             "expire",
+            "aggregate",
             "durable",
             "processes",
         }

@@ -18,7 +18,7 @@ def print_profile(profile: Profile, console: Console | None = None) -> None:
     """Print what is kept about one user."""
     console = console or Console(highlight=False)
     if profile.is_empty():
-        console.print(f"nothing is kept about {_visible(profile.user_id)}")
+        console.print(f"nothing is kept about {visible(profile.user_id)}")
         return
     _print_facts(console, "strategy", _strategy_facts(profile.strategy))
     _print_facts(console, "statistics", _statistics_facts(profile.statistics))
@@ -62,13 +62,13 @@ def _print_facts(console: Console, title: str, facts: Iterable[tuple[str, str]])
     table.add_column(style="dim", overflow="fold", max_width=44)
     table.add_column(overflow="fold")
     for name, value in known:
-        table.add_row(_visible(name), _visible(value))
+        table.add_row(visible(name), visible(value))
     console.print(f"[bold]{title}[/]")
     console.print(table)
     console.print()
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """Return text that can neither style nor steer a terminal."""
     plain = "".join(c if c == "\n" or unicodedata.category(c) != "Cc" else "\N{REPLACEMENT CHARACTER}" for c in text)
     return escape(plain)

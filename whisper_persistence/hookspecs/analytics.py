@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from whisper_persistence.hookspecs.markers import hookspec
 from whisper_persistence.records import Answer, Question
+
+A = TypeVar("A", bound=Answer)
 
 
 class AnalyticsSpecs:
     """Questions over many users."""
 
     @hookspec(firstresult=True)
-    def aggregate(self, question: Question) -> Answer | None:
-        """Answer one question; ``None`` for a question this driver does not know."""
+    def aggregate(self, question: Question[A]) -> A | None:
+        """Answer one question, by the class of answer that it names.
+
+        Only the records of the store's namespace count, except for `CompareNamespaces`. What was written before the
+        question was asked is counted, unless an option of the driver says how old its answers may be; what was erased
+        never is.
+
+        Returns:
+            ``None`` for a question that this driver does not know, or whose subject it does not keep.
+        """

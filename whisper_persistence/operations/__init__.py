@@ -1,4 +1,4 @@
-"""What an operator runs: importing, exporting, copying, erasing, expiring, backing up, and looking at a user."""
+"""What an operator runs: importing, exporting, copying, erasing, expiring, backing up, and reports."""
 
 from whisper_persistence.operations.archives import import_archive
 from whisper_persistence.operations.backups import Backup, back_up, inspect_schemas, restore
@@ -7,10 +7,13 @@ from whisper_persistence.operations.comparing import Comparison, Report
 from whisper_persistence.operations.copying import copy_store
 from whisper_persistence.operations.erasure import ErasureReceipt, erase_again, erase_users
 from whisper_persistence.operations.exporting import export_archive
+from whisper_persistence.operations.frames import to_arrow, to_pandas, to_polars
 from whisper_persistence.operations.manifest import Archive, Manifest, is_archive
 from whisper_persistence.operations.new_driver import write_driver
 from whisper_persistence.operations.places import checkpoint_path, find_places, name_copy
 from whisper_persistence.operations.profile import Profile, load_profile
+from whisper_persistence.operations.report import MINIMUM_GROUP, Band, UsageReport, load_report
+from whisper_persistence.operations.report_tables import Section, sections
 from whisper_persistence.operations.retention import RetentionReport, RetentionTask, apply_retention
 from whisper_persistence.operations.transfer import Batch, import_file
 from whisper_persistence.operations.verifying import TierCheck
@@ -18,8 +21,10 @@ from whisper_persistence.operations.whisperengine import import_whisperengine
 from whisper_persistence.operations.whisperengine_rows import TableReport
 
 __all__ = [
+    "MINIMUM_GROUP",
     "Archive",
     "Backup",
+    "Band",
     "Batch",
     "Checkpoint",
     "Comparison",
@@ -29,8 +34,10 @@ __all__ = [
     "Report",
     "RetentionReport",
     "RetentionTask",
+    "Section",
     "TableReport",
     "TierCheck",
+    "UsageReport",
     "apply_retention",
     "back_up",
     "checkpoint_path",
@@ -45,7 +52,12 @@ __all__ = [
     "inspect_schemas",
     "is_archive",
     "load_profile",
+    "load_report",
     "name_copy",
     "restore",
+    "sections",
+    "to_arrow",
+    "to_pandas",
+    "to_polars",
     "write_driver",
 ]

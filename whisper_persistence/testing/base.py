@@ -23,6 +23,7 @@ CAPABILITIES: Final[dict[str, str]] = {
     "scan": "walks through every record it keeps",
     "erase": "forgets users",
     "expire": "removes what is too old or too many",
+    "aggregate": "answers questions over many users about the subjects it keeps",
     "search": "finds messages by their words",
     "vectors": "keeps vectors beside messages",
     "embed": "turns texts into vectors",

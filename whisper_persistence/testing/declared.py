@@ -11,8 +11,10 @@ import pytest
 from whisper_persistence.errors import NotSupportedError, StoreClosedError
 from whisper_persistence.hookspecs import KINDS
 from whisper_persistence.records import (
+    QUESTIONS,
     Follower,
     OutcomeQuery,
+    Question,
     ScoreQuery,
     SearchQuery,
     State,
@@ -103,6 +105,9 @@ class DeclarationConformance(Conformance):
         for capability, hooks in HOOKS.items():
             if (capability in self.capabilities) is claimed:
                 yield from hooks
+        for question in (kind() for kind in QUESTIONS if kind.subject):
+            if ("aggregate" in self.capabilities and question.subject in self.capabilities) is claimed:
+                yield partial(_aggregate, question)
         for kind in kinds_of(SUBJECT_CAPABILITIES):
             if ("scan" in self.capabilities and kind in kinds_of(self.capabilities)) is claimed:
                 yield partial(_scan, kind)
@@ -110,3 +115,7 @@ class DeclarationConformance(Conformance):
 
 def _scan(kind: RecordKind, store: Store) -> Any:
     return store.scan(kind, None, 1)
+
+
+def _aggregate(question: Question[Any], store: Store) -> Any:
+    return store.aggregate(question)

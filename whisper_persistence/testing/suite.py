@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from whisper_persistence.testing.aggregating import AggregateConformance
 from whisper_persistence.testing.concurrency import ConcurrencyConformance
 from whisper_persistence.testing.conversations import ConversationConformance
 from whisper_persistence.testing.declared import DeclarationConformance
@@ -45,6 +46,7 @@ class DriverConformance(
     ScanConformance,
     EraseConformance,
     ExpiryConformance,
+    AggregateConformance,
     SearchConformance,
     VectorConformance,
     RestartConformance,

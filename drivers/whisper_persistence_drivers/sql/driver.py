@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 
 from whisper_persistence import records as rec
 from whisper_persistence.hookspecs import (
+    AnalyticsSpecs,
     ConversationSpecs,
     FollowerSpecs,
     MaintenanceSpecs,
@@ -15,6 +17,7 @@ from whisper_persistence.hookspecs import (
     StrategySpecs,
     hookimpl,
 )
+from whisper_persistence_drivers.sql import aggregating as sql_aggregating
 from whisper_persistence_drivers.sql import expiring as sql_expiring
 from whisper_persistence_drivers.sql import following as sql_following
 from whisper_persistence_drivers.sql import messages as sql_messages
@@ -30,7 +33,14 @@ from whisper_persistence_drivers.sql.search_hooks import SqlSearch
 
 @attrs.define(eq=False)
 class SqlDriver(
-    SqlErasure, SqlSearch, StrategySpecs, StatisticsSpecs, ConversationSpecs, FollowerSpecs, MaintenanceSpecs
+    SqlErasure,
+    SqlSearch,
+    StrategySpecs,
+    StatisticsSpecs,
+    ConversationSpecs,
+    FollowerSpecs,
+    MaintenanceSpecs,
+    AnalyticsSpecs,
 ):
     """The hooks of a driver on a SQL database; a subclass says which database, and is registered under its own name."""
 
@@ -153,3 +163,9 @@ class SqlDriver(
         scrubbed = self._translated(self._database.scrub) if removed else Scrubbed()
         below = self._below.expire(policies=policies, dry_run=dry_run) or ()
         return (rec.TierReport(self.tier, counts, scrubbed.rewritten, scrubbed.remaining), *below)
+
+    @hookimpl
+    def aggregate(self, question: rec.Question[Any]) -> Any:
+        """Answer one question over many users; ask below one that is not known."""
+        answer = self._read(sql_aggregating.aggregate, question)
+        return self._below.aggregate(question=question) if answer is None else answer

@@ -83,6 +83,10 @@ class Flavour(ABC):
         """Return a list of texts as `among` takes it."""
 
     @abstractmethod
+    def member(self, record: ColumnElement[str], name: str) -> ColumnElement[str]:
+        """Return the text of one member of the JSON object in a column; ``name`` is one of our fields' names."""
+
+    @abstractmethod
     def each(self, build: Build, **types: TypeEngine[Any]) -> Prepared:
         """Return a statement that runs for each of many sets of values.
 

@@ -22,6 +22,7 @@ from whisper_persistence.cli.commands.export import export
 from whisper_persistence.cli.commands.import_ import import_
 from whisper_persistence.cli.commands.migrate import migrate
 from whisper_persistence.cli.commands.new_driver import new_driver
+from whisper_persistence.cli.commands.report import report
 from whisper_persistence.cli.commands.restore import restore
 from whisper_persistence.cli.commands.show import show
 
@@ -41,6 +42,7 @@ _COMMANDS: Final[tuple[click.Command, ...]] = (
     import_,
     migrate,
     new_driver,
+    report,
     restore,
     show,
 )

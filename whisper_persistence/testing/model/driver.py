@@ -11,12 +11,14 @@ from whisper_persistence.hookspecs import CONTRACT_VERSION, Below, hookimpl
 from whisper_persistence.records import (
     Message,
     Page,
+    Question,
     Revision,
     State,
     Thing,
     TierHealth,
     TierReport,
 )
+from whisper_persistence.testing.model import asking
 from whisper_persistence.testing.model.space import Space
 from whisper_persistence.testing.model.talk import TalkModel
 
@@ -31,10 +33,12 @@ class ModelDriver(TalkModel):
 
     spaces: dict[str, Space] = attrs.field(factory=dict[str, Space])
     contract_version: ClassVar[int] = CONTRACT_VERSION
+    namespace: str = attrs.field(default="", init=False)
 
     @hookimpl
     def open(self, below: Below, namespace: str) -> None:
         """Find the namespace's space."""
+        self.namespace = namespace
         self.space = self.spaces.setdefault(namespace, Space())
 
     @hookimpl
@@ -63,6 +67,11 @@ class ModelDriver(TalkModel):
             self.space.raise_revision("user", user, epochs=1)
         gone = [self._erase_from(talk, frozenset(user_ids)) for talk in self.space.messages]
         return (TierReport("model", {"messages": sum(gone)}),)
+
+    @hookimpl
+    def aggregate(self, question: Question[Any]) -> Any:
+        """Answer one question."""
+        return asking.answer(self.space, self.namespace, question)
 
     def _erase_from(self, talk: str, users: frozenset[str]) -> int:
         def concerns(message: Message) -> bool:

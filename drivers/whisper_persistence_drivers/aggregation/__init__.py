@@ -1,0 +1,1 @@
+"""From rows to answers: what the drivers that answer `aggregate` have in common."""

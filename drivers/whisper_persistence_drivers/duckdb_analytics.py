@@ -1,0 +1,146 @@
+"""Questions over millions of rows in milliseconds: a columnar replica in DuckDB of what the database below keeps."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, ClassVar, Final, TypeVar
+
+import attrs
+import duckdb
+import platformdirs
+
+from whisper_persistence import records as rec
+from whisper_persistence.errors import ConfigurationError, PersistenceError, StorageUnavailableError
+from whisper_persistence.hookspecs import AnalyticsSpecs, Below, LifecycleSpecs, MaintenanceSpecs, hookimpl
+from whisper_persistence_drivers.replica import answering
+from whisper_persistence_drivers.replica.engine import Limits
+from whisper_persistence_drivers.replica.folder import Folder
+from whisper_persistence_drivers.replica.pacing import Pacer
+from whisper_persistence_drivers.replica.replica import Replica
+
+TIER: Final = "duckdb-analytics"
+#: Up to how many pending changes health counts.
+_COUNTED: Final = 10_000
+
+T = TypeVar("T")
+
+
+def _absolute(path: str | Path) -> Path:
+    return Path(path).expanduser().absolute()
+
+
+def _own_place() -> Path:
+    return platformdirs.user_data_path("whisper-persistence", appauthor=False) / "analytics"
+
+
+@attrs.define(eq=False)
+class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
+    """Answers `aggregate` from a replica that follows the database below; every other hook goes below.
+
+    Options:
+        path: the folder of the replicas, one for each namespace; made if it is missing.
+        interval: refresh in the background every so many seconds, and answer as of the last time; with 0, a question
+            first waits until the replica has all that was written before it.
+        memory: what DuckDB may use at most, such as ``1GiB``; what does not fit goes to disk beside the replica.
+        threads: how many threads DuckDB may use.
+        parquet: also export each snapshot into this folder, divided by namespace and month.
+        follower: the name under which the database keeps what the replica has not seen; two replicas of one namespace
+            in different folders need two names.
+    """
+
+    contract_version: ClassVar[int] = 1
+
+    path: Path = attrs.field(factory=_own_place, converter=_absolute)
+    interval: float = attrs.field(default=0.0, converter=float, validator=attrs.validators.ge(0))
+    memory: str = attrs.field(default="1GiB", validator=attrs.validators.matches_re(r"\d+(\.\d+)? ?[KMGT]i?B"))
+    threads: int = attrs.field(
+        factory=lambda: min(4, os.cpu_count() or 1), converter=int, validator=attrs.validators.ge(1)
+    )
+    parquet: Path | None = attrs.field(default=None, converter=attrs.converters.optional(_absolute))
+    follower: str = attrs.field(default=TIER, validator=attrs.validators.min_len(1))
+    _below: Below = attrs.field(init=False, repr=False)
+    _replica: Replica = attrs.field(init=False, repr=False)
+    _pacer: Pacer = attrs.field(init=False, repr=False)
+
+    @hookimpl
+    def open(self, below: Below, namespace: str) -> None:
+        """Make the folder, see whether there is a database to follow, and begin to refresh if told to."""
+        folder = Folder(self.path / blake2b(namespace.encode(), digest_size=12).hexdigest())
+        try:
+            folder.make()
+            if self.parquet:
+                self.parquet.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise ConfigurationError(
+                f"driver {TIER!r} cannot write {self.parquet if folder.path.is_dir() else self.path} "
+                f"({error.strerror}): name a folder that can be written"
+            ) from None
+        if below.load_pending(follower=self.follower, limit=1) is None:
+            raise ConfigurationError(
+                f"driver {TIER!r} is listed above no database that can be followed: list it above sqlite or postgres"
+            )
+        self._below, self._pacer = below, Pacer(self.interval)
+        limits = Limits(self.memory, self.threads, folder.spill)
+        self._replica = Replica(folder, limits, below, namespace, self.follower, self.parquet, self._pacer.pause)
+        self._pacer.start(self._replica.refresh)
+
+    @hookimpl
+    def close(self) -> None:
+        """Stop refreshing; what is not in the replica stays pending."""
+        if hasattr(self, "_pacer"):
+            self._pacer.close()
+
+    @hookimpl
+    def aggregate(self, question: rec.Question[Any]) -> Any:
+        """Answer one question; ask below one that the replica cannot answer, and one that compares namespaces."""
+        if not answering.knows(question):
+            return self._below.aggregate(question=question)
+        self._pacer.start(self._replica.refresh)
+        return _translated(lambda: self._replica.ask(question, fresh=not self.interval))
+
+    @hookimpl
+    def erase_users(self, user_ids: Sequence[str]) -> tuple[rec.TierReport, ...] | None:
+        """Forget users below, then in the replica: a new file without them takes its place before this returns."""
+        reports = self._below.erase_users(user_ids=user_ids)
+        if reports is None:
+            return None
+        self._pacer.hurry()
+        counts = self._replica.forget(user_ids) if user_ids else {}
+        return (rec.TierReport(TIER, counts, (str(self._replica.folder.path),) if user_ids else ()), *reports)
+
+    @hookimpl
+    def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> tuple[rec.TierReport, ...] | None:
+        """Expire below; the replica hears of it as of every change."""
+        return self._below.expire(policies=policies, dry_run=dry_run)
+
+    @hookimpl
+    def check_health(self) -> tuple[rec.TierHealth, ...]:
+        """Open the newest snapshot, say of when it is and how much is pending, and add the reports from below."""
+        return (self._health(), *(self._below.check_health() or ()))
+
+    def _health(self) -> rec.TierHealth:
+        began = time.perf_counter()
+        details: dict[str, Any] = {"duckdb_version": duckdb.__version__, "interval": self.interval}
+        try:
+            as_of, counts = _translated(lambda: (self._replica.as_of(), self._replica.counts()))
+            details |= {"as_of": as_of and as_of.isoformat(), **counts, "pending": self._replica.pending(_COUNTED)}
+        except PersistenceError as error:
+            return rec.TierHealth(TIER, rec.State.DOWN, None, {**details, "error": str(error)})
+        failed = self._pacer.error
+        state = rec.State.DEGRADED if failed else rec.State.UP
+        return rec.TierHealth(
+            TIER, state, time.perf_counter() - began, {**details, **({"error": failed} if failed else {})}
+        )
+
+
+def _translated(act: Callable[[], T]) -> T:
+    try:
+        return act()
+    except (duckdb.Error, OSError) as error:
+        raise StorageUnavailableError(
+            f"the analytics replica cannot be read or written ({type(error).__name__}): see whether its disk is full"
+        ) from None

@@ -1,0 +1,215 @@
+"""Measure the duckdb-analytics driver against the same questions asked of SQLite, in one run.
+
+``python tests/benchmarks/on_duckdb.py [--scores N] [--users N] [--new N] [--large N]`` prints one table and, with
+``--json FILE``, writes it. Ratios come from one run; the contestants take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import random
+import resource
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import attrs
+from rich.console import Console
+from rich.table import Table as Shown
+from whisper_persistence_drivers.replica.columns import TABLES
+from whisper_persistence_drivers.replica.engine import Limits, attach, building, reading
+from whisper_persistence_drivers.replica.loading import insert, make_tables
+
+from whisper_persistence import Message, Store
+from whisper_persistence.discovery import DriverSpec
+from whisper_persistence.plugins import Chain
+from whisper_persistence.records import ImportanceByUser, MemoryScore, StatisticsChange
+from whisper_persistence.records.memories import BASE_WEIGHTS
+from whisper_persistence.testing.aggregating import near
+
+MOMENT = datetime(2025, 9, 1, tzinfo=UTC)
+
+
+@attrs.define
+class Line:
+    """One line of the table: what was measured, the bar, and the figures of both sides."""
+
+    title: str
+    bar: str
+    measured: float
+    met: bool
+    detail: str
+
+
+def open_store(folder: Path, *, replica: bool, interval: float = 0.0) -> Store:
+    """Open the database, with or without the replica above it."""
+    above = [DriverSpec("duckdb-analytics", {"path": folder / "analytics", "interval": interval})] if replica else []
+    return Store(Chain.build([*above, DriverSpec("sqlite", {"path": folder / "memory.db"})]))
+
+
+def scores_of(user: int, count: int, first: int = 0) -> StatisticsChange:
+    """Return a change that scores memories of one user, by every factor."""
+    name = f"{200_000_000_000_000_000 + user}"
+    scores = [
+        MemoryScore(
+            name,
+            f"memory {number}",
+            random.random(),
+            {factor: random.random() for factor in BASE_WEIGHTS},
+            MOMENT + timedelta(minutes=random.randrange(500_000)),
+        )
+        for number in range(first, first + count)
+    ]
+    return StatisticsChange(name, scores)
+
+
+def fill(store: Store, users: int, count: int, first: int = 0) -> None:
+    """Write so many scores of every user."""
+    for start in range(0, users, 20):
+        store.update_statistics([scores_of(user, count, first) for user in range(start, min(users, start + 20))])
+
+
+def timed(act: Callable[[], Any]) -> tuple[float, Any]:
+    """Return how long something took, in seconds, and what it gave."""
+    began = perf_counter()
+    answer = act()
+    return perf_counter() - began, answer
+
+
+def compare_questions(folder: Path, users: int, rounds: int) -> Line:
+    """Ask both for the statistics of all users, in turns, and demand the same answer."""
+    question = ImportanceByUser(limit=users)
+    with open_store(folder, replica=False) as plain, open_store(folder, replica=True) as columnar:
+        load, _ = timed(lambda: columnar.aggregate(question))
+        slow, fast = [], []
+        for _ in range(rounds):
+            spent, expected = timed(lambda: plain.aggregate(question))
+            slow.append(spent)
+            for _ in range(3):
+                spent, found = timed(lambda: columnar.aggregate(question))
+                fast.append(spent)
+        if not near(found, expected) or len(found.rows) != users:
+            raise SystemExit("sqlite and duckdb-analytics answer differently")
+    ratio = statistics.median(slow) / statistics.median(fast)
+    detail = f"{statistics.median(slow):.2f} s, {statistics.median(fast):.3f} s; first load {load:.1f} s"
+    return Line("all users' statistics: SQLite / DuckDB", ">= 15", ratio, ratio >= 15, detail)
+
+
+def append_latency(store: Store, going: Callable[[], bool], least: int) -> list[float]:
+    """Append turns one after the other as long as something goes on, and return how long each took, in seconds."""
+    spent: list[float] = []
+    while going() or len(spent) < least:
+        spent.append(timed(lambda: store.save_messages([Message("talk", "u", "u", "word " * 40)]))[0])
+    return spent
+
+
+def refresh_elsewhere(folder: Path, done: Any) -> None:
+    """Bring the replica up to date, as an operator's report does, in a process of its own."""
+    with open_store(folder, replica=True) as store:
+        done.put(timed(lambda: store.aggregate(ImportanceByUser(limit=1)))[0])
+
+
+def compare_appends(folder: Path, users: int, new: int, *, background: bool) -> Line:
+    """Append while many new rows are brought into the replica, and while nothing else happens."""
+    with open_store(folder, replica=background, interval=0.5 if background else 0.0) as store:
+        driver: Any = store.chain.drivers.get("duckdb-analytics")
+        quiet = append_latency(store, lambda: False, 600)
+        with open_store(folder, replica=False) as other:
+            fill(other, users, max(1, new // users), random.randrange(1 << 40))
+        if background:
+            began = perf_counter()
+            older = driver._replica.folder.newest()
+            busy = append_latency(store, lambda: driver._replica.folder.newest() == older, 100)
+            took = perf_counter() - began
+        else:
+            context = multiprocessing.get_context("spawn")
+            done = context.Queue()
+            worker = context.Process(target=refresh_elsewhere, args=(folder, done))
+            worker.start()
+            busy = append_latency(store, worker.is_alive, 100)
+            took = done.get()
+    ratio = statistics.median(busy) / statistics.median(quiet)
+    where = "in a thread of the writer" if background else "in another process"
+    detail = f"{statistics.median(quiet) * 1e6:.0f}, {statistics.median(busy) * 1e6:.0f} us over {len(busy)} appends; "
+    detail += f"p99 {quantile(quiet, 0.99) * 1e3:.1f}, {quantile(busy, 0.99) * 1e3:.1f} ms; refresh {took:.1f} s"
+    return Line(f"append while {new:,} rows are refreshed {where} / alone", "<= 1.2", ratio, ratio <= 1.2, detail)
+
+
+def quantile(values: list[float], share: float) -> float:
+    """Return the value that this share of a sample stays below."""
+    return sorted(values)[int(share * (len(values) - 1))]
+
+
+def make_large(folder: Path, scores: int) -> Path:
+    """Make a snapshot of so many scores, as the driver makes them."""
+    path, table = folder / "large.duckdb", TABLES["scores"]
+    with building(Limits("1GiB", 2, folder / "spill"), [folder]) as connection:
+        attach(connection, path, "large")
+        make_tables(connection, "large", "default")
+        for start in range(0, scores, 100_000):
+            rows = (
+                score for user in range(start // 500, (start + 100_000) // 500) for score in scores_of(user, 500).scores
+            )
+            insert(connection, "large.scores", table.batch(rows))
+        connection.execute("DETACH large")
+    return path
+
+
+def ask_large(path: Path, users: int, memory: str, peak: Any) -> None:
+    """Ask a snapshot, and say how much memory the process had at most and how many users it answered."""
+    from whisper_persistence_drivers.replica.answering import answer
+
+    began = perf_counter()
+    with reading(path, Limits(memory, 2, path.parent / "spill")) as connection:
+        users = len(answer(connection, ImportanceByUser(limit=users)).rows)
+    peak.put((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, users, perf_counter() - began))
+
+
+def measure_memory(folder: Path, scores: int, memory: str = "1GiB") -> Line:
+    """Return how much memory a process has that asks about so many rows."""
+    context = multiprocessing.get_context("spawn")
+    peak = context.Queue()
+    worker = context.Process(target=ask_large, args=(make_large(folder, scores), scores // 500, memory, peak))
+    worker.start()
+    used, users, took = peak.get(timeout=600)
+    worker.join()
+    title = f"peak of the process at {scores:,} scores, MiB"
+    return Line(title, "<= 1024", used, used <= 1024 and users == scores // 500, f"{users:,} users in {took:.2f} s")
+
+
+def measure(given: argparse.Namespace, folder: Path) -> Iterator[Line]:
+    """Measure everything."""
+    with open_store(folder, replica=False) as store:
+        fill(store, given.users, given.scores // given.users)
+    yield compare_questions(folder, given.users, given.rounds)
+    for background in (False, True):
+        yield compare_appends(folder, given.users, given.new, background=background)
+    yield measure_memory(folder, given.large)
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, size in {"scores": 1_000_000, "users": 10_000, "new": 100_000, "large": 5_000_000, "rounds": 3}.items():
+        parser.add_argument(f"--{name}", type=int, default=size)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    random.seed(7)
+    table = Shown("workload", "bar", "measured", "verdict", "detail", title="DuckDB analytics above SQLite")
+    with tempfile.TemporaryDirectory() as folder:
+        lines = list(measure(given, Path(folder)))
+    for line in lines:
+        table.add_row(line.title, line.bar, f"{line.measured:.2f}", "met" if line.met else "short", line.detail)
+    Console().print(table)
+    if given.json:
+        given.json.write_text(json.dumps([attrs.asdict(line) for line in lines]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""The ``report`` command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from whisper_persistence.cli.commands.common import Command, as_json_option, open_store, print_json
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "whisper-persistence report",
+        "whisper-persistence report --user alice --context mood",
+        "whisper-persistence report --html report.html",
+    ),
+)
+@click.option("--user", metavar="ID", help="Report on this user alone.")
+@click.option("--context", metavar="KEY", help="Tell outcomes apart by this key of their context, such as mood.")
+@click.option(
+    "--minimum-group", type=click.IntRange(1), help="Leave out groups of fewer users; 5 unless --user is given."
+)
+@click.option("--html", metavar="FILE", help="Write a page with charts instead, which needs no network.")
+@as_json_option
+@click.pass_obj
+def report(overrides: dict[str, Any], /, user: str | None, *, as_json: bool, **asked: Any) -> None:
+    """Show what helped, when people talk, whether they come back, and which memories matter."""
+    from whisper_persistence.cli.reporting import describe_report, print_report, write_page
+    from whisper_persistence.operations import MINIMUM_GROUP, load_report
+
+    if user and asked["minimum_group"]:
+        raise click.UsageError("--user asks about one person, --minimum-group leaves out groups as small")
+    with open_store(overrides) as store:
+        found = load_report(store, user, asked["minimum_group"] or MINIMUM_GROUP, asked["context"])
+    if asked["html"]:
+        click.echo(f"written: {write_page(found, asked['html'])}", err=as_json)
+    if as_json:
+        print_json(describe_report(found))
+    elif not asked["html"]:
+        print_report(found)
