@@ -1,0 +1,263 @@
+"""The driver: it seals on the way down, opens on the way up, and keeps no record itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import attrs
+import platformdirs
+
+from whisper_persistence import records as rec
+from whisper_persistence.errors import NotSupportedError, PersistenceError
+from whisper_persistence.hookspecs import (
+    Below,
+    ConversationSpecs,
+    LifecycleSpecs,
+    MaintenanceSpecs,
+    SearchSpecs,
+    StatisticsSpecs,
+    StrategySpecs,
+    hookimpl,
+)
+from whisper_persistence.records import Thing
+from whisper_persistence_encryption.finding import owners_of_edits
+from whisper_persistence_encryption.keychain import Keychain
+from whisper_persistence_encryption.masters import open_masters
+from whisper_persistence_encryption.opening import open_key_store
+from whisper_persistence_encryption.reading import Reader
+from whisper_persistence_encryption.rewrapping import Rewrapping
+from whisper_persistence_encryption.searching import search
+from whisper_persistence_encryption.shapes import seal
+
+T = TypeVar("T")
+_TIER = "encryption"
+_REMAINING = (
+    "backups of the key store: what they hold of these keys is wrapped by the master key",
+    "messages that a user wrote about another, in backups of the data: sealed with the other's key",
+)
+
+
+def _to_path(value: str | Path) -> Path:
+    return Path(value).expanduser()
+
+
+def _beside_the_data() -> str:
+    return str(platformdirs.user_data_path("whisper-persistence", appauthor=False) / "keys.db")
+
+
+@attrs.define(eq=False)
+class EncryptionDriver(
+    LifecycleSpecs, StrategySpecs, StatisticsSpecs, ConversationSpecs, SearchSpecs, MaintenanceSpecs
+):
+    """Seals what people said, and what describes them, before the drivers below see it.
+
+    Attributes:
+        master_keys: the master keys in base64: the one that wraps, then those that only unwrap.
+        master_key_file: a file with such keys, one a line.
+        key_service: ``package.module:callable``, which returns a `KeyService`.
+        key_store: where the wrapped data keys live: a file, or the URL of a PostgreSQL database.
+        renew_after_days: how old a data key grows before a new one seals in its place; 0 for any age.
+        search_limit: how many messages a search may open; one that would need more is refused.
+        timeout: how many seconds a call waits for the key store.
+    """
+
+    contract_version: ClassVar[int] = 1
+
+    master_keys: tuple[str, ...] = attrs.field(default=(), repr=False)
+    master_key_file: Path | None = attrs.field(default=None, converter=attrs.converters.optional(_to_path))
+    key_service: str | None = None
+    key_store: str = attrs.field(factory=_beside_the_data, converter=str, repr=False)
+    renew_after_days: int = attrs.field(default=0, converter=int, validator=attrs.validators.ge(0))
+    search_limit: int = attrs.field(default=20_000, converter=int, validator=attrs.validators.ge(1))
+    timeout: float = attrs.field(default=30.0, converter=float, validator=attrs.validators.gt(0))
+    _below: Below = attrs.field(init=False, repr=False)
+    _keys: Keychain = attrs.field(init=False, repr=False)
+    _reader: Reader = attrs.field(init=False, repr=False)
+    _rewrapping: Rewrapping = attrs.field(init=False, repr=False)
+
+    @hookimpl
+    def open(self, below: Below, namespace: str) -> None:
+        """Open the key store, end the erasures that were cut short, and begin to wrap anew where that is due."""
+        masters = open_masters(self.master_keys, self.master_key_file, self.key_service)
+        store = open_key_store(self.key_store, self.timeout)
+        self._below = below
+        self._keys = Keychain(store, masters, namespace, self.renew_after_days)
+        self._reader = Reader(self._keys)
+        self._rewrapping = Rewrapping(self._keys)
+        self._keys.check()
+        cut_short = store.erasing(namespace)
+        if cut_short:
+            self.erase_users(sorted(cut_short))
+        self._rewrapping.start()
+
+    @hookimpl
+    def close(self) -> None:
+        """End the wrapping, and give the connections of the key store back."""
+        if hasattr(self, "_rewrapping"):
+            self._rewrapping.stop()
+            self._keys.store.close()
+
+    @hookimpl
+    def save_strategies(self, strategies: Sequence[rec.Strategy]) -> Sequence[rec.Receipt]:
+        """Seal and put strategies."""
+        return self._sealed(strategies, lambda sealed: self._below.save_strategies(strategies=sealed))
+
+    @hookimpl
+    def load_strategies(self, user_ids: Sequence[str]) -> Mapping[str, rec.Strategy]:
+        """Load and open strategies."""
+        return self._reader.mapping(lambda: self._below.load_strategies(user_ids=user_ids))
+
+    @hookimpl
+    def update_strategies(self, changes: Sequence[rec.StrategyChange]) -> Sequence[rec.Receipt]:
+        """Seal and apply changes to strategies."""
+        return self._sealed(changes, lambda sealed: self._below.update_strategies(changes=sealed))
+
+    @hookimpl
+    def load_outcomes(self, queries: Sequence[rec.OutcomeQuery]) -> Mapping[rec.OutcomeQuery, tuple[rec.Outcome, ...]]:
+        """Load and open outcomes."""
+        return self._reader.mapping(lambda: self._below.load_outcomes(queries=queries))
+
+    @hookimpl
+    def save_statistics(self, statistics: Sequence[rec.Statistics]) -> Sequence[rec.Receipt]:
+        """Seal and put statistics."""
+        return self._sealed(statistics, lambda sealed: self._below.save_statistics(statistics=sealed))
+
+    @hookimpl
+    def load_statistics(self, user_ids: Sequence[str]) -> Mapping[str, rec.Statistics]:
+        """Load and open statistics."""
+        return self._reader.mapping(lambda: self._below.load_statistics(user_ids=user_ids))
+
+    @hookimpl
+    def update_statistics(self, changes: Sequence[rec.StatisticsChange]) -> Sequence[rec.Receipt]:
+        """Seal and apply changes to statistics and scores."""
+        return self._sealed(changes, lambda sealed: self._below.update_statistics(changes=sealed))
+
+    @hookimpl
+    def save_patterns(self, patterns: Sequence[rec.Pattern]) -> Sequence[rec.Receipt]:
+        """Seal and put patterns."""
+        return self._sealed(patterns, lambda sealed: self._below.save_patterns(patterns=sealed))
+
+    @hookimpl
+    def load_patterns(self, user_ids: Sequence[str]) -> Mapping[str, tuple[rec.Pattern, ...]]:
+        """Load and open patterns."""
+        return self._reader.mapping(lambda: self._below.load_patterns(user_ids=user_ids))
+
+    @hookimpl
+    def update_patterns(self, changes: Sequence[rec.PatternChange]) -> Sequence[rec.Receipt]:
+        """Seal and apply observations of patterns."""
+        return self._sealed(changes, lambda sealed: self._below.update_patterns(changes=sealed))
+
+    @hookimpl
+    def save_preferences(self, preferences: Sequence[rec.Preferences]) -> Sequence[rec.Receipt]:
+        """Seal and put preferences."""
+        return self._sealed(preferences, lambda sealed: self._below.save_preferences(preferences=sealed))
+
+    @hookimpl
+    def load_preferences(self, user_ids: Sequence[str]) -> Mapping[str, rec.Preferences]:
+        """Load and open preferences."""
+        return self._reader.mapping(lambda: self._below.load_preferences(user_ids=user_ids))
+
+    @hookimpl
+    def update_preferences(self, changes: Sequence[rec.PreferencesChange]) -> Sequence[rec.Receipt]:
+        """Seal and apply changes to preferences."""
+        return self._sealed(changes, lambda sealed: self._below.update_preferences(changes=sealed))
+
+    @hookimpl
+    def load_scores(self, queries: Sequence[rec.ScoreQuery]) -> Mapping[rec.ScoreQuery, tuple[rec.MemoryScore, ...]]:
+        """Load and open scores; the score that a page begins after goes down without its words."""
+        plain = [_without_words(query) for query in queries]
+        found = self._reader.mapping(lambda: self._below.load_scores(queries=plain))
+        if found is None:
+            return found
+        return {query: found[asked] for query, asked in zip(queries, plain, strict=True) if asked in found}
+
+    @hookimpl
+    def save_messages(self, messages: Sequence[rec.Message]) -> Sequence[rec.Receipt]:
+        """Seal and append messages."""
+        return self._sealed(messages, lambda sealed: self._below.save_messages(messages=sealed))
+
+    @hookimpl
+    def load_messages(self, windows: Sequence[rec.Window]) -> Mapping[rec.Window, tuple[rec.Message, ...]]:
+        """Load and open messages."""
+        return self._reader.mapping(lambda: self._below.load_messages(windows=windows))
+
+    @hookimpl
+    def update_messages(self, changes: Sequence[rec.MessageChange]) -> Sequence[rec.Receipt]:
+        """Seal the new words of edits with the keys of the messages' owners, and apply all changes."""
+        owners = owners_of_edits(self._below, changes)
+        with self._keys.writing(owners.values()) as sealers:
+            sealed = [seal(change, sealers[owners[change]]) if change in owners else change for change in changes]
+            return self._below.update_messages(changes=sealed)
+
+    @hookimpl
+    def search_messages(
+        self, queries: Sequence[rec.SearchQuery]
+    ) -> Mapping[rec.SearchQuery, rec.SearchResult] | None:
+        """Open messages and look into them: no index below could."""
+        if self._below.load_messages(windows=()) is None:
+            return None
+        return {query: search(self, query, self.search_limit) for query in queries}
+
+    @hookimpl
+    def save_vectors(self, vectors: Sequence[rec.Vector]) -> Sequence[rec.Receipt]:
+        """Refuse: a vector tells much of what the sealed words say."""
+        raise _no_vectors()
+
+    @hookimpl
+    def load_vectors(self, queries: Sequence[rec.VectorQuery]) -> Mapping[rec.VectorQuery, rec.Page]:
+        """Refuse, as `save_vectors` does."""
+        raise _no_vectors()
+
+    @hookimpl
+    def scan(self, kind: str, cursor: str | None, limit: int) -> rec.Page | None:
+        """Scan and open records."""
+        return self._reader.page(lambda: self._below.scan(kind=kind, cursor=cursor, limit=limit))
+
+    @hookimpl
+    def erase_users(self, user_ids: Sequence[str]) -> tuple[rec.TierReport, ...]:
+        """Destroy the users' keys, so that nothing of theirs can be read any more anywhere, then erase below.
+
+        An erasure that is cut short in between is ended by the next `open`.
+        """
+        store, namespace = self._keys.store, self._keys.namespace
+        report = rec.TierReport(_TIER, {"keys": store.destroy(namespace, user_ids)}, (store.place,), _REMAINING)
+        self._keys.forget()
+        below = self._below.erase_users(user_ids=user_ids)
+        if below is not None:
+            store.erased(namespace, user_ids)
+        return (report, *(below or ()))
+
+    @hookimpl
+    def check_health(self) -> tuple[rec.TierHealth, ...]:
+        """Ask the key store how it is, and add the reports from below."""
+        return (self._health(), *(self._below.check_health() or ()))
+
+    def _health(self) -> rec.TierHealth:
+        began = time.perf_counter()
+        try:
+            details = {"owners": self._keys.store.count(), **self._rewrapping.describe()}
+        except PersistenceError as error:
+            return rec.TierHealth(_TIER, rec.State.DOWN, None, {"error": str(error)})
+        return rec.TierHealth(_TIER, rec.State.UP, time.perf_counter() - began, details)
+
+    def _sealed(self, items: Sequence[Any], write: Callable[[Sequence[Any]], T]) -> T:
+        with self._keys.writing(Thing("user", item.user_id) for item in items) as sealers:
+            return write([seal(item, sealers[Thing("user", item.user_id)]) for item in items])
+
+
+def _without_words(query: rec.ScoreQuery) -> rec.ScoreQuery:
+    last = query.after
+    if last is None:
+        return query
+    bare = rec.MemoryScore(last.user_id, last.memory_id, last.overall_score, sequence=last.sequence)
+    return attrs.evolve(query, after=attrs.evolve(bare, calculation_timestamp=last.calculation_timestamp))
+
+
+def _no_vectors() -> NotSupportedError:
+    return NotSupportedError(
+        "driver 'encryption' keeps no vectors, because they tell what the sealed words say: "
+        "search finds messages by opening them, without chroma-recall"
+    )
