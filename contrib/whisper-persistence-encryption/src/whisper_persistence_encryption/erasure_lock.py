@@ -7,7 +7,7 @@ writes share this lock, and destruction has it alone, for the moment it takes. P
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Final, Protocol
@@ -41,19 +41,19 @@ class FileLock:
     timeout: float
 
     @contextmanager
-    def shared(self) -> Iterator[None]:
+    def shared(self) -> Generator[None]:
         """Hold SQLite's lock of readers."""
         with self._held("BEGIN"):
             yield
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> Generator[None]:
         """Hold SQLite's exclusive lock."""
         with self._held("BEGIN EXCLUSIVE"):
             yield
 
     @contextmanager
-    def _held(self, begin: str) -> Iterator[None]:
+    def _held(self, begin: str) -> Generator[None]:
         with closing(sqlite3.connect(self.path, self.timeout, isolation_level=None)) as connection:
             try:
                 connection.execute(begin)
@@ -72,14 +72,14 @@ class AdvisoryLock:
     engine: Engine
 
     @contextmanager
-    def shared(self) -> Iterator[None]:
+    def shared(self) -> Generator[None]:
         """Hold it with others."""
         with self.engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": _ADVISORY})
             yield
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> Generator[None]:
         """Hold it alone."""
         with self.engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY})

@@ -6,15 +6,15 @@ processes of a machine share; on several machines it is a PostgreSQL database, b
 
 A key is written once for an owner, read at every write, and destroyed when the owner is erased: SQLite overwrites it
 (``secure_delete``, and no write-ahead log that would keep it), PostgreSQL is vacuumed. What is left of it in a backup
-of this database is still wrapped by the master key: back it up apart, and keep those backups for days rather than years.
+of this database is still wrapped by the master key: back it up apart, and keep those backups for days, not years.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 from sqlalchemy import (
@@ -165,7 +165,8 @@ class KeyStore:
     def _read(self, wanted: Any, limit: int) -> list[Wrapped]:
         query = select(*_RINGS.c).where(wanted).order_by(*_RINGS.primary_key.columns).limit(limit)
         with self._connected() as connection:
-            return [Wrapped(row[0], Thing(row[1], row[2]), row[3], row[4]) for row in connection.execute(query)]
+            rows = cast("Sequence[Any]", connection.execute(query).all())
+            return [Wrapped(space, Thing(kind, thing), master, blob) for space, kind, thing, master, blob in rows]
 
     def _add(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
         insert = (sqlite if self.engine.dialect.name == "sqlite" else postgresql).insert
@@ -178,7 +179,7 @@ class KeyStore:
                 connection.execute(text(f"VACUUM {table.name}"))
 
     @contextmanager
-    def _connected(self) -> Iterator[Connection]:
+    def _connected(self) -> Generator[Connection]:
         if self._process != os.getpid():
             self.engine.dispose(close=False)
             self._process = os.getpid()
@@ -193,9 +194,7 @@ class KeyStore:
 
 def _key(ring: Wrapped) -> Any:
     owner = ring.owner
-    return and_(
-        _RINGS.c.namespace == ring.namespace, _RINGS.c.kind == owner.kind, _RINGS.c.thing_id == owner.thing_id
-    )
+    return and_(_RINGS.c.namespace == ring.namespace, _RINGS.c.kind == owner.kind, _RINGS.c.thing_id == owner.thing_id)
 
 
 def _row(ring: Wrapped) -> dict[str, Any]:

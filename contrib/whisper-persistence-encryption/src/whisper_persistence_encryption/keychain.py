@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -60,7 +60,7 @@ class Keychain:
                 ) from None
 
     @contextmanager
-    def writing(self, owners: Iterable[Thing]) -> Iterator[Mapping[Thing, Sealer]]:
+    def writing(self, owners: Iterable[Thing]) -> Generator[Mapping[Thing, Sealer]]:
         """Give the keys to seal with, and see to it that nobody destroys them meanwhile; new owners get new keys."""
         wanted = list(dict.fromkeys(owners))
         if not wanted:
@@ -80,6 +80,10 @@ class Keychain:
         known = {owner: found[1] for owner in wanted if (found := self._known.get(owner))}
         missing = [owner for owner in wanted if owner not in known]
         return known | {owner: self._sealer(it) for owner, it in self.store.find(self.namespace, missing).items()}
+
+    def find(self, owner: Thing) -> Sealer | None:
+        """Return the keys to open with of one owner, if there are any."""
+        return self.reading([owner]).get(owner)
 
     def forget(self) -> None:
         """Ask the store for every key again: another process may have made, renewed or destroyed some."""
@@ -114,7 +118,7 @@ class Keychain:
         known = self._known.get(wrapped.owner)
         if known and known[0] == wrapped.blob:
             return known[1]
-        sealer = Sealer(self.namespace, wrapped.owner, self._unwrap(wrapped))
+        sealer = Sealer(self.namespace, wrapped.owner, self._unwrap(wrapped), self.find)
         if len(self._known) >= _REMEMBERED:
             self._known = {}
         self._known[wrapped.owner] = (wrapped.blob, sealer)

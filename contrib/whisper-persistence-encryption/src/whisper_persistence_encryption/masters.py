@@ -20,13 +20,12 @@ _NONCE: Final = 12
 
 
 class KeyService(Protocol):
-    """Who holds the master key: this program, or a key management service. Thread-safe.
+    """Who holds the master key: this program, or a key management service. Thread-safe."""
 
-    Attributes:
-        key_id: names the master key that wraps now; what another one wrapped is wrapped again in the background.
-    """
-
-    key_id: str
+    @property
+    def key_id(self) -> str:
+        """The name of the master key that wraps now; what another one wrapped is wrapped again in the background."""
+        ...
 
     def wrap(self, plain: bytes, context: bytes) -> bytes:
         """Return data keys (a few hundred bytes) wrapped; ``context`` is to be authenticated with them.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import attrs
 
-from whisper_persistence.records import Message, Page, Thing
+from whisper_persistence.records import Page, Thing
 from whisper_persistence_encryption.keychain import Keychain
 from whisper_persistence_encryption.sealing import Place, Sealer, UnreadableError
 from whisper_persistence_encryption.shapes import SHAPES, unseal
@@ -28,13 +27,13 @@ class Reader:
 
     keys: Keychain
 
-    def mapping(self, ask: Callable[[], Mapping[K, V] | None]) -> Mapping[K, V]:
+    def mapping(self, ask: Callable[[], Mapping[K, V] | None]) -> Mapping[K, V] | None:
         """Return a mapping of records, or of tuples of records, with every record opened."""
-        return self._twice(ask, self._open_mapping)
+        return cast("Mapping[K, V] | None", self._twice(ask, self._open_mapping))
 
     def page(self, ask: Callable[[], Page | None]) -> Page | None:
         """Return a page with every record opened."""
-        return self._twice(ask, lambda page: attrs.evolve(page, records=tuple(self._open(page.records))))
+        return cast("Page | None", self._twice(ask, self._open_page))
 
     def _twice(self, ask: Callable[[], Any], show: Callable[[Any], Any]) -> Any:
         answer = ask()
@@ -46,18 +45,13 @@ class Reader:
             self.keys.forget()
         return show(ask())
 
-    def _open_mapping(self, answer: Mapping[Any, Any]) -> dict[Any, Any]:
-        many = [value for value in answer.values() if isinstance(value, tuple)]
-        listed = [record for value in many for record in cast("tuple[Any, ...]", value)]
-        if not many:
-            opened = zip(answer, self._opened(list(answer.values())), strict=True)
-            return {key: record for key, record in opened if record is not None}
-        records = iter(self._opened(listed))
-        pages = {key: tuple(it for _ in value if (it := next(records)) is not None) for key, value in answer.items()}
-        return {key: page for key, page in pages.items() if page}
+    def _open_page(self, page: Page) -> Page:
+        return attrs.evolve(page, records=tuple(one for one in self._opened(page.records) if one is not None))
 
-    def _open(self, records: Sequence[Any]) -> list[Any]:
-        return [record for record in self._opened(records) if record is not None]
+    def _open_mapping(self, answer: Mapping[Any, Any]) -> dict[Any, Any]:
+        opened = iter(self._opened([record for value in answer.values() for record in _members(value)]))
+        shown = {key: _shown(value, opened) for key, value in answer.items()}
+        return {key: value for key, value in shown.items() if value}
 
     def _opened(self, records: Sequence[Any]) -> list[Any]:
         sealers = self.keys.reading(Thing("user", record.user_id) for record in records)
@@ -67,14 +61,18 @@ class Reader:
         try:
             if sealer is None:
                 raise Place(type(record).__name__, SHAPES[type(record)][0].name).unreadable()
-            if isinstance(record, Message):
-                sealer = attrs.evolve(sealer, other=partial(self._conversation, record.conversation_id))
             return unseal(record, sealer)
         except UnreadableError:
             if record.user_id in self.keys.store.erasing(self.keys.namespace):
                 return None
             raise
 
-    def _conversation(self, conversation_id: str) -> Sealer | None:
-        owner = Thing("conversation", conversation_id)
-        return self.keys.reading([owner]).get(owner)
+
+def _members(value: Any) -> tuple[Any, ...]:
+    return cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)
+
+
+def _shown(value: Any, opened: Iterator[Any]) -> Any:
+    """Return one record, or those of a tuple that are not gone, from the opened ones in their order."""
+    records = [next(opened) for _ in _members(value)]
+    return tuple(one for one in records if one is not None) if isinstance(value, tuple) else records[0]

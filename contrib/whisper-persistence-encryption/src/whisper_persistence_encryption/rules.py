@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import attrs
 
@@ -100,9 +100,9 @@ class Document(Rule):
         """Return the object as it was."""
         if not value:
             return {}
-        if value.keys() != {_WHOLE} or type(value[_WHOLE]) is not str:
+        if list(value) != [_WHOLE] or type(value[_WHOLE]) is not str:
             raise place.unreadable()
-        return read_json(sealer, place, value[_WHOLE])
+        return cast("dict[str, Any]", read_json(sealer, place, value[_WHOLE]))
 
 
 @attrs.frozen

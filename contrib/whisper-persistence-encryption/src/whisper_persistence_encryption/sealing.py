@@ -70,15 +70,15 @@ class Sealer:
         namespace: the bot or character.
         owner: whose keys they are.
         ring: the keys.
+        find: gives other owners' sealers: what was edited may be sealed with keys of its conversation.
         squeeze: whether to compress texts before they are sealed.
-        other: gives the sealer of the other owner that a text may have, for a text that is not sealed with our keys.
     """
 
     namespace: str
     owner: Thing
     ring: Ring
+    find: Callable[[Thing], Sealer | None]
     squeeze: bool = False
-    other: Callable[[], Sealer | None] | None = None
     _ciphers: dict[bytes, AESGCM] = attrs.field(init=False)
     _names: AESSIV = attrs.field(init=False)
 
@@ -105,10 +105,7 @@ class Sealer:
         head, nonce = raw[:_HEAD], raw[_HEAD : _HEAD + _NONCE]
         cipher = self._ciphers.get(head[1:])
         if cipher is None:
-            other = self.other() if self.other else None
-            if other is None:
-                raise place.unreadable()
-            return other.open(sealed, place)
+            return self._other(place).open(sealed, place)
         try:
             plain = cipher.decrypt(nonce, raw[_HEAD + _NONCE :], head + self._bound(place))
             return (_unsqueezed(plain) if head[0] == _SQUEEZED else plain).decode()
@@ -133,6 +130,13 @@ class Sealer:
         except (InvalidTag, ValueError):
             raise place.unreadable() from None
         raise place.unreadable()
+
+    def _other(self, place: Place) -> Sealer:
+        talks = place.kind == "messages" and self.owner.kind == "user"
+        other = self.find(Thing("conversation", place.ids[0])) if talks else None
+        if other is None:
+            raise place.unreadable()
+        return other
 
     def _bound(self, place: Place) -> bytes:
         owner = (self.namespace, self.owner.kind, self.owner.thing_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from whisper_persistence.errors import NotSupportedError, ValidationError
@@ -21,7 +21,7 @@ _words: Final = re.compile(r"\w+")
 class Opened(Protocol):
     """What opens messages: the driver itself."""
 
-    def load_messages(self, windows: Sequence[Window]) -> dict[Window, tuple[Message, ...]]:
+    def load_messages(self, windows: Sequence[Window]) -> Mapping[Window, tuple[Message, ...]] | None:
         """Return opened messages."""
         ...
 
@@ -79,7 +79,7 @@ def _back(opened: Opened, conversation_id: str) -> Iterator[Message]:
     before: int | None = None
     while True:
         window = Window(conversation_id, _PAGE, before)
-        shown = opened.load_messages([window]).get(window, ())
+        shown = (opened.load_messages([window]) or {}).get(window, ())
         yield from reversed(shown)
         if len(shown) < _PAGE:
             return
@@ -115,7 +115,7 @@ def _ranked(messages: Sequence[Message], words: set[str]) -> list[tuple[float, M
 def _uncleared(opened: Opened, ranked: Sequence[tuple[float, Message]]) -> list[tuple[float, Message]]:
     """Leave out what lies before its conversation's clear mark, which a scan shows and a window does not."""
     windows = {talk: Window(talk, 1, after=0) for talk in {message.conversation_id for _, message in ranked}}
-    shown = opened.load_messages(list(windows.values())) if windows else {}
+    shown = (opened.load_messages(list(windows.values())) or {}) if windows else {}
     first = {talk: shown[window][0].sequence or 0 for talk, window in windows.items() if window in shown}
     return [
         (score, message)
@@ -132,7 +132,7 @@ def _hit(opened: Opened, query: SearchQuery, score: float, message: Message) -> 
 def _around(opened: Opened, message: Message, turns: int) -> tuple[Message, ...]:
     talk, at = message.conversation_id, message.sequence
     before, after = Window(talk, turns, before=at), Window(talk, turns, after=at)
-    shown = opened.load_messages([before, after])
+    shown = opened.load_messages([before, after]) or {}
     return (*shown.get(before, ())[-turns:], *shown.get(after, ()))
 
 

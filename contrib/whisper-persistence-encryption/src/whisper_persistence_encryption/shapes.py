@@ -125,9 +125,7 @@ SHAPES: Final[Mapping[type, tuple[Field, ...]]] = {
     ),
     rec.MessageEdit: (Field("content", Text(None), "messages", _MESSAGE),),
     rec.Strategy: _strategy(),
-    rec.StrategyChange: _strategy(
-        Field("outcomes", Nested(), "outcomes"), Field("removed", Removed(), "strategies")
-    ),
+    rec.StrategyChange: _strategy(Field("outcomes", Nested(), "outcomes"), Field("removed", Removed(), "strategies")),
     rec.Outcome: (
         Field("intervention_style", Word(), "strategies", label=_STYLES.field),
         Field("outcome_type", Text(), "outcomes", ("intervention_id",)),
