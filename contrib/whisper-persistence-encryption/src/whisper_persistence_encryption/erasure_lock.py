@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Generator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
 import attrs
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from whisper_persistence.errors import StorageUnavailableError
 
@@ -74,13 +75,23 @@ class AdvisoryLock:
     @contextmanager
     def shared(self) -> Generator[None]:
         """Hold it with others."""
-        with self.engine.begin() as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": _ADVISORY})
+        with self._held("pg_advisory_xact_lock_shared"):
             yield
 
     @contextmanager
     def alone(self) -> Generator[None]:
         """Hold it alone."""
-        with self.engine.begin() as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY})
+        with self._held("pg_advisory_xact_lock"):
+            yield
+
+    @contextmanager
+    def _held(self, function: str) -> Generator[None]:
+        with ExitStack() as held:
+            try:
+                connection = held.enter_context(self.engine.connect())
+                connection.execute(text(f"SELECT {function}(:key)"), {"key": _ADVISORY})
+            except SQLAlchemyError as error:
+                raise StorageUnavailableError(
+                    f"the lock of the key store could not be had ({type(error).__name__}): retry"
+                ) from None
             yield

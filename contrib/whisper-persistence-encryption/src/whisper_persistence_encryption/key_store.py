@@ -11,7 +11,6 @@ of this database is still wrapped by the master key: back it up apart, and keep 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, cast
@@ -87,7 +86,6 @@ class KeyStore:
     engine: Engine
     lock: ErasureLock
     place: str
-    _process: int = attrs.field(init=False, factory=os.getpid)
 
     def prepare(self) -> None:
         """Make the tables where they are missing."""
@@ -180,9 +178,6 @@ class KeyStore:
 
     @contextmanager
     def _connected(self) -> Generator[Connection]:
-        if self._process != os.getpid():
-            self.engine.dispose(close=False)
-            self._process = os.getpid()
         try:
             with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 yield connection

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from whisper_persistence.errors import ConfigurationError
 from whisper_persistence_encryption.erasure_lock import AdvisoryLock, FileLock
@@ -25,7 +27,13 @@ def open_key_store(place: str, timeout: float) -> KeyStore:
         StorageUnavailableError: it did not answer.
     """
     store = _on_server(place, timeout) if "://" in place else _in_file(Path(place).expanduser().absolute(), timeout)
-    store.prepare()
+    event.listen(store.engine, "connect", _note_process)
+    event.listen(store.engine, "checkout", _leave_to_the_parent)
+    try:
+        store.prepare()
+    except BaseException:
+        store.close()
+        raise
     return store
 
 
@@ -54,6 +62,17 @@ def _configure(connection: Any, _: Any) -> None:
     for pragma in ("journal_mode=DELETE", "synchronous=EXTRA", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}").fetchall()
     cursor.close()
+
+
+def _note_process(_: Any, record: ConnectionPoolEntry) -> None:
+    record.info["process"] = os.getpid()
+
+
+def _leave_to_the_parent(_: Any, record: ConnectionPoolEntry, proxy: PoolProxiedConnection) -> None:
+    """Refuse a connection that was made before a fork, so that the pool makes another."""
+    if record.info["process"] != os.getpid():
+        record.dbapi_connection = proxy.dbapi_connection = None  # type: ignore[misc]
+        raise DisconnectionError
 
 
 def _on_server(place: str, timeout: float) -> KeyStore:
