@@ -76,8 +76,7 @@ def system(driver: str) -> str:
 
 def batch_size(arguments: Mapping[str, Any]) -> int:
     """Return how many items a call carries; 1 for one that carries no batch."""
-    batch = next((value for value in arguments.values() if isinstance(value, (list, tuple))), None)
-    return 1 if batch is None else len(cast("Sequence[Any]", batch))
+    return next((len(cast("Sequence[Any]", value)) for value in arguments.values() if type(value) in (list, tuple)), 1)
 
 
 def returned(answer: Any) -> int | None:
