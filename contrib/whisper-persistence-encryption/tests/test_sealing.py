@@ -33,7 +33,7 @@ from whisper_persistence.records import (
     StrategyChange,
     Window,
 )
-from whisper_persistence.testing import samples
+from whisper_persistence.testing import hostile, samples
 
 TALK = Window("talk", 1_000)
 #: What stays readable, and why it has to: see the README.
@@ -345,3 +345,16 @@ def test_nothing_tells_a_master_key(opened):
 
     assert MASTER not in repr(driver)
     assert MASTER not in repr(store.check_health())
+
+
+def test_hostile_words_and_ids_are_sealed_and_opened_exactly(opened):
+    words = [text for text in hostile.texts(700) if text and hostile.storable(text) and len(text.encode()) <= 512]
+    wishes = [rec.Preferences(x, {x: [x]}, extra={x: x}) for x in words]
+    said = [Message("talk", x, x, x, message_id=x, author_name=x, extra={x: x}) for x in words]
+    store = opened()
+    store.save_preferences(wishes)
+    store.save_messages(said)
+    found = store.load_preferences(words)
+
+    assert samples.same([found[x] for x in words], wishes)
+    assert samples.same(store.load_messages([TALK])[TALK], said)

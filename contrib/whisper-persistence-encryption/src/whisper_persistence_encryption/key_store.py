@@ -22,9 +22,11 @@ from sqlalchemy import (
     Engine,
     LargeBinary,
     MetaData,
+    Select,
     Table,
     Text,
     and_,
+    bindparam,
     delete,
     func,
     select,
@@ -54,6 +56,12 @@ _ERASURES: Final = Table(
     _METADATA,
     Column("namespace", Text, primary_key=True),
     Column("user_id", Text, primary_key=True),
+)
+#: Built once, since every write asks it.
+_FIND: Final = select(*_RINGS.c).where(
+    _RINGS.c.namespace == bindparam("namespace"),
+    _RINGS.c.kind == bindparam("kind"),
+    _RINGS.c.thing_id.in_(bindparam("ids", expanding=True)),
 )
 
 
@@ -98,11 +106,13 @@ class KeyStore:
 
     def find(self, namespace: str, owners: Sequence[Thing]) -> dict[Thing, Wrapped]:
         """Return the wrapped keys of those owners that have any."""
-        if not owners:
-            return {}
-        keys = [(owner.kind, owner.thing_id) for owner in owners]
-        wanted = and_(_RINGS.c.namespace == namespace, tuple_(_RINGS.c.kind, _RINGS.c.thing_id).in_(keys))
-        return {found.owner: found for found in self._read(wanted, len(keys))}
+        ids: dict[str, list[str]] = {}
+        for owner in owners:
+            ids.setdefault(owner.kind, []).append(owner.thing_id)
+        found: list[Wrapped] = []
+        for kind, listed in ids.items():
+            found += self._rows(_FIND, {"namespace": namespace, "kind": kind, "ids": listed})
+        return {wrapped.owner: wrapped for wrapped in found}
 
     def add(self, rings: Sequence[Wrapped]) -> None:
         """Put the keys of new owners; those that another process put first stay."""
@@ -161,9 +171,11 @@ class KeyStore:
         self._vacuum(_ERASURES)
 
     def _read(self, wanted: Any, limit: int) -> list[Wrapped]:
-        query = select(*_RINGS.c).where(wanted).order_by(*_RINGS.primary_key.columns).limit(limit)
+        return self._rows(select(*_RINGS.c).where(wanted).order_by(*_RINGS.primary_key.columns).limit(limit))
+
+    def _rows(self, query: Select[Any, Any], values: dict[str, Any] | None = None) -> list[Wrapped]:
         with self._connected() as connection:
-            rows = cast("Sequence[Any]", connection.execute(query).all())
+            rows = cast("Sequence[Any]", connection.execute(query, values).all())
             return [Wrapped(space, Thing(kind, thing), master, blob) for space, kind, thing, master, blob in rows]
 
     def _add(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:

@@ -54,8 +54,9 @@ class Reader:
         return {key: value for key, value in shown.items() if value}
 
     def _opened(self, records: Sequence[Any]) -> list[Any]:
-        sealers = self.keys.reading(Thing("user", record.user_id) for record in records)
-        return [self._opened_one(record, sealers.get(Thing("user", record.user_id))) for record in records]
+        owners = {user_id: Thing("user", user_id) for user_id in {record.user_id for record in records}}
+        sealers = self.keys.reading(owners.values())
+        return [self._opened_one(record, sealers.get(owners[record.user_id])) for record in records]
 
     def _opened_one(self, record: Any, sealer: Sealer | None) -> Any:
         try:

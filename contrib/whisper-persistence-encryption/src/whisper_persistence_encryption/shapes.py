@@ -18,6 +18,10 @@ from whisper_persistence_encryption.rules import Document, Entries, Rule, Text, 
 from whisper_persistence_encryption.sealing import Place, Sealer
 
 
+def _is_never_empty(rule: Rule) -> bool:
+    return isinstance(rule, Word) or (isinstance(rule, Text) and rule.plain != "")
+
+
 @attrs.frozen
 class Field:
     """One field that is sealed.
@@ -28,6 +32,7 @@ class Field:
         kind: the kind of record that it belongs to.
         ids: the fields that name the record among those of its owner.
         label: what the field is called in its place; fields that share one share their words.
+        always: whether even an empty one is sealed, so that an empty one that is not is refused.
     """
 
     name: str
@@ -35,6 +40,7 @@ class Field:
     kind: str
     ids: tuple[str, ...] = ()
     label: str = ""
+    always: bool = attrs.field(init=False, default=attrs.Factory(lambda field: _is_never_empty(field.rule), True))
 
     def place(self, record: Any) -> Place:
         """Return where the field of this record belongs."""
@@ -178,7 +184,7 @@ def _each(record: Any, sealer: Sealer, way: str) -> Any:
     changed: dict[str, Any] = {}
     for field in _fields(record):
         value = getattr(record, field.name)
-        if value or way == "seal" or type(value) is str:
+        if value or field.always:
             changed[field.name] = getattr(field.rule, way)(sealer, field.place(record), value)
     return attrs.evolve(record, **changed) if changed else record
 
