@@ -22,7 +22,9 @@ from whisper_persistence import (
     ConfigurationError,
     MemoryScore,
     Message,
+    NotSupportedError,
     StatisticsChange,
+    StorageDamagedError,
     StorageRefusedError,
     StorageUnavailableError,
     Store,
@@ -334,6 +336,31 @@ def test_refused_content_fails_its_own_caller_alone():
     assert [n for n, answer in enumerate(answers) if isinstance(answer, StorageRefusedError)] == [3]
     assert [message.message_id for message in stored] == [f"m{n}" for n in range(10) if n != 3]
     assert [len(batch) for batch in layer.batches("save_messages")] == [10, *[1] * 10]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StorageDamagedError("a record is damaged"),
+        ValidationError("field", "is too long below"),
+        NotSupportedError("no"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_one_reader_asks_for_fails_that_reader_alone(error):
+    def damaged(hook: str, batch: Sequence[Any]) -> None:
+        if hook == "load_messages" and Window("damaged") in batch:
+            raise error
+
+    async def main() -> list[Any]:
+        async with over(Layer(damaged)) as store:
+            calls = (store.load_messages([Window("damaged" if n == 3 else f"talk {n}")]) for n in range(10))
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+    answers = run(main())
+
+    assert [n for n, answer in enumerate(answers) if answer is error] == [3]
+    assert [n for n, answer in enumerate(answers) if answer == {}] == [n for n in range(10) if n != 3]
 
 
 def test_an_outage_fails_the_whole_batch_at_once():

@@ -343,3 +343,50 @@ def test_a_write_that_is_not_answered_with_one_receipt_an_item_is_refused(answer
         store.save_messages(samples.talk(2))
     with pytest.raises(BrokenDriverError, match="each of 2 items"):
         asyncio.run(write())
+
+
+class Watching:
+    """A layer that passes strategies on, and listens to what the chain is asked."""
+
+    contract_version = 1
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, ...]] = []
+
+    @hookimpl
+    def open(self, below: Any, namespace: str) -> None:
+        self.below = below
+        self.end = below.monitor(self._before, self._after)
+
+    @hookimpl
+    def load_strategies(self, user_ids: Sequence[str]) -> Any:
+        return self.below.load_strategies(user_ids=user_ids)
+
+    def _before(self, hook: str, impls: Sequence[Any], arguments: Any) -> None:
+        self.heard.append(("before", hook, impls[-1].plugin_name, *arguments["user_ids"]))
+
+    def _after(self, outcome: Any, hook: str, impls: Sequence[Any], arguments: Any) -> None:
+        self.heard.append(("after", hook, impls[-1].plugin_name, *outcome.get_result()))
+
+
+class Keeping:
+    contract_version = 1
+
+    @hookimpl
+    def load_strategies(self, user_ids: Sequence[str]) -> Any:
+        return dict.fromkeys(user_ids)
+
+
+def test_a_monitor_hears_every_tier_by_name_until_it_ends():
+    watching = Watching()
+    with Store(Chain.of({"upper": watching, "lower": Keeping()})) as store:
+        store.load_strategies(["alice"])
+        watching.end()
+        store.load_strategies(["bob"])
+
+    assert watching.heard == [
+        ("before", "load_strategies", "upper", "alice"),
+        ("before", "load_strategies", "lower", "alice"),
+        ("after", "load_strategies", "lower", "alice"),
+        ("after", "load_strategies", "upper", "alice"),
+    ]

@@ -16,7 +16,14 @@ from typing import Any, Final
 import attrs
 
 from whisper_persistence.crew import Crew, hand_back, outcome, settle
-from whisper_persistence.errors import StorageRefusedError, StorageUnavailableError, StoreClosedError
+from whisper_persistence.errors import (
+    NotSupportedError,
+    StorageDamagedError,
+    StorageRefusedError,
+    StorageUnavailableError,
+    StoreClosedError,
+    ValidationError,
+)
 from whisper_persistence.records.checks import MAX_BATCH
 
 #: What callers are told whose call did not come back in time.
@@ -146,11 +153,15 @@ def entries_of(answer: Mapping[Any, Any], first: int, items: Sequence[Any]) -> d
     return {item: answer[item] for item in items if item in answer}
 
 
+#: Errors that one item of a batch may be the cause of.
+_OF_ONE_ITEM: Final = (NotSupportedError, StorageDamagedError, StorageRefusedError, ValidationError)
+
+
 def _answers(lane: Lane, calls: list[Call]) -> list[tuple[Any, BaseException | None]]:
-    """Ask for all calls together; where the content of one is refused, for each alone."""
+    """Ask for all calls together; where one of them may be the cause of an error, for each alone."""
     batch = [item for call in calls for item in call.items]
     answer, error = outcome(lane.ask, batch)
-    if isinstance(error, StorageRefusedError) and len(calls) > 1:
+    if isinstance(error, _OF_ONE_ITEM) and len(calls) > 1:
         return _answers_apart(lane, calls)
     if error is not None:
         return [(None, error)] * len(calls)

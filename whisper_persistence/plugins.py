@@ -121,6 +121,9 @@ class _Below:
         self._manager = manager
         self._excluded = excluded
 
+    def monitor(self, before: Callable[..., None], after: Callable[..., None]) -> Callable[[], None]:
+        return self._manager.add_hookcall_monitoring(before, after)
+
     def __getattr__(self, hook: str) -> Any:
         caller = self._manager.subset_hook_caller(hook, self._excluded)
         setattr(self, hook, caller)

@@ -21,7 +21,7 @@ neither default nor keyword-only arguments.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from whisper_persistence.hookspecs.analytics import AnalyticsSpecs
@@ -72,6 +72,19 @@ class Below(
     LifecycleSpecs,
 ):
     """The hooks of some drivers together, as type checkers see them; ``None`` where nobody answers."""
+
+    def monitor(self, before: Callable[..., None], after: Callable[..., None]) -> Callable[[], None]:
+        """Have every hook call told to two functions, tier by tier: for observers that measure.
+
+        Args:
+            before: called with the hook's name, the implementations that may answer (the first asked is the last one;
+                each names its driver as ``plugin_name``) and the arguments.
+            after: called with the outcome (a ``pluggy.Result``), and the same three.
+
+        Returns:
+            What ends it; to be called by `LifecycleSpecs.close`.
+        """
+        raise NotImplementedError
 
 
 SPECS: Final[tuple[type, ...]] = (
