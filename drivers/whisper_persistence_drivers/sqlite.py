@@ -53,6 +53,7 @@ class SqliteDriver(SqlDriver):
     """
 
     tier: ClassVar[str] = "sqlite"
+    local: ClassVar[bool] = True
     max_writers: ClassVar[int] = 1
     max_readers: ClassVar[int] = 2
 

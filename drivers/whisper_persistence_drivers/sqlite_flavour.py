@@ -12,7 +12,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeEngine
 
 from whisper_persistence.codec import encode
-from whisper_persistence_drivers.sql.flavour import Build, Flavour, Prepared
+from whisper_persistence_drivers.sql.flavour import STANDING, Build, Flavour, Prepared, erasures
 from whisper_persistence_drivers.sql.session import Session
 from whisper_persistence_drivers.sql.transaction import Transaction
 
@@ -60,7 +60,7 @@ class SqliteFlavour(Flavour):
 
     def count(self, transaction: Transaction, rows: Sequence[tuple[str, int, int, int]]) -> list[Any]:
         """Raise revision, epoch and sequence of every thing, which go as JSON."""
-        return transaction.rows(_count(self), things=encode(rows))
+        return transaction.rows(_count(self), things=encode(rows), space=transaction.space_key())
 
 
 @cache
@@ -76,6 +76,6 @@ def _count(flavour: SqliteFlavour) -> Prepared:
     followed = select(func.count()).where(followers.namespace == bindparam("namespace")).scalar_subquery()
     return flavour.prepare(
         insert.on_conflict_do_update(index_elements=["thing"], set_=raised).returning(
-            columns.thing, columns.revision, columns.epoch, columns.sequence, columns.cleared, followed
+            *(columns[name] for name in STANDING), followed, erasures(revisions)
         )
     )

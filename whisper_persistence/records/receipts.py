@@ -27,9 +27,15 @@ class Receipt:
         revision: the revision of the user, or for messages of the conversation, that the write led to; it only grows.
         epoch: how often the user or conversation was erased before the write; it only grows.
         sequence: the message's position in its conversation; ``None`` for what has none.
+        erasures: how many erases the namespace had seen, where the driver of record tells; see
+            `whisper_persistence.origins`.
+
+    What is not durable yet has no place among the writes before it: its revision is the last that was known, and its
+    sequence is ``None``.
     """
 
     durability: Durability
     revision: int
     epoch: int = 0
     sequence: int | None = None
+    erasures: int = attrs.field(default=0, eq=False)

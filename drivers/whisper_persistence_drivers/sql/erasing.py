@@ -10,6 +10,7 @@ import attrs
 from sqlalchemy import ColumnElement, Select, Table, and_, delete, literal_column, select
 
 from whisper_persistence.records.following import FollowedKind
+from whisper_persistence_drivers.sql.erasures import note_erasure
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import mine
 from whisper_persistence_drivers.sql.transaction import Counter, Transaction
@@ -79,6 +80,7 @@ def erase_users(transaction: Transaction, user_ids: Sequence[str]) -> dict[str, 
     sql = _statements(transaction.flavour)
     spoken_in = {row[0] for statement in sql.spoken_in for row in transaction.listed(statement, user_ids)}
     users = transaction.count("user", dict.fromkeys(user_ids, (1, 1, 0)))
+    note_erasure(transaction, users)
     conversations = transaction.count("conversation", dict.fromkeys(spoken_in, (1, 0, 0)))
     _tell(transaction, users)
     counts = {kind: transaction.run_listed(remove, user_ids) for kind, remove in sql.remove.items()}
