@@ -31,11 +31,13 @@ class Backlog(Kept):
 
     Attributes:
         most_bytes, most_entries: what may wait; more is refused.
+        moving: whether what waits is being brought in.
         refused: how many writes were refused because too much waits.
     """
 
     most_bytes: int
     most_entries: int
+    moving: bool = attrs.field(default=False, init=False)
     refused: int = attrs.field(default=0, init=False)
 
     def adopt(self) -> int:
@@ -82,6 +84,11 @@ class Backlog(Kept):
         """Return the oldest calls, in order."""
         with self.changed:
             return self._read(self._index.first(most))
+
+    def reread(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Return calls as they are now: what a save is based on grows with our own writes before it."""
+        with self.changed:
+            return self._read([entry.place for entry in entries if entry.place in self._index.lines])
 
     def waiting(self, key: str) -> tuple[list[int], bool, list[Call]]:
         """Return what waits for a user or conversation, in order.

@@ -30,22 +30,10 @@ class _Job:
     """One call on its way."""
 
     work: Callable[[], Any]
-    done: Callable[[], None]
     answer: Any = None
     error: BaseException | None = None
+    over: bool = False
     ended: Any = attrs.field(factory=threading.Lock)
-
-    def __attrs_post_init__(self) -> None:
-        self.ended.acquire()
-
-    def run(self) -> None:
-        try:
-            self.answer = self.work()
-        except BaseException as error:
-            self.error = error
-        finally:
-            self.done()
-            self.ended.release()
 
 
 @attrs.define(eq=False, weakref_slot=True)
@@ -67,6 +55,8 @@ class Calls:
     breaker: Breaker
     _crew: Crew = attrs.field(init=False)
     _slots: Any = attrs.field(init=False)
+    _lock: Any = attrs.field(init=False)
+    _late: set[_Job] = attrs.field(init=False)
     _hooks: dict[str, tuple[Any, str]] = attrs.field(factory=dict[str, tuple[Any, str]], init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -77,6 +67,11 @@ class Calls:
     def begin(self) -> None:
         """Start with nothing on its way."""
         self._crew, self._slots = Crew(self.in_flight), threading.Semaphore(self.in_flight)
+        self._lock, self._late = threading.Lock(), set[_Job]()
+
+    def late(self) -> int:
+        """Return how many calls go on of which nobody waits for the end any more; what they write may come yet."""
+        return len(self._late)
 
     def straight(self, hook: str, asked: Any, origin: Origin | None = None) -> Any:
         """Ask below on this thread.
@@ -139,20 +134,35 @@ class Calls:
             NotAskedError: too many calls are on their way.
             TimeoutError: it took longer; it goes on, and nobody hears how it ends.
         """
-        slots = self._slots
+        slots, late = self._slots, self._late
         if not slots.acquire(blocking=False):
             raise NotAskedError("as many calls as are allowed wait for the storage: try again")
-        job = _Job(work, slots.release)
+        job = _Job(work)
+        job.ended.acquire()
         try:
-            self._crew.submit(job.run)
+            self._crew.submit(lambda: self._run(job, slots, late))
         except BaseException:
             slots.release()
             raise
         if not job.ended.acquire(timeout=seconds):
+            with self._lock:
+                late.update(() if job.over else (job,))
             raise TimeoutError
         if job.error is not None:
             raise job.error
         return job.answer
+
+    def _run(self, job: _Job, slots: Any, late: set[_Job]) -> None:
+        try:
+            job.answer = job.work()
+        except BaseException as error:
+            job.error = error
+        finally:
+            with self._lock:
+                job.over = True
+                late.discard(job)
+            slots.release()
+            job.ended.release()
 
     def close(self) -> None:
         """Wait a moment for what is on its way, and let the threads end."""

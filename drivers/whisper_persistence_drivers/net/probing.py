@@ -44,12 +44,16 @@ class Prober:
     def is_ready(self) -> bool:
         """Say whether what waits may be brought in; opens the drivers that could not be opened.
 
+        It may not while calls go on that passed their deadline: what they write must not come after what is replayed.
+
         Raises:
             PersistenceError: it may not, because they do not answer.
         """
         if not self.is_open:
             self._own.timed(self._reopen, 10 * PATIENCE)
             _log.warning("the storage is open now", extra={"drivers": list(self._drivers)})
+        if self._calls.late():
+            return False
         if self._known and not self._calls.breaker.is_open():
             return True
         reports = self._probe()

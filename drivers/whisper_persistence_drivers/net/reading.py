@@ -59,6 +59,8 @@ class Reader:
         while time.monotonic() < until:
             waiting = {one: self.backlog.waiting(thing_of(one)) for one in asked}
             if any(tried for _, tried, _ in waiting.values()):
+                if not (self.backlog.moving or self.calls.local):
+                    break
                 with self.backlog.changed:
                     self.backlog.changed.wait(max(0.0, until - time.monotonic()))
                 continue

@@ -24,7 +24,7 @@ from whisper_persistence.errors import (
 from whisper_persistence.records.checks import MAX_BATCH
 from whisper_persistence_drivers.net.backlog import Backlog
 from whisper_persistence_drivers.net.calls import Calls
-from whisper_persistence_drivers.net.entries import ERASE, MERGED, Entry, body_of
+from whisper_persistence_drivers.net.entries import ERASE, MERGED, SAVES, Entry, body_of
 from whisper_persistence_drivers.net.memory import Memory
 from whisper_persistence_drivers.net.steps import reached
 
@@ -37,8 +37,6 @@ _FOR_GOOD: Final = (StorageRefusedError, ValidationError, NotSupportedError)
 _OLDEST: Final = 30 * 24 * 3_600 * 1_000_000
 #: Calls whose epoch only the clock tells travel together when they were acknowledged within this, in microseconds.
 _TOGETHER: Final = 60 * 1_000_000
-#: How long it waits between attempts, in seconds, cut at random by up to a half.
-_PAUSE: Final = 1.0
 #: How long it goes on bringing in when the store is closed, in seconds.
 _PARTING: Final = 2.0
 #: How often an entry is tried that makes a driver break.
@@ -53,6 +51,7 @@ class Relay:
         calls, backlog, memory: of the net.
         ready: says whether the drivers below answer, and opens those that could not be opened; may raise.
         saw: told the newest number of an erase.
+        pause: how long it waits between attempts, in seconds, cut at random by up to a half.
         replayed: how many calls were brought in.
     """
 
@@ -61,11 +60,11 @@ class Relay:
     memory: Memory
     ready: Callable[[], bool]
     saw: Callable[[int], None]
+    pause: float = attrs.field(default=1.0, init=False)
     replayed: int = attrs.field(default=0, init=False)
     _thread: threading.Thread | None = attrs.field(default=None, init=False)
     _closing: threading.Event = attrs.field(factory=threading.Event, init=False)
     _starting: Any = attrs.field(factory=threading.Lock, init=False)
-    _draining: bool = attrs.field(default=False, init=False)
     _breaks: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -82,7 +81,7 @@ class Relay:
     def close(self) -> None:
         """Stop; what is being brought in gets a moment to be finished."""
         with self.backlog.changed:
-            self.backlog.changed.wait_for(lambda: not (self._draining and len(self.backlog)), _PARTING)
+            self.backlog.changed.wait_for(lambda: not (self.backlog.moving and len(self.backlog)), _PARTING)
         self._closing.set()
         thread = self._thread
         if thread is not None:
@@ -91,7 +90,7 @@ class Relay:
     def begin_anew(self) -> None:
         """After a fork, in the child, where the thread is not."""
         self._thread, self._starting, self._closing = None, threading.Lock(), threading.Event()
-        self._draining = False
+        self.backlog.moving = False
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -101,11 +100,11 @@ class Relay:
                     if self._rest():
                         return
             except PersistenceError:
-                self._draining = False
+                self.backlog.moving = False
             except Exception as error:
-                self._draining = False
+                self.backlog.moving = False
                 _log.error("the relay stumbled", extra={"error": type(error).__name__})
-            self._closing.wait(_PAUSE * random.uniform(0.5, 1.0))  # noqa: S311
+            self._closing.wait(self.pause * random.uniform(0.5, 1.0))  # noqa: S311
 
     def _rest(self) -> bool:
         """End the thread where nothing waits any more."""
@@ -121,18 +120,23 @@ class Relay:
             entries = self.backlog.head(MAX_BATCH)
             if not entries:
                 break
-            self._draining = True
+            self.backlog.moving = True
             for group in _grouped(entries):
                 self._bring(group)
                 brought += len(group)
                 if self._closing.is_set():
                     break
-        self._draining = False
+        self.backlog.moving = False
         if brought:
             _log.warning("what waited is brought in", extra={"writes": brought})
 
     def _bring(self, group: Sequence[Entry]) -> None:
         first = group[0]
+        if first.hook in SAVES:
+            group = self.backlog.reread(group)
+            if not group:
+                return
+            first = group[0]
         if first.written_at < time.time() * 1_000_000 - _OLDEST:
             self.backlog.bury(first, "older than 30 days, when it is no longer known what was applied")
             return
