@@ -48,7 +48,7 @@ class MemoryFallbackDriver(
     disk, and brings them in afterwards, in order and once.
 
     Options, all of the net:
-        journal: the folder for journals; made when the first is needed.
+        journal_directory: the folder for journals; made when the first is needed.
         journal_mb, journal_entries: what waits at most; more is refused.
         deadline: how long a driver below that asks over a network may take to answer, in seconds.
         in_flight: how many such calls may be on their way at once.
@@ -60,7 +60,7 @@ class MemoryFallbackDriver(
     local: ClassVar[bool] = True
     bears_outages: ClassVar[bool] = True
 
-    journal: Path = attrs.field(factory=_journals, converter=_absolute)
+    journal_directory: Path = attrs.field(factory=_journals, converter=_absolute)
     journal_mb: int = attrs.field(default=256, converter=int, validator=_positive)
     journal_entries: int = attrs.field(default=100_000, converter=int, validator=_positive)
     deadline: float = attrs.field(default=0.25, converter=float, validator=_positive)
@@ -74,7 +74,7 @@ class MemoryFallbackDriver(
         """Be a store, or the net over those that are listed below."""
         if drivers_below(below):
             options = NetOptions(
-                self.journal,
+                self.journal_directory,
                 self.journal_mb << 20,
                 self.journal_entries,
                 self.deadline,

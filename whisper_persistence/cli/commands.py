@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from whisper_persistence.cli.doctoring import doctor
 from whisper_persistence.errors import PersistenceError
 
 if TYPE_CHECKING:
@@ -152,6 +153,9 @@ def demo_recall(overrides: dict[str, Any], run: str) -> None:
     with _open_store(overrides) as store:
         if not recall(store, run):
             raise click.exceptions.Exit(1)
+
+
+main.add_command(doctor)
 
 
 def _open_store(overrides: dict[str, Any]) -> Store:

@@ -29,7 +29,7 @@ class Settings:
         reason: why these drivers were chosen, in words.
     """
 
-    drivers: tuple[str, ...] = ("sqlite",)
+    drivers: tuple[str, ...] = ("memory-fallback", "sqlite")
     observers: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict[str, dict[str, Any]], repr=False)
     subjects: Mapping[str, frozenset[str]] = attrs.field(factory=dict[str, frozenset[str]])

@@ -16,6 +16,7 @@ from typing import Any
 
 import attrs
 import psycopg
+
 from fault_tools.proxy import Proxy
 
 _numbers = count(1)

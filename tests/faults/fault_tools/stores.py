@@ -26,7 +26,7 @@ class Opener:
 
     def __call__(self, *below: tuple[str, object], namespace: str = "default", **options: Any) -> Store:
         """Open a store over these drivers, the first asked first."""
-        net = MemoryFallbackDriver(**{"journal": self.journals, "deadline": 2.0, **options})
+        net = MemoryFallbackDriver(**{"journal_directory": self.journals, "deadline": 2.0, **options})
         self.stores.append(Store(Chain.of({"memory-fallback": net, **dict(below)}), namespace))
         return hurried(self.stores[-1])
 
