@@ -26,6 +26,7 @@ class TestPostgres(DriverConformance):
             "followers",
             "scan",
             "erase",
+            "replays",
             "durable",
             "processes",
         }

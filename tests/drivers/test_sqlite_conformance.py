@@ -20,6 +20,7 @@ class TestSqlite(DriverConformance):
             "followers",
             "scan",
             "erase",
+            "replays",
             "durable",
             "processes",
         }

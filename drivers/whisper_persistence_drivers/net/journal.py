@@ -12,6 +12,7 @@ from typing import Any, Final
 import attrs
 
 from whisper_persistence.codec import decoder, encode
+from whisper_persistence.errors import StorageDamagedError
 from whisper_persistence_drivers.net.entries import Entry
 from whisper_persistence_drivers.net.steps import reached
 
@@ -51,6 +52,7 @@ class Journal:
         """
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)) if not path.exists() else None
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+        connection.text_factory = readable
         try:
             for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
@@ -105,9 +107,11 @@ class Journal:
 
     def bury(self, entry: Entry, reason: str) -> None:
         """Set an entry aside for good, with the reason."""
+        self._set_aside((entry.place, entry.change_id, entry.hook, entry.body, entry.written_at, reason))
+
+    def _set_aside(self, row: tuple[Any, ...]) -> None:
         with self._transaction():
-            self._connection.execute("DELETE FROM entries WHERE place = ?", (entry.place,))
-            row = (entry.place, entry.change_id, entry.hook, entry.body, entry.written_at, reason)
+            self._connection.execute("DELETE FROM entries WHERE place = ?", row[:1])
             self._connection.execute("INSERT INTO dead VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def filter_dead(self, keep: Callable[[Entry], bool]) -> int:
@@ -161,15 +165,29 @@ class Journal:
         return self._connection.execute(page, (after,)).fetchall()
 
     def _sound(self, rows: Sequence[Any]) -> list[Entry]:
-        read = [(entry_of(row), row[-1]) for row in rows]
-        for entry, checksum in read:
-            if entry.checksum() != checksum:
-                self.bury(entry, "damaged: its checksum does not hold")
-        return [entry for entry, checksum in read if entry.checksum() == checksum]
+        found = [(row, entry_of(row)) for row in rows]
+        for row in (row for row, entry in found if entry is None):
+            place, change_id, _, _, hook, body, written_at, *_ = row
+            told = (str(change_id), str(hook), str(body), written_at if isinstance(written_at, int) else 0)
+            self._set_aside((place, *told, "damaged: its checksum does not hold"))
+        return [entry for _, entry in found if entry is not None]
 
 
-def entry_of(row: Any) -> Entry:
-    """Return an entry from its row."""
+def readable(text: bytes) -> str:
+    """Return text from a file that may be damaged."""
+    return text.decode(errors="replace")
+
+
+def entry_of(row: Any) -> Entry | None:
+    """Return an entry from its row, or ``None`` where its checksum does not hold."""
+    try:
+        entry = _read(row)
+        return entry if entry.checksum() == row[-1] else None
+    except (TypeError, ValueError, StorageDamagedError):
+        return None
+
+
+def _read(row: Any) -> Entry:
     place, change_id, writer, number, hook, body, written_at, erasures, based_on, tried, *_ = row
     known = _read_bases(based_on)
     return Entry(place, change_id, writer, number, hook, body, written_at, erasures, known, bool(tried))

@@ -7,9 +7,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from whisper_persistence.errors import StorageDamagedError
 from whisper_persistence_drivers.net.entries import Entry
-from whisper_persistence_drivers.net.journal import entry_of
+from whisper_persistence_drivers.net.journal import entry_of, readable
 
 _COLUMNS: Final = "place, change_id, writer, number, hook, body, written_at, erasures, based_on, tried, checksum"
 
@@ -21,18 +20,11 @@ def salvage(path: Path) -> tuple[list[Entry], int]:
     """
     rows: dict[int, Any] = {}
     with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as connection:
+        connection.text_factory = readable
         for direction in ("ASC", "DESC"):
             with suppress(sqlite3.Error):
                 every = f"SELECT {_COLUMNS} FROM entries ORDER BY place {direction}"  # noqa: S608
                 for row in connection.execute(every):
                     rows.setdefault(row[0], row)
-    found = [entry for _, row in sorted(rows.items()) if (entry := _sound(row)) is not None]
+    found = [entry for _, row in sorted(rows.items()) if (entry := entry_of(row)) is not None]
     return found, len(rows) - len(found)
-
-
-def _sound(row: Any) -> Entry | None:
-    try:
-        entry = entry_of(row)
-        return entry if entry.checksum() == row[-1] else None
-    except (TypeError, ValueError, StorageDamagedError):
-        return None
