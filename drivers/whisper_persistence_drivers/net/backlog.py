@@ -45,7 +45,11 @@ class Backlog(Kept):
         with self.changed:
             adopted: list[Entry] = []
             for journal in self.folder.orphans():
-                adopted += self._take_over(journal)
+                try:
+                    adopted += self._take_over(journal)
+                except ERRORS as error:
+                    _log.error("a journal cannot be taken over", extra={"error": type(error).__name__})
+                    self.folder.release(journal.path)
             for entry in order(adopted):
                 self._add_read(entry)
             if adopted:
