@@ -11,6 +11,10 @@ from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.settings import load_settings, modes
 from whisper_persistence.settings.modes import choose_mode
 
+DESKTOP = ("memory-fallback", "sqlite")
+POSTGRES = ("memory-fallback", "postgres")
+SERVER = ("memory-fallback", "redis-hybrid", "chroma-recall", "postgres")
+
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,9 +30,9 @@ def drivers(*files: Path, **environ: str) -> tuple[str, ...]:
 def test_database_type_comes_first() -> None:
     rest = {"ENV_MODE": "desktop", "POSTGRES_HOST": "db", "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
 
-    assert drivers(WHISPERENGINE_DATABASE_TYPE="SQLite", **rest) == ("sqlite",)
-    assert drivers(WHISPERENGINE_DATABASE_TYPE="postgresql", **rest) == ("postgres",)
-    assert drivers(WHISPERENGINE_DATABASE_TYPE="postgres", **rest) == ("postgres",)
+    assert drivers(WHISPERENGINE_DATABASE_TYPE="SQLite", **rest) == DESKTOP
+    assert drivers(WHISPERENGINE_DATABASE_TYPE="postgresql", **rest) == POSTGRES
+    assert drivers(WHISPERENGINE_DATABASE_TYPE="postgres", **rest) == POSTGRES
 
 
 def test_an_unknown_database_type_is_refused() -> None:
@@ -37,19 +41,19 @@ def test_an_unknown_database_type_is_refused() -> None:
 
 
 def test_desktop_comes_before_postgres_and_containers() -> None:
-    assert drivers(ENV_MODE="desktop", POSTGRES_HOST="db", DOCKER_CONTAINER="true") == ("sqlite",)
-    assert drivers(ENV_MODE="production", POSTGRES_HOST="db") == ("postgres",)
+    assert drivers(ENV_MODE="desktop", POSTGRES_HOST="db", DOCKER_CONTAINER="true") == DESKTOP
+    assert drivers(ENV_MODE="production", POSTGRES_HOST="db") == POSTGRES
 
 
 def test_a_postgres_host_chooses_postgres() -> None:
     choice = choose_mode({"POSTGRES_HOST": "db"}, ())
 
-    assert (choice.drivers, choice.reason, choice.warning) == (("postgres",), "POSTGRES_HOST is set", "")
+    assert (choice.drivers, choice.reason, choice.warning) == (POSTGRES, "POSTGRES_HOST is set", "")
 
 
 @pytest.mark.parametrize("marker", modes.CONTAINER_NAMES)
 def test_a_container_with_postgres_settings_chooses_postgres(marker: str) -> None:
-    assert drivers(**{marker: "true", "POSTGRES_USER": "bot"}) == ("postgres",)
+    assert drivers(**{marker: "true", "POSTGRES_USER": "bot"}) == POSTGRES
 
 
 @pytest.mark.parametrize("marker", modes.CONTAINER_NAMES)
@@ -64,22 +68,22 @@ def test_a_container_without_postgres_settings_warns_and_keeps_memory_in_memory(
 def test_the_marker_file_of_a_container_counts(tmp_path: Path) -> None:
     marker = tmp_path / ".dockerenv"
 
-    assert drivers(marker) == ("sqlite",)
+    assert drivers(marker) == DESKTOP
     marker.touch()
     assert drivers(marker) == ("memory-fallback",)
-    assert drivers(marker, POSTGRES_DB="memory") == ("postgres",)
+    assert drivers(marker, POSTGRES_DB="memory") == POSTGRES
 
 
 def test_a_marker_that_says_no_is_none() -> None:
-    assert drivers(DOCKER_CONTAINER="false", CONTAINER_MODE="0", POSTGRES_HOST="") == ("sqlite",)
+    assert drivers(DOCKER_CONTAINER="false", CONTAINER_MODE="0", POSTGRES_HOST="") == DESKTOP
 
 
 def test_a_cloud_chooses_postgres() -> None:
-    assert drivers(CLOUD_PROVIDER="aws") == ("postgres",)
+    assert drivers(CLOUD_PROVIDER="aws") == POSTGRES
 
 
 def test_otherwise_it_is_sqlite_whatever_the_machine() -> None:
-    assert drivers(WHISPERENGINE_SCALE_TIER="4") == ("sqlite",)
+    assert drivers(WHISPERENGINE_SCALE_TIER="4") == DESKTOP
 
 
 def test_a_url_or_an_argument_comes_before_every_rule(
@@ -91,7 +95,7 @@ def test_a_url_or_an_argument_comes_before_every_rule(
 
     assert load_settings().drivers == ("sqlite",)
     assert load_settings(drivers="memory-fallback").drivers == ("memory-fallback",)
-    assert load_settings(preset="server").drivers == ("postgres",)
+    assert load_settings(preset="server").drivers == SERVER
     assert load_settings(preset="desktop").options["sqlite"]["path"] == "/x.db"
     assert caplog.text == ""
 

@@ -76,10 +76,11 @@ def write(tmp_path: Path, text: str) -> str:
     return str(file)
 
 
-def test_the_default_is_sqlite_in_an_absolute_path() -> None:
+def test_the_default_is_a_net_over_sqlite_in_absolute_paths() -> None:
     settings = load_settings()
 
-    assert settings.drivers == ("sqlite",)
+    assert settings.drivers == ("memory-fallback", "sqlite")
+    assert Path(settings.options["memory-fallback"]["journal_directory"]).is_absolute()
     assert Path(settings.options["sqlite"]["path"]).is_absolute()
     assert Path(settings.options["sqlite"]["path"]).parts[-2:] == ("whisper-persistence", "memory.db")
     assert (settings.namespace, settings.workers, settings.observers) == ("default", 4, ())
@@ -135,7 +136,7 @@ def test_a_relative_path_in_a_file_is_relative_to_the_file(tmp_path: Path) -> No
         "path = 'data/m.db'\ndirectory = 'talk'\nbackup_path = '/b'\nmode = 'full'\nsubjects = ['strategies']\n",
     )
 
-    (spec,) = load_settings(config=config).driver_specs()
+    _, spec = load_settings(config=config).driver_specs()
 
     paths = {"path": str(tmp_path / "data/m.db"), "directory": str(tmp_path / "talk"), "backup_path": "/b"}
     assert spec == DriverSpec("sqlite", {**paths, "mode": "full"}, frozenset({"strategies"}))
@@ -286,7 +287,7 @@ def test_redis_and_chroma_get_options_only_when_they_are_named(monkeypatch: pyte
     monkeypatch.setenv("REDIS_PASSWORD", "p@ss/")
     monkeypatch.setenv("CHROMADB_HOST", "vectors")
 
-    assert load_settings().options.keys() == {"sqlite"}
+    assert load_settings().options.keys() == {"memory-fallback", "sqlite"}
     named = load_settings(drivers="redis-hybrid,chroma-recall,sqlite").options
     assert named["redis-hybrid"] == {"url": "redis://:p%40ss%2F@cache:6379/0"}
     assert named["chroma-recall"] == {"url": "http://vectors:8000"}
@@ -353,3 +354,20 @@ def test_importing_the_package_loads_no_settings_library() -> None:
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
 
     assert ran.stdout == "set()\n"
+
+
+def test_each_place_of_storage_has_journals_of_its_own_and_no_password_names_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def folder(**overrides: Any) -> str:
+        drivers = overrides.pop("drivers", "memory-fallback,postgres")
+        return str(load_settings(drivers=drivers, **overrides).options["memory-fallback"]["journal_directory"])
+
+    one = folder(url="postgresql://bot@db/one")
+    monkeypatch.setenv("WHISPER_PERSISTENCE_POSTGRES_PASSWORD", HIDDEN)
+
+    assert folder(url="postgresql://bot@db/one") == one
+    assert folder(url=f"postgresql://bot:{HIDDEN}@db/one") == one
+    assert folder(url="postgresql://bot@db/two") != one
+    assert folder(drivers="memory-fallback,sqlite") != one
+    assert "journal_directory" not in load_settings(drivers="memory-fallback").options["memory-fallback"]

@@ -6,6 +6,9 @@ ever carries a password, a token, a connection string or the text of a message.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class PersistenceError(Exception):
     """Something went wrong in whisper-persistence."""
@@ -49,6 +52,24 @@ class ValidationError(PersistenceError, ValueError):
 
 class StorageUnavailableError(PersistenceError):
     """The storage did not answer, so what it holds is unknown."""
+
+
+class StorageBusyError(StorageUnavailableError):
+    """The storage is there, and others kept it busy for too long."""
+
+
+class PartlyUnavailableError(StorageUnavailableError):
+    """Of the keys of one load some could not be asked.
+
+    Attributes:
+        found: what there is under the others.
+        unknown: the keys that could not be asked.
+    """
+
+    def __init__(self, message: str, found: Mapping[Any, Any], unknown: frozenset[Any]) -> None:
+        super().__init__(message)
+        self.found = found
+        self.unknown = unknown
 
 
 class StorageRefusedError(PersistenceError):

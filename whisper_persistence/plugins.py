@@ -15,6 +15,7 @@ from whisper_persistence.discovery import DriverSpec, build_driver, first_line
 from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.hookspecs import KINDS, PROJECT, SPECS, SUBJECTS, Below
 from whisper_persistence.records import Question
+from whisper_persistence.waiting import Waiting
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ class Chain:
     _manager: _Manager
     _observers: list[object]
     _opened: list[object] = attrs.field(factory=list[object])
+    _places: dict[int, int] = attrs.field(factory=dict[int, int])
+    _waiting: Waiting = attrs.field(init=False)
 
     @classmethod
     def build(cls, drivers: Sequence[DriverSpec], observers: Sequence[DriverSpec] = ()) -> Chain:
@@ -73,7 +76,7 @@ class Chain:
         """Return every hook of one driver and of those after it."""
         order = list(self.drivers)
         above = [self.drivers[other] for other in order[: order.index(name)]]
-        return cast("Below", _Below(self._manager, [*above, *self._observers]))
+        return cast("Below", _Below(self._manager, [*above, *self._observers], self._waiting))
 
     def has(self, name: str, hook: str) -> bool:
         """Say whether a driver has a hook itself."""
@@ -81,16 +84,38 @@ class Chain:
         return any(impl.plugin is self.drivers[name] for impl in caller.get_hookimpls())
 
     def open(self, namespace: str) -> None:
-        """Open every driver from the bottom up; after an error, close those that were opened."""
+        """Open every driver from the bottom up; after an error, close those that were opened.
+
+        One that cannot be opened now, below one that bears outages, waits with those between them.
+        """
         order = list(self.drivers.values())
+        self._places = {id(driver): place for place, driver in enumerate((*reversed(order), *self._observers))}
+        waiting = self._waiting = Waiting(self._manager.impls, partial(self._open_one, namespace=namespace))
         try:
             for driver in (*reversed(order), *self._observers):
-                self._opened.append(driver)
                 above = order[: order.index(driver) + 1] if driver in order else order
-                self._call(driver, "open", below=_Below(self._manager, [*above, *self._observers]), namespace=namespace)
+                below = _Below(self._manager, [*above, *self._observers], waiting)
+                borne = any(getattr(other, "bears_outages", False) for other in above if other is not driver)
+                waiting.open(driver, below) if borne and driver in order else self._open_one(driver, below, namespace)
         except BaseException:
             self.close(quietly=True)
             raise
+
+    def _open_one(self, driver: object, below: Any, namespace: str) -> None:
+        """Open one driver, and close it again where that fails; the lower ones are closed after it, whenever."""
+        try:
+            self._call(driver, "open", below=below, namespace=namespace)
+        except BaseException:
+            self._close_quietly(driver)
+            raise
+        self._opened.append(driver)
+        self._opened.sort(key=lambda opened: self._places[id(opened)])
+
+    def _close_quietly(self, driver: object) -> None:
+        try:
+            self._call(driver, "close")
+        except Exception as error:
+            _log.warning("a driver did not close cleanly", extra={"error": type(error).__name__})
 
     def close(self, *, quietly: bool = False) -> None:
         """Close every open driver from the top down, also when one of them raises; then raise the first error."""
@@ -117,9 +142,11 @@ class Chain:
 class _Below:
     """Every hook of the drivers after one; callers are made on first use and kept."""
 
-    def __init__(self, manager: _Manager, excluded: list[object]) -> None:
+    def __init__(self, manager: _Manager, excluded: list[object], waiting: Waiting) -> None:
         self._manager = manager
         self._excluded = excluded
+        self.unopened = waiting.__bool__
+        self.reopen = waiting.reopen
 
     def monitor(self, before: Callable[..., None], after: Callable[..., None]) -> Callable[[], None]:
         return self._manager.add_hookcall_monitoring(before, after)
@@ -164,6 +191,11 @@ class _Manager(pluggy.PluginManager):
             for impl in (impl for impl in caller.get_hookimpls() if impl.plugin is driver):
                 impl.function = partial(restricted, known, impl.function)  # type: ignore[misc]  # pluggy has no other door
 
+    def impls(self, driver: object) -> list[Any]:
+        """Return what implements the hooks of a driver, but those that open and close it."""
+        callers = (caller for caller in self.get_hookcallers(driver) or () if caller.name not in ("open", "close"))
+        return [impl for caller in callers for impl in caller.get_hookimpls() if impl.plugin is driver]
+
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
         if name.startswith("__") or name in self._left_out.get(id(plugin), ()):
             return None
@@ -179,8 +211,7 @@ class _Manager(pluggy.PluginManager):
 
     def _check_role(self, name: str, plugin: object, observes: bool) -> None:
         # A wrapper among the drivers would be called once a layer, and an observer that answers would answer first.
-        callers = (caller for caller in self.get_hookcallers(plugin) or () if caller.name not in ("open", "close"))
-        for impl in (impl for caller in callers for impl in caller.get_hookimpls() if impl.plugin is plugin):
+        for impl in self.impls(plugin):
             if impl.wrapper != observes:
                 role, setting = ("wraps", "observers") if impl.wrapper else ("answers", "drivers")
                 raise ConfigurationError(f"{name!r} {role} {impl.function.__name__}: name it in {setting}")

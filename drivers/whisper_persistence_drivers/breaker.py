@@ -104,6 +104,13 @@ class Breaker:
             if ticket == self._term:
                 self._probed(outcome) if self._waits else self._called(outcome)
 
+    def heal(self) -> None:
+        """Let calls pass again at once: somebody else saw that the service answers."""
+        with self._lock:
+            if self._waits:
+                self._term, self._failures, self._waits = self._term + 1, 0, 0
+                _log.warning("a service answers again", extra={"service": self.name})
+
     def renew(self) -> None:
         """Start anew in a forked child, where a thread that held the lock, or was the probe, is no more."""
         self._lock, self._term = threading.Lock(), self._term + 1

@@ -1,15 +1,16 @@
-"""A complete store in memory: for tests, for demos, and for a bot whose memory may end with the process."""
+"""Alone a complete store in memory; above other drivers the net that holds what they do not take."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Concatenate, Final, ParamSpec, TypeVar
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Final
 
 import attrs
+import platformdirs
 
 from whisper_persistence import records as rec
-from whisper_persistence.errors import ConfigurationError, StoreClosedError
+from whisper_persistence.errors import StoreClosedError
 from whisper_persistence.hookspecs import (
     AnalyticsSpecs,
     Below,
@@ -22,22 +23,21 @@ from whisper_persistence.hookspecs import (
     StrategySpecs,
     hookimpl,
 )
-from whisper_persistence_drivers.memory import (
-    aggregating,
-    expiring,
-    following,
-    learning,
-    maintenance,
-    searching,
-    talk,
-)
-from whisper_persistence_drivers.memory.state import LOCK, State
-from whisper_persistence_drivers.memory.tables import PATTERNS, PREFERENCES, STATISTICS, STRATEGIES, load_patterns
+from whisper_persistence_drivers.memory.alone import Alone
+from whisper_persistence_drivers.net import Net, NetOptions
+from whisper_persistence_drivers.net.drivers import drivers_below
 
 TIER: Final = "memory-fallback"
 
-P = ParamSpec("P")
-T = TypeVar("T")
+_positive: Any = attrs.validators.gt(0)
+
+
+def _journals() -> Path:
+    return platformdirs.user_data_path("whisper-persistence", appauthor=False) / "journals"
+
+
+def _absolute(path: str | Path) -> Path:
+    return Path(path).expanduser().absolute()
 
 
 @attrs.define(eq=False)
@@ -51,173 +51,198 @@ class MemoryFallbackDriver(
     MaintenanceSpecs,
     AnalyticsSpecs,
 ):
-    """Keeps everything in this process, as strictly as a database would, and loses it when it is closed."""
+    """Alone it keeps everything in this process and loses it when it is closed; above others it is a net.
+
+    The net answers from memory what is safe to answer while the drivers below do not, keeps writes in a journal on
+    disk, and brings them in afterwards, in order and once.
+
+    Options, all of the net:
+        journal_directory: the folder for journals; made when the first is needed.
+        journal_mb, journal_entries: what waits at most; more is refused.
+        deadline: how long a driver below that asks over a network may take to answer, in seconds.
+        in_flight: how many such calls may be on their way at once.
+        remembered: of how many users and conversations the last answers are remembered.
+        strict: whether to refuse writes that the drivers below do not take, instead of keeping them.
+    """
 
     contract_version: ClassVar[int] = 1
+    local: ClassVar[bool] = True
+    bears_outages: ClassVar[bool] = True
 
-    _below: Below | None = attrs.field(default=None, init=False, repr=False)
-    _state: State | None = attrs.field(default=None, init=False, repr=False)
-    _namespace: str = attrs.field(default="", init=False)
-
-    def _do(self, act: Callable[Concatenate[State, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        with LOCK:
-            if self._state is None:
-                raise StoreClosedError(f"{TIER} was asked while it is not open: open a store first")
-            return act(self._state, *args, **kwargs)
+    journal_directory: Path = attrs.field(factory=_journals, converter=_absolute)
+    journal_mb: int = attrs.field(default=256, converter=int, validator=_positive)
+    journal_entries: int = attrs.field(default=100_000, converter=int, validator=_positive)
+    deadline: float = attrs.field(default=0.25, converter=float, validator=_positive)
+    in_flight: int = attrs.field(default=8, converter=int, validator=_positive)
+    remembered: int = attrs.field(default=10_000, converter=int, validator=_positive)
+    strict: bool = False
+    _role: Alone | Net | None = attrs.field(default=None, init=False, repr=False)
 
     @hookimpl
     def open(self, below: Below, namespace: str) -> None:
-        """Start empty; refuse to hide another driver."""
-        if below.check_health() is not None:
-            raise ConfigurationError(
-                f"{TIER} is listed above another driver, whose records it would hide: list it alone, or last"
+        """Be a store, or the net over those that are listed below."""
+        if drivers_below(below):
+            options = NetOptions(
+                self.journal_directory,
+                self.journal_mb << 20,
+                self.journal_entries,
+                self.deadline,
+                self.in_flight,
+                self.remembered,
+                self.strict,
             )
-        self._below, self._namespace, self._state = below, namespace, State()
+            self._role = Net(TIER, below, namespace, options)
+        else:
+            self._role = Alone(TIER, below, namespace)
 
     @hookimpl
     def close(self) -> None:
-        """Forget everything."""
-        self._below, self._state = None, None
+        """Forget everything but what the journal holds."""
+        role, self._role = self._role, None
+        if role is not None:
+            role.close()
+
+    def _open(self) -> Alone | Net:
+        if self._role is None:
+            raise StoreClosedError(f"{TIER} was asked while it is not open: open a store first")
+        return self._role
 
     @hookimpl
     def check_health(self) -> tuple[rec.TierHealth, ...]:
-        """Say that it is up, and how much it holds."""
-        started = time.perf_counter()
-        counts = self._do(State.counts)
-        health = rec.TierHealth(TIER, rec.State.UP, time.perf_counter() - started, dict(counts))
-        return health, *((self._below and self._below.check_health()) or ())
+        """Say how it is, how much it holds, and how the drivers below are."""
+        return self._open().check_health()
 
     @hookimpl
     def save_strategies(self, strategies: Sequence[rec.Strategy]) -> Sequence[rec.Receipt]:
         """Put whole strategies."""
-        return self._do(STRATEGIES.save, strategies)
+        return self._open().write("save_strategies", strategies)
 
     @hookimpl
     def load_strategies(self, user_ids: Sequence[str]) -> Mapping[str, rec.Strategy]:
         """Return strategies by user id."""
-        return self._do(STRATEGIES.load, user_ids)
+        return self._open().load("load_strategies", user_ids)
 
     @hookimpl
     def update_strategies(self, changes: Sequence[rec.StrategyChange]) -> Sequence[rec.Receipt]:
         """Apply changes to strategies."""
-        return self._do(learning.update_strategies, changes)
+        return self._open().write("update_strategies", changes)
 
     @hookimpl
     def load_outcomes(self, queries: Sequence[rec.OutcomeQuery]) -> Mapping[rec.OutcomeQuery, tuple[rec.Outcome, ...]]:
         """Return pages of learning histories."""
-        return self._do(learning.load_outcomes, queries)
+        return self._open().load("load_outcomes", queries)
 
     @hookimpl
     def save_statistics(self, statistics: Sequence[rec.Statistics]) -> Sequence[rec.Receipt]:
         """Put whole statistics."""
-        return self._do(STATISTICS.save, statistics)
+        return self._open().write("save_statistics", statistics)
 
     @hookimpl
     def load_statistics(self, user_ids: Sequence[str]) -> Mapping[str, rec.Statistics]:
         """Return statistics by user id."""
-        return self._do(learning.load_statistics, user_ids)
+        return self._open().load("load_statistics", user_ids)
 
     @hookimpl
     def update_statistics(self, changes: Sequence[rec.StatisticsChange]) -> Sequence[rec.Receipt]:
         """Apply changes to statistics and scores."""
-        return self._do(learning.update_statistics, changes)
+        return self._open().write("update_statistics", changes)
 
     @hookimpl
     def save_patterns(self, patterns: Sequence[rec.Pattern]) -> Sequence[rec.Receipt]:
         """Put whole patterns."""
-        return self._do(PATTERNS.save, patterns)
+        return self._open().write("save_patterns", patterns)
 
     @hookimpl
     def load_patterns(self, user_ids: Sequence[str]) -> Mapping[str, tuple[rec.Pattern, ...]]:
         """Return patterns by user id."""
-        return self._do(load_patterns, user_ids)
+        return self._open().load("load_patterns", user_ids)
 
     @hookimpl
     def update_patterns(self, changes: Sequence[rec.PatternChange]) -> Sequence[rec.Receipt]:
         """Apply observations to patterns."""
-        return self._do(PATTERNS.update, changes)
+        return self._open().write("update_patterns", changes)
 
     @hookimpl
     def save_preferences(self, preferences: Sequence[rec.Preferences]) -> Sequence[rec.Receipt]:
         """Put whole preferences."""
-        return self._do(PREFERENCES.save, preferences)
+        return self._open().write("save_preferences", preferences)
 
     @hookimpl
     def load_preferences(self, user_ids: Sequence[str]) -> Mapping[str, rec.Preferences]:
         """Return preferences by user id."""
-        return self._do(PREFERENCES.load, user_ids)
+        return self._open().load("load_preferences", user_ids)
 
     @hookimpl
     def update_preferences(self, changes: Sequence[rec.PreferencesChange]) -> Sequence[rec.Receipt]:
         """Apply changes to preferences."""
-        return self._do(PREFERENCES.update, changes)
+        return self._open().write("update_preferences", changes)
 
     @hookimpl
     def load_scores(self, queries: Sequence[rec.ScoreQuery]) -> Mapping[rec.ScoreQuery, tuple[rec.MemoryScore, ...]]:
         """Return pages of memory scores."""
-        return self._do(learning.load_scores, queries)
+        return self._open().load("load_scores", queries)
 
     @hookimpl
     def save_messages(self, messages: Sequence[rec.Message]) -> Sequence[rec.Receipt]:
         """Append messages."""
-        return self._do(talk.save_messages, messages)
+        return self._open().write("save_messages", messages)
 
     @hookimpl
     def load_messages(self, windows: Sequence[rec.Window]) -> Mapping[rec.Window, tuple[rec.Message, ...]]:
         """Return what each window shows."""
-        return self._do(talk.load_messages, windows)
+        return self._open().load("load_messages", windows)
 
     @hookimpl
     def update_messages(self, changes: Sequence[rec.MessageChange]) -> Sequence[rec.Receipt]:
         """Edit, redact or clear."""
-        return self._do(talk.update_messages, changes)
+        return self._open().write("update_messages", changes)
 
     @hookimpl
-    def search_messages(self, queries: Sequence[rec.SearchQuery]) -> Mapping[rec.SearchQuery, rec.SearchResult]:
+    def search_messages(self, queries: Sequence[rec.SearchQuery]) -> Mapping[rec.SearchQuery, rec.SearchResult] | None:
         """Return what each query finds by its words."""
-        return self._do(searching.search_messages, queries)
+        answer: Mapping[rec.SearchQuery, rec.SearchResult] | None = self._open().ask("search_messages", queries)
+        return answer
 
     @hookimpl
     def register_follower(self, follower: rec.Follower) -> bool:
         """Make a follower known."""
-        return self._do(following.register_follower, follower)
+        answer: bool = self._open().ask("register_follower", follower)
+        return answer
 
     @hookimpl
     def load_pending(self, follower: str, limit: int) -> tuple[rec.Pending, ...]:
         """Return what a follower has not seen."""
-        return self._do(following.load_pending, follower, limit)
+        answer: tuple[rec.Pending, ...] = self._open().ask("load_pending", follower, limit)
+        return answer
 
     @hookimpl
     def clear_pending(self, pending: Sequence[rec.Pending]) -> int:
         """Forget pending work."""
-        return self._do(following.clear_pending, pending)
+        answer: int = self._open().ask("clear_pending", pending)
+        return answer
 
     @hookimpl
     def load_revisions(self, things: Sequence[rec.Thing]) -> Mapping[rec.Thing, rec.Revision]:
         """Return revisions."""
-        return self._do(following.load_revisions, things)
+        answer: Mapping[rec.Thing, rec.Revision] = self._open().ask("load_revisions", things)
+        return answer
 
     @hookimpl
     def scan(self, kind: str, cursor: str | None, limit: int) -> rec.Page | None:
         """Return one page of all records of a kind; ask below for a kind that is not kept here."""
-        if kind not in rec.RECORD_KINDS:
-            return self._below.scan(kind=kind, cursor=cursor, limit=limit) if self._below else None
-        return self._do(maintenance.scan, kind, cursor, limit)
+        return self._open().scan(kind, cursor, limit)
 
     @hookimpl
     def erase_users(self, user_ids: Sequence[str]) -> tuple[rec.TierReport, ...]:
         """Forget users here and below."""
-        report = rec.TierReport(TIER, self._do(maintenance.erase_users, user_ids))
-        return report, *((self._below and self._below.erase_users(user_ids=user_ids)) or ())
+        return self._open().erase_users(user_ids)
 
     @hookimpl
-    def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> tuple[rec.TierReport, ...]:
+    def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> tuple[rec.TierReport, ...] | None:
         """Remove what the policies no longer keep, here and below."""
-        report = rec.TierReport(TIER, self._do(expiring.expire, policies, dry_run=dry_run))
-        return report, *((self._below and self._below.expire(policies=policies, dry_run=dry_run)) or ())
+        return self._open().expire(policies, dry_run=dry_run)
 
     @hookimpl
     def aggregate(self, question: rec.Question[Any]) -> Any:
         """Answer one question over many users; ask below one that is not known."""
-        answer = self._do(aggregating.aggregate, self._namespace, question)
-        return self._below.aggregate(question=question) if answer is None and self._below else answer
+        return self._open().aggregate(question)

@@ -11,6 +11,7 @@ import attrs
 
 from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.hookspecs import hookimpl
+from whisper_persistence.origins import current_origin
 from whisper_persistence.records import Message, Receipt
 from whisper_persistence_drivers.postgres_append import append_messages
 from whisper_persistence_drivers.postgres_connection import GRACE
@@ -80,7 +81,7 @@ class PostgresDriver(SqlDriver):
     @hookimpl
     def save_messages(self, messages: Sequence[Message]) -> Sequence[Receipt]:
         """Append in one statement, one round trip; where a constraint objects, step by step and carefully."""
-        known = {message.user_id for message in messages} <= self._known_users
+        known = current_origin() is None and {message.user_id for message in messages} <= self._known_users
         try:
             receipts = self._ask(append_messages, messages) if known else None
         except (ConstraintError, TransactionLostError):

@@ -17,7 +17,7 @@ from sqlalchemy.types import TypeEngine
 from whisper_persistence.codec import encode
 from whisper_persistence.records import Durability, Message, Receipt
 from whisper_persistence_drivers.postgres_flavour import PostgresFlavour, given_rows
-from whisper_persistence_drivers.sql.flavour import Prepared
+from whisper_persistence_drivers.sql.flavour import Prepared, erasures
 from whisper_persistence_drivers.sql.messages import other_author
 from whisper_persistence_drivers.sql.session import Session
 
@@ -38,15 +38,16 @@ def append_messages(session: Session, messages: Sequence[Message]) -> list[Recei
         rows.append(
             (key, counts[key], thing, message.message_id, message.user_id, other_author(message), encode(message))
         )
-    found = session.rows(_statement(session.flavour), **_values(counts, rows))
+    found = session.rows(_statement(session.flavour), space=session.space_key(), **_values(counts, rows))
     standing = {
-        key: (revision - counts[key], epoch, sequence - counts[key]) for key, revision, epoch, sequence in found
+        key: (revision - counts[key], epoch, sequence - counts[key], erased)
+        for key, revision, epoch, sequence, erased in found
     }
     return [_receipt(*standing[row[0]], row[1]) for row in rows]
 
 
-def _receipt(revision: int, epoch: int, sequence: int, number: int) -> Receipt:
-    return Receipt(Durability.DURABLE, revision + number, epoch, sequence + number, repeated=False)
+def _receipt(revision: int, epoch: int, sequence: int, erased: int, number: int) -> Receipt:
+    return Receipt(Durability.DURABLE, revision + number, epoch, sequence + number, False, erased)
 
 
 def _values(counts: dict[str, int], rows: list[tuple[Any, ...]]) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def _statement(flavour: PostgresFlavour) -> Prepared:
     wanted = select(namespace, place, *(rows.c[name] for name in kept)).select_from(joined)
     added = postgresql.insert(tables.messages).from_select(["namespace", "sequence", *kept], wanted).cte("added")
     told = _telling(tables, namespace, rows, counted).cte("told")
-    return flavour.prepare(select(*counted.c).add_cte(added, told))
+    return flavour.prepare(select(*counted.c, erasures(revisions)).add_cte(added, told))
 
 
 def _telling(tables: Any, namespace: Any, rows: Any, counted: Any) -> Any:

@@ -34,7 +34,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.types import TypeEngine
 
-from whisper_persistence_drivers.sql.flavour import Build, Flavour, Prepared
+from whisper_persistence_drivers.sql.flavour import STANDING, Build, Flavour, Prepared, erasures
 from whisper_persistence_drivers.sql.session import Session
 from whisper_persistence_drivers.sql.transaction import Transaction
 
@@ -132,7 +132,8 @@ class PostgresFlavour(Flavour):
     def count(self, transaction: Transaction, rows: Sequence[tuple[str, int, int, int]]) -> list[Any]:
         """Raise revision, epoch and sequence of every thing, taking their locks in the order of their keys."""
         things, *raised = (list(values) for values in zip(*rows, strict=True)) if rows else ([], [], [], [])
-        return transaction.rows(_count(self), thing=things, **dict(zip(_RAISED, raised, strict=True)))
+        values = dict(zip(_RAISED, raised, strict=True))
+        return transaction.rows(_count(self), thing=things, space=transaction.space_key(), **values)
 
 
 def given_rows(types: Mapping[str, TypeEngine[Any]], *, name: str = "given", place: bool = False) -> FromClause:
@@ -159,5 +160,5 @@ def _count(flavour: PostgresFlavour) -> Prepared:
     return flavour.prepare(
         insert.on_conflict_do_update(
             index_elements=["thing"], set_={name: columns[name] + insert.excluded[name] for name in _RAISED}
-        ).returning(columns.thing, columns.revision, columns.epoch, columns.sequence, columns.cleared, followed)
+        ).returning(*(columns[name] for name in STANDING), followed, erasures(revisions))
     )

@@ -60,6 +60,7 @@ class SqliteDriver(SqlDriver, BackupSpecs):
     """
 
     tier: ClassVar[str] = "sqlite"
+    local: ClassVar[bool] = True
     max_writers: ClassVar[int] = 1
     max_readers: ClassVar[int] = 2
 

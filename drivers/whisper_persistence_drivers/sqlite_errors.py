@@ -8,6 +8,7 @@ from typing import Final
 
 from whisper_persistence.errors import (
     PersistenceError,
+    StorageBusyError,
     StorageDamagedError,
     StorageRefusedError,
     StorageUnavailableError,
@@ -15,6 +16,7 @@ from whisper_persistence.errors import (
 from whisper_persistence_drivers.sql.database import ConstraintError
 
 _DAMAGED: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
+_BUSY: Final = ("SQLITE_BUSY", "SQLITE_LOCKED")
 _REFUSED: Final = ("SQLITE_TOOBIG", "SQLITE_MISMATCH", "SQLITE_RANGE")
 
 
@@ -34,4 +36,6 @@ def as_ours(error: Exception, path: Path) -> PersistenceError | ConstraintError:
         )
     if name.startswith(_REFUSED) or isinstance(error, (sqlite3.DataError, sqlite3.ProgrammingError, OverflowError)):
         return StorageRefusedError(f"the SQLite file {path} refuses what is written ({name or type(error).__name__})")
+    if name.startswith(_BUSY):
+        return StorageBusyError(f"the SQLite file {path} did not answer ({name}), busy with other writers: try again")
     return StorageUnavailableError(f"the SQLite file {path} did not answer ({name}): try again")

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeEngine
 
 from whisper_persistence.codec import encode
-from whisper_persistence_drivers.sql.flavour import Build, Flavour, Prepared
+from whisper_persistence_drivers.sql.flavour import STANDING, Build, Flavour, Prepared, erasures
 from whisper_persistence_drivers.sql.session import Session
 from whisper_persistence_drivers.sql.transaction import Transaction
 
@@ -84,9 +84,10 @@ class SqliteFlavour(Flavour):
 
     def count(self, transaction: Transaction, rows: Sequence[tuple[str, int, int, int]]) -> list[Any]:
         """Raise revision, epoch and sequence of every thing; many go as JSON, and one alone is spared the reading."""
+        space = transaction.space_key()
         if len(rows) == 1:
-            return transaction.rows(_count_one(self), **dict(zip(_RAISED, rows[0], strict=True)))
-        return transaction.rows(_count(self), things=encode(rows))
+            return transaction.rows(_count_one(self), space=space, **dict(zip(_RAISED, rows[0], strict=True)))
+        return transaction.rows(_count(self), space=space, things=encode(rows))
 
 
 @cache
@@ -111,6 +112,6 @@ def _counting(flavour: SqliteFlavour, insert: Any) -> Prepared:
     followed = select(func.count()).where(followers.namespace == bindparam("namespace")).scalar_subquery()
     return flavour.prepare(
         insert.on_conflict_do_update(index_elements=["thing"], set_=raised).returning(
-            columns.thing, columns.revision, columns.epoch, columns.sequence, columns.cleared, followed
+            *(columns[name] for name in STANDING), followed, erasures(revisions)
         )
     )

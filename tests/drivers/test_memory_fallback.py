@@ -12,7 +12,7 @@ import attrs
 import pytest
 from whisper_persistence_drivers.memory_fallback import MemoryFallbackDriver
 
-from whisper_persistence import ConfigurationError, Store, StoreClosedError, ValidationError
+from whisper_persistence import Store, StoreClosedError, ValidationError
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.hookspecs import (
     ConversationSpecs,
@@ -96,11 +96,6 @@ def test_it_has_every_hook_that_it_promises() -> None:
     }
 
     assert marked == {*promised, "scan", "erase_users"}
-
-
-def test_it_is_refused_above_another_driver() -> None:
-    with open_store() as other, pytest.raises(ConfigurationError, match="list it alone, or last"):
-        MemoryFallbackDriver().open(other.chain.hook, "default")
 
 
 def test_it_answers_nothing_before_it_is_opened_and_after_it_is_closed() -> None:
@@ -461,7 +456,7 @@ def test_health(store: Store) -> None:
     (health,) = store.check_health()
 
     assert (health.tier, health.state) == ("memory-fallback", State.UP)
-    assert health.details == {"users": 3, "conversations": 2, "messages": 12, "pending": 0}
+    assert health.details == {"users": 3, "conversations": 2, "messages": 12, "conflicts": 0, "pending": 0}
 
 
 def test_32_threads_lose_nothing(store: Store) -> None:

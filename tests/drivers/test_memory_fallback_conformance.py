@@ -23,6 +23,7 @@ class TestMemoryFallback(DriverConformance):
             "expire",
             "search",
             "aggregate",
+            "replays",
         }
     )
 

@@ -29,6 +29,7 @@ class TestPostgres(DriverConformance):
             "vectors",
             "expire",
             "aggregate",
+            "replays",
             "durable",
             "processes",
         }

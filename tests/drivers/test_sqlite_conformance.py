@@ -23,6 +23,7 @@ class TestSqlite(DriverConformance):
             "vectors",
             "expire",
             "aggregate",
+            "replays",
             "durable",
             "processes",
         }

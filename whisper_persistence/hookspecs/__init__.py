@@ -14,6 +14,12 @@ absent key is absent. What could not be asked raises `StorageUnavailableError`; 
 raises `StorageRefusedError`; nothing but the errors of `whisper_persistence.errors` leaves a hook, and none carries a
 password or a private text. Hooks may be called from several threads at once and must not block without a timeout.
 
+What a driver says of itself. ``local = True`` in the class body: all it asks is in this process or on this machine's
+disk, so that a net above it (memory-fallback) calls it straight, without a deadline. ``bears_outages = True``: where a
+driver below cannot be opened for an outage, this one is opened all the same; until `Below.reopen` succeeds, those below
+raise `StorageUnavailableError`. A driver of record keeps, for writes that are replayed, the rules of
+`whisper_persistence.origins`.
+
 Writing a driver. Subclass the spec classes you implement, mark each implementation with `hookimpl`, declare
 ``contract_version`` in the class body, and make your options attrs fields (``attrs.define(eq=False)``). Hooks take
 neither default nor keyword-only arguments.
@@ -83,6 +89,18 @@ class Below(
 
         Returns:
             What ends it; to be called by `LifecycleSpecs.close`.
+        """
+        raise NotImplementedError
+
+    def unopened(self) -> bool:
+        """Say whether a driver here could not be opened yet; only one that bears outages ever sees it."""
+        raise NotImplementedError
+
+    def reopen(self) -> None:
+        """Open the drivers here that could not be opened yet.
+
+        Raises:
+            PersistenceError: they still cannot be.
         """
         raise NotImplementedError
 

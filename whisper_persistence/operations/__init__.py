@@ -5,6 +5,7 @@ from whisper_persistence.operations.backups import Backup, back_up, inspect_sche
 from whisper_persistence.operations.checkpoints import Checkpoint
 from whisper_persistence.operations.comparing import Comparison, Report
 from whisper_persistence.operations.copying import copy_store
+from whisper_persistence.operations.doctor import Diagnosis, diagnose
 from whisper_persistence.operations.erasure import ErasureReceipt, erase_again, erase_users
 from whisper_persistence.operations.exporting import export_archive
 from whisper_persistence.operations.frames import to_arrow, to_pandas, to_polars
@@ -28,6 +29,7 @@ __all__ = [
     "Batch",
     "Checkpoint",
     "Comparison",
+    "Diagnosis",
     "ErasureReceipt",
     "Manifest",
     "Profile",
@@ -42,6 +44,7 @@ __all__ = [
     "back_up",
     "checkpoint_path",
     "copy_store",
+    "diagnose",
     "erase_again",
     "erase_users",
     "export_archive",

@@ -28,6 +28,11 @@ class Receipt:
         epoch: how often the user or conversation was erased before the write; it only grows.
         sequence: the message's position in its conversation; ``None`` for what has none.
         repeated: of a message, whether it was stored before, so that nothing was; ``None`` where nobody says.
+        erasures: how many erases the namespace had seen, where the driver of record tells; see
+            `whisper_persistence.origins`.
+
+    What is not durable yet has no place among the writes before it: its revision is the last that was known, and its
+    sequence is ``None``.
     """
 
     durability: Durability
@@ -35,3 +40,4 @@ class Receipt:
     epoch: int = 0
     sequence: int | None = None
     repeated: bool | None = attrs.field(default=None, eq=False)
+    erasures: int = attrs.field(default=0, eq=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -19,6 +20,8 @@ POSTGRES_OPTIONS: Final[Mapping[str, tuple[str, str | None]]] = {
 }
 
 Environment = Mapping[str, str]
+#: The options of a driver that say where it stores; a password, also one inside of a URL, is none of them.
+_PLACES: Final = frozenset({"path", "url", "host", "port", "database", "schema"})
 
 
 def default_options(driver: str, given: Mapping[str, Any], environ: Environment) -> dict[str, Any]:
@@ -31,6 +34,19 @@ def default_options(driver: str, given: Mapping[str, Any], environ: Environment)
     """
     rule = _RULES.get(driver)
     return rule(environ) if rule and "url" not in given else {}
+
+
+def journal_path(drivers: Sequence[str], options: Mapping[str, Mapping[str, Any]]) -> Path:
+    """Return where the net keeps journals unless a setting says: a folder of its own for each place of storage.
+
+    Args:
+        drivers: the names of the chain.
+        options: their options; of the last driver's, what says where it stores is told apart by a hash.
+    """
+    last = options.get(drivers[-1], {})
+    place = {name: str(last[name]).rpartition("@")[2].partition("?")[0] for name in sorted(_PLACES & last.keys())}
+    name = blake2b(repr((drivers[-1], place)).encode(), digest_size=8).hexdigest()
+    return platformdirs.user_data_path("whisper-persistence", appauthor=False).absolute() / "journals" / name
 
 
 def sqlite_path(environ: Environment) -> Path:

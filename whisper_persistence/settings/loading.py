@@ -6,12 +6,12 @@ import logging
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from whisper_persistence.discovery import installed_drivers
 from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.settings import modes
-from whisper_persistence.settings.adopted import default_options
+from whisper_persistence.settings.adopted import default_options, journal_path
 from whisper_persistence.settings.model import DEFAULT_NAMESPACE, DEFAULT_WORKERS, Settings
 from whisper_persistence.settings.policies import RECENT_DRIVER, StoragePolicies, read_policies
 from whisper_persistence.settings.sources import (
@@ -25,6 +25,9 @@ from whisper_persistence.settings.sources import (
 from whisper_persistence.settings.urls import parse_url
 
 _log = logging.getLogger(__name__)
+
+#: The driver that keeps journals.
+_NET: Final = "memory-fallback"
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -131,7 +134,10 @@ def _merge_options(sources: Sequence[Source], last: str, names: Sequence[str]) -
             merged[last].update(target.options if target.driver == last else {})
         for name, values in source.driver_options(names).items():
             merged[name].update(values)
-    return {name: {**default_options(name, given, os.environ), **given} for name, given in merged.items()}
+    found = {name: {**default_options(name, given, os.environ), **given} for name, given in merged.items()}
+    if _NET in found and last != _NET:
+        found[_NET].setdefault("journal_directory", str(journal_path([*names, last], found)))
+    return found
 
 
 def _subjects(driver: str, value: Any) -> frozenset[str]:

@@ -31,7 +31,7 @@ class Settings:
         policies: what is kept where, for how long and how many.
     """
 
-    drivers: tuple[str, ...] = ("sqlite",)
+    drivers: tuple[str, ...] = ("memory-fallback", "sqlite")
     observers: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict[str, dict[str, Any]], repr=False)
     subjects: Mapping[str, frozenset[str]] = attrs.field(factory=dict[str, frozenset[str]])

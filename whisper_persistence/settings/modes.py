@@ -10,11 +10,15 @@ import attrs
 
 from whisper_persistence.errors import ConfigurationError
 
-#: The usual chains by name. While no net over other drivers exists, each is its database of record alone; later
-#: ``desktop`` begins with memory-fallback, and ``server`` with memory-fallback, redis-hybrid, chroma-recall.
-PRESETS: Final[Mapping[str, tuple[str, ...]]] = {"desktop": ("sqlite",), "server": ("postgres",)}
+_DESKTOP: Final = ("memory-fallback", "sqlite")
+_POSTGRES: Final = ("memory-fallback", "postgres")
+#: The usual chains by name.
+PRESETS: Final[Mapping[str, tuple[str, ...]]] = {
+    "desktop": _DESKTOP,
+    "server": ("memory-fallback", "redis-hybrid", "chroma-recall", "postgres"),
+}
 #: The drivers that the values of ``WHISPERENGINE_DATABASE_TYPE`` stand for.
-DATABASE_TYPES: Final = {"sqlite": "sqlite", "postgresql": "postgres", "postgres": "postgres"}
+DATABASE_TYPES: Final = {"sqlite": _DESKTOP, "postgresql": _POSTGRES, "postgres": _POSTGRES}
 #: Files that exist only inside a container.
 CONTAINER_FILES: Final = (Path("/.dockerenv"), Path("/run/.containerenv"))
 #: Environment names that are set only inside a container.
@@ -58,29 +62,29 @@ def choose_mode(environ: Mapping[str, str], container_files: tuple[Path, ...] = 
     if database_type:
         return _by_database_type(database_type)
     if environ.get("ENV_MODE", "").strip().lower() == "desktop":
-        return Choice(("sqlite",), "ENV_MODE is desktop")
+        return Choice(_DESKTOP, "ENV_MODE is desktop")
     if environ.get("POSTGRES_HOST"):
-        return Choice(("postgres",), "POSTGRES_HOST is set")
+        return Choice(_POSTGRES, "POSTGRES_HOST is set")
     container = _container_marker(environ, container_files)
     if container:
         return _in_container(environ, container)
     if environ.get("CLOUD_PROVIDER"):
-        return Choice(("postgres",), "CLOUD_PROVIDER is set")
-    return Choice(("sqlite",), "nothing names another driver")
+        return Choice(_POSTGRES, "CLOUD_PROVIDER is set")
+    return Choice(_DESKTOP, "nothing names another driver")
 
 
 def _by_database_type(database_type: str) -> Choice:
-    driver = DATABASE_TYPES.get(database_type)
-    if driver is None:
+    drivers = DATABASE_TYPES.get(database_type)
+    if drivers is None:
         known = ", ".join(DATABASE_TYPES)
         raise ConfigurationError(f"WHISPERENGINE_DATABASE_TYPE has a value that is not known: use one of {known}")
-    return Choice((driver,), f"WHISPERENGINE_DATABASE_TYPE is {database_type}")
+    return Choice(drivers, f"WHISPERENGINE_DATABASE_TYPE is {database_type}")
 
 
 def _in_container(environ: Mapping[str, str], marker: str) -> Choice:
     setting = next((name for name in POSTGRES_NAMES if environ.get(name)), None)
     if setting:
-        return Choice(("postgres",), f"{setting} is set, in a container ({marker})")
+        return Choice(_POSTGRES, f"{setting} is set, in a container ({marker})")
     return Choice(
         ("memory-fallback",),
         f"a container ({marker}) without PostgreSQL settings",

@@ -27,6 +27,7 @@ CAPABILITIES: Final[dict[str, str]] = {
     "search": "finds messages by their words",
     "vectors": "keeps vectors beside messages",
     "embed": "turns texts into vectors",
+    "replays": "keeps the rules of `whisper_persistence.origins`",
     "durable": "a store opened again on the same path has everything",
     "processes": "several processes may use one path at once",
 }

@@ -17,6 +17,7 @@ from whisper_persistence.testing.preferences import PreferencesConformance
 from whisper_persistence.testing.processes import ProcessConformance
 from whisper_persistence.testing.receipts import ReceiptConformance
 from whisper_persistence.testing.refusals import RefusalConformance
+from whisper_persistence.testing.replaying import ReplayConformance
 from whisper_persistence.testing.restarts import RestartConformance
 from whisper_persistence.testing.scanning import ScanConformance
 from whisper_persistence.testing.scores import ScoreConformance
@@ -49,6 +50,7 @@ class DriverConformance(
     AggregateConformance,
     SearchConformance,
     VectorConformance,
+    ReplayConformance,
     RestartConformance,
     ConcurrencyConformance,
     ProcessConformance,

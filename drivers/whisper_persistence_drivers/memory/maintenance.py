@@ -13,6 +13,7 @@ from whisper_persistence.errors import StorageDamagedError, ValidationError
 from whisper_persistence.records import RECORD_KINDS, Page, Statistics
 from whisper_persistence.records.following import FollowedKind
 from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence_drivers.memory.erasures import note_erasure
 from whisper_persistence_drivers.memory.learning import with_extremes
 from whisper_persistence_drivers.memory.log import Log, MessageRow
 from whisper_persistence_drivers.memory.state import Conversation, State, User
@@ -67,6 +68,7 @@ def erase_users(state: State, user_ids: Sequence[str]) -> dict[str, int]:
     """Forget users; return how many records of each kind went."""
     counts: dict[str, int] = dict.fromkeys(RECORD_KINDS, 0)
     erased = frozenset(user_ids)
+    note_erasure(state, erased)
     for user_id in dict.fromkeys(user_ids):
         _erase_user(state, user_id, counts)
     for conversation_id, conversation in state.conversations.items():
@@ -74,6 +76,7 @@ def erase_users(state: State, user_ids: Sequence[str]) -> dict[str, int]:
         if gone:
             erase_messages(state, conversation_id, gone)
             counts["messages"] += len(gone)
+    state.conflicts = [conflict for conflict in state.conflicts if conflict[1] not in erased]
     return counts
 
 

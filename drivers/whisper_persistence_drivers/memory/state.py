@@ -9,6 +9,7 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 import attrs
@@ -86,12 +87,18 @@ class State:
         users, conversations: by id, made by their first write; never removed, because their counters survive an erase.
         applied: the ids of all changes that were applied.
         followers: by name.
+        erased: how many erases there were.
+        erasures: the last erase of each user: its number, who wrote it, their number of it, and when.
+        conflicts: records kept beside newer ones, as kind, user id, item and text.
         pending: for each follower the newest revision of each kind, thing and item that it has not seen.
     """
 
     users: defaultdict[str, User] = attrs.field(factory=lambda: defaultdict(User))
     conversations: defaultdict[str, Conversation] = attrs.field(factory=lambda: defaultdict(Conversation))
     applied: set[str] = attrs.field(factory=set[str])
+    erased: int = 0
+    erasures: dict[str, tuple[int, str, int, datetime]] = attrs.field(factory=dict[str, tuple[int, str, int, datetime]])
+    conflicts: list[tuple[str, str, str, str]] = attrs.field(factory=list[tuple[str, str, str, str]])
     followers: dict[str, Follower] = attrs.field(factory=dict[str, Follower])
     pending: dict[str, dict[tuple[FollowedKind, str, str], int]] = attrs.field(
         factory=dict[str, dict[tuple[FollowedKind, str, str], int]]
@@ -117,5 +124,6 @@ class State:
             "users": len(self.users),
             "conversations": len(self.conversations),
             "messages": sum(len(conversation.messages) for conversation in self.conversations.values()),
+            "conflicts": len(self.conflicts),
             "pending": sum(map(len, self.pending.values())),
         }

@@ -14,6 +14,7 @@ from whisper_persistence.records.following import FollowedKind
 from whisper_persistence_drivers.sql.erasures import await_followers, load_erasures
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import mine
+from whisper_persistence_drivers.sql.tombstones import put_tombstones
 from whisper_persistence_drivers.sql.transaction import Counter, Transaction
 
 #: What a user owns, with the column that names each record to followers.
@@ -122,6 +123,7 @@ def _erase(transaction: Transaction, users: dict[str, Counter]) -> Erased:
     """Remove everything of users whose revision and epoch are raised already."""
     sql = _statements(transaction.flavour)
     spoken_in = {row[0] for statement in sql.spoken_in for row in transaction.listed(statement, users)}
+    put_tombstones(transaction, users)
     conversations = transaction.count("conversation", dict.fromkeys(spoken_in, (1, 0, 0)))
     _tell(transaction, users)
     counts = {kind: transaction.run_listed(remove, users) for kind, remove in sql.remove.items()}

@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from sqlalchemy import ClauseElement, ColumnElement, Dialect, Table
+from sqlalchemy import ClauseElement, ColumnElement, Dialect, Table, Text, bindparam, func, literal_column, select
 from sqlalchemy.types import TypeEngine
 
 from whisper_persistence_drivers.sql.tables import Tables, tables
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from whisper_persistence_drivers.sql.session import Session
     from whisper_persistence_drivers.sql.transaction import Transaction
 
+#: The columns of a thing's row that `Flavour.count` answers first.
+STANDING: Final = ("thing", "revision", "epoch", "sequence", "cleared")
 #: Makes a statement from the expressions of its values, by name.
 Build = Callable[[Mapping[str, Any]], Any]
 
@@ -129,7 +131,8 @@ class Flavour(ABC):
             rows: key, and by how much to raise the three, in the order of the keys.
 
         Returns:
-            Rows of key, revision, epoch, sequence, clear mark and whether there are followers.
+            Rows of key, revision, epoch, sequence, clear mark, whether there are followers, and how many erases the
+            namespace has seen.
         """
 
     def prepare(self, statement: ClauseElement) -> Prepared:
@@ -160,6 +163,13 @@ class Flavour(ABC):
     def add_missing(self, table: Table) -> Prepared:
         """Return a statement that inserts rows, leaving those with the same key as they are."""
         return self.prepare(self.insert(table).on_conflict_do_nothing())
+
+
+def erasures(revisions: Table) -> ColumnElement[int]:
+    """Return how many erases the namespace has seen, whose key is bound as ``space``."""
+    counting = revisions.alias("spaces").c
+    count = select(counting.epoch).where(counting.thing == bindparam("space", type_=Text())).scalar_subquery()
+    return func.coalesce(count, literal_column("0"))
 
 
 def _picker(names: tuple[str, ...]) -> Any:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from hashlib import blake2b
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import attrs
 
 from whisper_persistence import records as rec
 from whisper_persistence.errors import PersistenceError
 from whisper_persistence.hookspecs import Below, LifecycleSpecs, hookimpl
+from whisper_persistence.origins import current_origin
 from whisper_persistence_drivers.sql import retrying
 from whisper_persistence_drivers.sql.database import Database
+from whisper_persistence_drivers.sql.replaying import HEEDED, count_conflicts, heed
 from whisper_persistence_drivers.sql.schema import SCHEMA_VERSION, describe_schema, find_installation, open_installation
 from whisper_persistence_drivers.sql.session import Session
 from whisper_persistence_drivers.sql.transaction import Transaction
@@ -80,6 +83,7 @@ class SqlLifecycle(LifecycleSpecs):
         began = time.perf_counter()
         try:
             details = {**self._translated(self._database.describe), **self.describe_search()}
+            details["conflicts"] = self._read(count_conflicts)
         except PersistenceError as error:
             return rec.TierHealth(self.tier, rec.State.DOWN, None, {"error": str(error)})
         details["schema_version"] = SCHEMA_VERSION
@@ -98,6 +102,9 @@ class SqlLifecycle(LifecycleSpecs):
             raise database.translate(error) from None
 
     def _write(self, function: Callable[..., T], *arguments: Any) -> T:
+        origin = current_origin()
+        if origin is not None and function in HEEDED:
+            function = cast("Callable[..., T]", partial(heed, origin, function))
         return retrying.write(lambda careful: self._attempt(function, arguments, careful=careful), self.tier)
 
     def _attempt(self, function: Callable[..., T], arguments: tuple[Any, ...], *, careful: bool) -> T:

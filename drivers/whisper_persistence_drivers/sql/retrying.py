@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from whisper_persistence.errors import StorageRefusedError, StorageUnavailableError
+from whisper_persistence.errors import StorageBusyError, StorageRefusedError
 from whisper_persistence_drivers.sql.database import ConstraintError, TransactionLostError
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ def write(attempt: Callable[[bool], T], tier: str) -> T:
 
     Raises:
         StorageRefusedError: a constraint objects also to the careful ones.
-        StorageUnavailableError: another transaction was in the way each time.
+        StorageBusyError: another transaction was in the way each time.
     """
     last: Exception | None = None
     for number in range(_ATTEMPTS):
@@ -37,14 +37,14 @@ def write(attempt: Callable[[bool], T], tier: str) -> T:
             _let_pass(error, number)
     if isinstance(last, ConstraintError):
         raise StorageRefusedError(f"the {tier} database refuses what is written ({last})")
-    raise StorageUnavailableError(f"the {tier} database was too busy with other writers ({last}): try again")
+    raise StorageBusyError(f"the {tier} database was too busy with other writers ({last}): try again")
 
 
 def read(attempt: Callable[[], T], tier: str) -> T:
     """Attempt to read, and where the database gave that up because of a writer, again.
 
     Raises:
-        StorageUnavailableError: it gave up each time.
+        StorageBusyError: it gave up each time.
     """
     last: Exception | None = None
     for number in range(_ATTEMPTS):
@@ -53,7 +53,7 @@ def read(attempt: Callable[[], T], tier: str) -> T:
         except TransactionLostError as error:
             last = error
             _let_pass(error, number)
-    raise StorageUnavailableError(f"the {tier} database was too busy with writers ({last}): try again")
+    raise StorageBusyError(f"the {tier} database was too busy with writers ({last}): try again")
 
 
 def _let_pass(error: Exception, number: int) -> None:

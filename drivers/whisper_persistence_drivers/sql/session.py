@@ -76,6 +76,10 @@ class Session:
         """Run a SELECT of `Flavour.each` for every set of values, and return the rows of each."""
         return self.flavour.fetch_each(self, statement, sets) if sets else []
 
+    def space_key(self) -> str:
+        """Return the key of the revision whose epoch counts the erases of the whole namespace."""
+        return self.thing_key("namespace", "")
+
     def thing_key(self, kind: str, thing_id: str) -> str:
         """Return the keyed hash under which a user's or conversation's revision is kept."""
         named = f"{kind}\0{self.namespace}\0{thing_id}".encode()

@@ -55,6 +55,8 @@ class Tables:
     terms: Table
     revisions: Table
     applied: Table
+    tombstones: Table
+    conflicts: Table
     followers: Table
     outbox: Table
     erasures: Table
@@ -182,6 +184,18 @@ def tables(schema: str | None = None, prefix: str = "") -> Tables:
             clustered=True,
         ),
         applied=applied,
+        tombstones=table(
+            "tombstones",
+            Column("thing", PlainText, primary_key=True),
+            _number("number"),
+            _string("writer"),
+            _number("writers_number"),
+            _number("erased_at"),
+            clustered=True,
+        ),
+        conflicts=table(
+            "conflicts", *_keys("user_id", "kind", "item", "change_id"), _number("noted_at"), _string("record"), owned()
+        ),
         followers=table("followers", *_keys("name", "kind"), clustered=True),
         outbox=table("outbox", *_keys("follower", "kind", "thing_id", "item"), _number("revision"), clustered=True),
         erasures=table(

@@ -28,6 +28,7 @@ class Counter(NamedTuple):
         revision, epoch, sequence: as in `whisper_persistence.records.Revision`.
         cleared: the last sequence of the conversation that is cleared.
         followed: whether any follower wants to be told of changes.
+        erasures: how many erases the namespace has seen.
     """
 
     revision: int
@@ -35,6 +36,7 @@ class Counter(NamedTuple):
     sequence: int
     cleared: int
     followed: int
+    erasures: int
 
 
 class Step(NamedTuple):
@@ -44,16 +46,18 @@ class Step(NamedTuple):
         revision, epoch: of the user or conversation, as the item leaves it.
         sequence: the first sequence that the item may use.
         cleared: the last sequence of the conversation that is cleared.
+        erasures: how many erases the namespace has seen.
     """
 
     revision: int
     epoch: int
     sequence: int
     cleared: int
+    erasures: int
 
     def receipt(self, sequence: int | None = None, repeated: bool | None = None) -> Receipt:
         """Return the receipt of the item."""
-        return Receipt(Durability.DURABLE, self.revision, self.epoch, sequence, repeated)
+        return Receipt(Durability.DURABLE, self.revision, self.epoch, sequence, repeated, self.erasures)
 
 
 @attrs.frozen(eq=False)
@@ -154,10 +158,10 @@ class Transaction(Session):
         counters = self.count(kind, totals)
         steps: list[Step] = []
         for thing_id, raised, taken in items:
-            revision, epoch, sequence, cleared, _ = counters[thing_id]
+            revision, epoch, sequence, cleared, _, erasures = counters[thing_id]
             later, _, untaken = totals[thing_id]
             totals[thing_id] = (later - raised, 0, untaken - taken)
-            steps.append(Step(revision - later + raised, epoch, sequence - untaken + 1, cleared))
+            steps.append(Step(revision - later + raised, epoch, sequence - untaken + 1, cleared, erasures))
         return steps
 
     def ensure_users(self, user_ids: Iterable[str]) -> None:

@@ -15,6 +15,7 @@ from whisper_persistence.cli.commands.common import Group
 from whisper_persistence.cli.commands.completion import completion
 from whisper_persistence.cli.commands.copy import copy
 from whisper_persistence.cli.commands.demo import demo, demo_recall, demo_talk
+from whisper_persistence.cli.commands.doctor import doctor
 from whisper_persistence.cli.commands.drivers import drivers
 from whisper_persistence.cli.commands.erase import erase
 from whisper_persistence.cli.commands.expire import expire
@@ -35,6 +36,7 @@ _COMMANDS: Final[tuple[click.Command, ...]] = (
     demo,
     demo_recall,
     demo_talk,
+    doctor,
     drivers,
     erase,
     expire,

@@ -1,0 +1,70 @@
+"""The rules for writes that tell where they come from (`whisper_persistence.origins`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+
+from whisper_persistence.codec import encode
+from whisper_persistence.origins import Origin, current_origin
+from whisper_persistence.records import ClearMark, Message, MessageEdit, MessageRedaction, Receipt
+from whisper_persistence_drivers.memory.erasures import is_erased_since
+from whisper_persistence_drivers.memory.state import State
+
+Act = Callable[[State, Sequence[Any]], Sequence[Receipt]]
+
+
+def write(state: State, act: Act, items: Sequence[Any], saves: str = "") -> Sequence[Receipt]:
+    """Write what the rules let through, and answer for every item.
+
+    Args:
+        state: where to.
+        act: how.
+        items: what.
+        saves: the kind of whole record that this saves, or empty.
+    """
+    origin = current_origin()
+    receipts = act(state, items) if origin is None else _heed(state, origin, act, items, saves)
+    return [attrs.evolve(receipt, erasures=state.erased) for receipt in receipts] if state.erased else receipts
+
+
+def is_new(state: State, origin: Origin) -> bool:
+    """Say whether a call was not applied before, and write down that it is now."""
+    new = origin.change_id not in state.applied
+    state.applied.add(origin.change_id)
+    return new
+
+
+def _heed(state: State, origin: Origin, act: Act, items: Sequence[Any], saves: str) -> Sequence[Receipt]:
+    if saves and not is_new(state, origin):
+        return [_present(state, item) for item in items]
+    revisions = {user_id: state.peek_user(user_id).revision for item in items for user_id in _users_of(item)}
+    moved = {user_id for user_id, revision in revisions.items() if revision > origin.based_on.get(user_id, 0)}
+    receipts: list[Receipt] = []
+    for item in items:
+        erased = origin.replayed and any(is_erased_since(state, origin, user_id) for user_id in _users_of(item))
+        passed = not erased and not (origin.replayed and saves and _conflicts(state, item, saves, moved))
+        receipts += act(state, [item]) if passed else [_present(state, item)]
+    return receipts
+
+
+def _users_of(item: Any) -> tuple[str, ...]:
+    if isinstance(item, Message):
+        return (item.user_id, item.author_id) if item.role == "user" else (item.user_id,)
+    return () if isinstance(item, (MessageEdit, MessageRedaction, ClearMark)) else (item.user_id,)
+
+
+def _conflicts(state: State, record: Any, kind: Any, moved: set[str]) -> bool:
+    item: str = getattr(record, "pattern_id", "")
+    if record.user_id not in moved or item not in state.peek_user(record.user_id).tables.get(kind, {}):
+        return False
+    state.conflicts.append((kind, record.user_id, item, encode(record)))
+    return True
+
+
+def _present(state: State, item: Any) -> Receipt:
+    spoken = isinstance(item, Message)
+    thing = state.peek_conversation(item.conversation_id) if spoken else state.peek_user(item.user_id)
+    return thing.receipt()

@@ -1,0 +1,9 @@
+"""The net of the memory-fallback driver: what holds a bot's memory while the drivers below do not answer.
+
+One room each: asking below under a deadline (`calls`), what waits to be brought in (`entries`, `journal`, `folder`,
+`backlog`), who brings it in (`relay`), what was read (`memory`), and how both make an answer together (`folds`).
+"""
+
+from whisper_persistence_drivers.net.net import Net, NetOptions
+
+__all__ = ["Net", "NetOptions"]

@@ -1,0 +1,206 @@
+"""The net: straight through while the drivers below answer, memory and journal while they do not.
+
+How its parts keep the rules of the protocol's model is said in ``tests/faults/model.py``, rule by rule.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from whisper_persistence import records as rec
+from whisper_persistence.errors import StorageBusyError, StorageUnavailableError
+from whisper_persistence.hookspecs import Below
+from whisper_persistence.origins import current_origin
+from whisper_persistence.records import fields
+from whisper_persistence_drivers.breaker import Breaker
+from whisper_persistence_drivers.net.backlog import Backlog
+from whisper_persistence_drivers.net.calls import Calls, NotAskedError
+from whisper_persistence_drivers.net.drivers import are_local, drivers_below
+from whisper_persistence_drivers.net.entries import ERASE, SAVES, Entry, body_of, keys_of, talk_key, user_key
+from whisper_persistence_drivers.net.folder import Folder
+from whisper_persistence_drivers.net.memory import Memory
+from whisper_persistence_drivers.net.probing import Prober
+from whisper_persistence_drivers.net.reading import Reader
+from whisper_persistence_drivers.net.relay import Relay
+from whisper_persistence_drivers.net.steps import reached
+
+_log = logging.getLogger(__name__)
+
+
+@attrs.frozen
+class NetOptions:
+    """The options of the net; see `MemoryFallbackDriver`."""
+
+    journal: Path
+    most_bytes: int
+    most_entries: int
+    deadline: float
+    in_flight: int
+    remembered: int
+    strict: bool
+
+
+class Net:
+    """Stands between a store and drivers that may not answer."""
+
+    def __init__(self, tier: str, below: Below, namespace: str, options: NetOptions) -> None:
+        """Be ready, and take over what dead processes left.
+
+        Args:
+            tier: the driver's name, for reports.
+            below: the hooks of the drivers listed after it.
+            namespace: of the store.
+            options: of the driver.
+        """
+        self.tier, self.options = tier, options
+        drivers = drivers_below(below)
+        self._calls = Calls(below, are_local(drivers), options.deadline, options.in_flight, Breaker(", ".join(drivers)))
+        self._folder = Folder(options.journal, namespace)
+        self._backlog = Backlog(self._folder, options.most_bytes, options.most_entries)
+        self._memory = Memory(options.remembered)
+        self._prober = Prober(tier, drivers, self._calls, self._backlog, self._folder)
+        self._relay = Relay(self._calls, self._backlog, self._memory, self._prober.is_ready, self._saw)
+        self._reader = Reader(self._calls, self._backlog, self._memory, options.strict)
+        self._erasures = self._folder.seen()
+        if self._backlog.adopt() or not self._prober.is_open:
+            self._relay.wake()
+
+    def close(self) -> None:
+        """Stop; what waits stays in the journal for whoever opens next."""
+        self._relay.close()
+        self._backlog.close()
+        self._calls.close()
+        self._prober.close()
+
+    def write(self, hook: str, items: Sequence[Any]) -> Any:
+        """Write below; where that is not possible now, keep it and answer how safe it is.
+
+        Raises:
+            StorageUnavailableError: it is not possible, and may not be kept: ``strict``, or too much waits.
+        """
+        keys = frozenset[str]() if self._calls.local and not len(self._backlog) else keys_of(hook, items)
+        if self._backlog.blocks(keys):
+            return self._keep(self._entry(hook, items), items)
+        if current_origin() is not None:
+            return self._calls.straight(hook, items, current_origin())
+        entry = self._entry(hook, items) if hook in SAVES else None
+        self._memory.begin_write(keys)
+        try:
+            receipts = self._calls.ask(hook, items, entry.origin(replayed=False) if entry else None)
+        except StorageUnavailableError as error:
+            if self._calls.local and isinstance(error, StorageBusyError):
+                raise
+            tried = not (self._calls.local or isinstance(error, NotAskedError))
+            return self._keep(attrs.evolve(entry or self._entry(hook, items), tried=tried), items)
+        reached("write: committed, not acknowledged")
+        if receipts:
+            self._learn(hook, items, receipts)
+        return receipts
+
+    def load(self, hook: str, asked: Sequence[Any]) -> Any:
+        """Load from below; where that is not possible now, answer what is safe to answer.
+
+        Raises:
+            StorageUnavailableError: something asked for is not known.
+        """
+        return self._reader.load(hook, asked)
+
+    def ask(self, hook: str, *arguments: Any) -> Any:
+        """Hand on what is asked of the database of record alone."""
+        caller: Any = getattr(self._calls.below, hook)
+        return caller(**dict(zip(caller.spec.argnames, arguments, strict=True)))
+
+    def scan(self, kind: str, cursor: str | None, limit: int) -> rec.Page | None:
+        """Hand on a scan, which has as much time as it needs; what waits is not in it."""
+        return self._calls.below.scan(kind=kind, cursor=cursor, limit=limit)
+
+    def expire(self, policies: Sequence[rec.Retention], *, dry_run: bool) -> tuple[rec.TierReport, ...] | None:
+        """Hand on an expiry, and forget what was read: memory keeps no longer what the drivers below may not."""
+        reports = self._calls.below.expire(policies=policies, dry_run=dry_run)
+        if not dry_run:
+            self._memory.forget()
+        return reports
+
+    def aggregate(self, question: rec.Question[Any]) -> Any:
+        """Hand on a question; what waits is not counted in."""
+        return self._calls.below.aggregate(question=question)
+
+    def erase_users(self, user_ids: Sequence[str]) -> tuple[rec.TierReport, ...]:
+        """Forget users here and below; where that is not possible now, forget them here and keep it in mind."""
+        self._memory.erase(user_ids)
+        touched = self._backlog.forget(frozenset(user_ids))
+        entry = attrs.evolve(self._entry(ERASE, user_ids), number=self._backlog.newest())
+        report = rec.TierReport(self.tier, {"journaled": touched})
+        if not len(self._backlog):
+            try:
+                origin = current_origin() or attrs.evolve(entry, writer=self._backlog.writer).origin(replayed=False)
+                reports = self._calls.straight(ERASE, user_ids, origin)
+            except StorageUnavailableError:
+                entry = attrs.evolve(entry, tried=True)
+            else:
+                self._erased(user_ids)
+                return report, *(reports or ())
+        self._keep(entry, user_ids)
+        return (attrs.evolve(report, remaining=("accepted: the drivers below erase it when they answer again",)),)
+
+    def _erased(self, user_ids: Sequence[str]) -> None:
+        """Forget what was read meanwhile, and which erases were seen: this one's number is told by the next write."""
+        self._memory.erase(user_ids)
+        self._erasures = None
+        self._folder.forget_seen()
+
+    def check_health(self) -> tuple[rec.TierHealth, ...]:
+        """Ask every driver below for real, with a deadline, and tell what waits."""
+        self._backlog.adopt()
+        if len(self._backlog):
+            self._relay.wake()
+        return self._prober.report(self._relay.replayed)
+
+    def _entry(self, hook: str, items: Sequence[Any]) -> Entry:
+        local, based_on = self._calls.local, dict[str, int]()
+        if hook in SAVES:
+            users = {item.user_id for item in items}
+            seen = {user_id: self._memory.revision(user_key(user_id)) for user_id in users}
+            based_on = self._stored_revisions(users) if local else seen
+        moment = int(fields.now().timestamp() * 1_000_000)
+        return Entry(0, fields.new_id(), self._backlog.writer, 0, hook, "", moment, self._erasures, based_on)
+
+    def _stored_revisions(self, user_ids: set[str]) -> dict[str, int]:
+        try:
+            things = [rec.Thing("user", user_id) for user_id in user_ids]
+            found: Mapping[rec.Thing, rec.Revision] = self._calls.straight("load_revisions", things) or {}
+        except StorageUnavailableError:
+            return {}
+        return {thing.thing_id: revision.revision for thing, revision in found.items()}
+
+    def _keep(self, entry: Entry, items: Sequence[Any]) -> list[rec.Receipt]:
+        if self.options.strict:
+            raise StorageUnavailableError("the storage does not answer, and strict forbids to keep the write for later")
+        reached("journal: not written")
+        kept = attrs.evolve(entry, body=body_of(entry.hook, items))
+        durability = self._backlog.add(kept, items)
+        self._relay.wake()
+        return [rec.Receipt(durability, self._memory.revision(_thing(item))) for item in items]
+
+    def _learn(self, hook: str, items: Sequence[Any], receipts: Sequence[rec.Receipt]) -> None:
+        self._saw(receipts[-1].erasures)
+        if not self._calls.local:
+            self._memory.wrote(hook, items, receipts)
+
+    def _saw(self, erasures: int) -> None:
+        """Remember the newest number of an erase, durably: what is written from now on followed it."""
+        if self._erasures is None or erasures > self._erasures:
+            self._erasures = erasures
+            if erasures:
+                self._folder.note_seen(erasures)
+
+
+def _thing(item: Any) -> str:
+    if isinstance(item, str):
+        return user_key(item)
+    return talk_key(item.conversation_id) if hasattr(item, "conversation_id") else user_key(item.user_id)

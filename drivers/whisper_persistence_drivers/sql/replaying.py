@@ -1,0 +1,126 @@
+"""The rules for writes that tell where they come from (`whisper_persistence.origins`), inside their transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Final
+
+import attrs
+from sqlalchemy import func, select
+
+from whisper_persistence.codec import encode
+from whisper_persistence.origins import Origin
+from whisper_persistence.records import ClearMark, Message, MessageEdit, MessageRedaction, Receipt
+from whisper_persistence.records.following import ThingKind
+from whisper_persistence_drivers.sql import erasing, messages, patterns, statistics, strategies
+from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
+from whisper_persistence_drivers.sql.session import Session, mine, to_micros
+from whisper_persistence_drivers.sql.tombstones import erased_since
+from whisper_persistence_drivers.sql.transaction import Transaction
+
+Write = Callable[[Transaction, Sequence[Any]], Any]
+
+_Stored = Callable[[Session, Sequence[str]], Mapping[str, Any]]
+#: The writes of whole records: the kind, and what finds those that are stored, by user id.
+_SAVES: Final[dict[Write, tuple[str, _Stored]]] = {
+    strategies.save_strategies: ("strategies", strategies.load_strategies),
+    statistics.save_statistics: ("statistics", statistics.load_statistics),
+    patterns.save_patterns: ("patterns", patterns.load_patterns),
+    patterns.save_preferences: ("preferences", patterns.load_preferences),
+}
+_CHANGES: Final[tuple[Write, ...]] = (
+    strategies.update_strategies,
+    statistics.update_statistics,
+    patterns.update_patterns,
+    patterns.update_preferences,
+    messages.save_messages,
+    messages.update_messages,
+)
+#: The writes whose origin matters.
+HEEDED: Final = frozenset({*_SAVES, *_CHANGES, erasing.erase_users})
+
+
+@attrs.frozen(eq=False)
+class _Statements:
+    note: Prepared
+    count: Prepared
+
+
+@cache
+def _statements(flavour: Flavour) -> _Statements:
+    conflicts = flavour.tables.conflicts
+    counted = select(func.count()).select_from(conflicts).where(mine(conflicts.c))
+    return _Statements(note=flavour.add_missing(conflicts), count=flavour.prepare(counted))
+
+
+def count_conflicts(session: Session) -> int:
+    """Return how many records are kept beside newer ones."""
+    count: int = session.rows(_statements(session.flavour).count)[0][0]
+    return count
+
+
+def heed(origin: Origin, write: Write, transaction: Transaction, items: Sequence[Any]) -> Any:
+    """Write what the rules let through, and answer for every item."""
+    transaction.careful = True
+    if write is erasing.erase_users:
+        return write(transaction, items) if _is_new(transaction, origin) else erasing.Erased({}, (), noted=False)
+    if write in _SAVES and not _is_new(transaction, origin):
+        return _present(transaction, items)
+    kept = _kept(transaction, origin, write, items) if origin.replayed else [True] * len(items)
+    passed = [item for item, keep in zip(items, kept, strict=True) if keep]
+    receipts = iter(write(transaction, passed) if passed else ())
+    left = iter(_present(transaction, [item for item, keep in zip(items, kept, strict=True) if not keep]))
+    return [next(receipts if keep else left) for keep in kept]
+
+
+def _is_new(transaction: Transaction, origin: Origin) -> bool:
+    return transaction.fresh([origin])[0]
+
+
+def _kept(transaction: Transaction, origin: Origin, write: Write, items: Sequence[Any]) -> list[bool]:
+    """Say of each replayed item whether it is written as it is; a conflicting one is kept beside."""
+    concerned = [_users_of(item) for item in items]
+    users = sorted({user_id for ids in concerned for user_id in ids})
+    counters = transaction.count("user", dict.fromkeys(users, (0, 0, 0)))
+    erased = erased_since(transaction, origin, users)
+    kept = [erased.isdisjoint(ids) for ids in concerned]
+    if write not in _SAVES:
+        return kept
+    moved = {user_id for user_id in users if counters[user_id].revision > origin.based_on.get(user_id, 0)}
+    return [
+        keep and not _conflicts(transaction, origin, write, item, moved) for item, keep in zip(items, kept, strict=True)
+    ]
+
+
+def _users_of(item: Any) -> tuple[str, ...]:
+    """Return whose an item is; a change of a message is nobody's, since an erased message cannot be changed."""
+    if isinstance(item, Message):
+        author = messages.other_author(item)
+        return (item.user_id,) if author is None else (item.user_id, author)
+    return () if isinstance(item, (MessageEdit, MessageRedaction, ClearMark)) else (item.user_id,)
+
+
+def _conflicts(transaction: Transaction, origin: Origin, write: Write, record: Any, moved: set[str]) -> bool:
+    """Say whether another writer was faster, and if so keep the record beside the stored one."""
+    kind, stored = _SAVES[write]
+    found = stored(transaction, [record.user_id]).get(record.user_id) if record.user_id in moved else None
+    item: str = getattr(record, "pattern_id", "")
+    if found is None or (item and all(pattern.pattern_id != item for pattern in found)):
+        return False
+    noted = (to_micros(datetime.now(UTC)), encode(record))
+    row = (transaction.namespace, record.user_id, kind, item, origin.change_id, *noted)
+    transaction.insert(_statements(transaction.flavour).note, [row])
+    return True
+
+
+def _present(transaction: Transaction, items: Sequence[Any]) -> list[Receipt]:
+    """Return receipts of how things stand, for items that are not written."""
+    if not items:
+        return []
+    spoken = isinstance(items[0], Message)
+    kind: ThingKind = "conversation" if spoken else "user"
+    name = "conversation_id" if spoken else "user_id"
+    steps = transaction.advance(kind, [(getattr(item, name), 0, 0) for item in items])
+    return [step.receipt() for step in steps]

@@ -1,0 +1,55 @@
+"""The net over a database of record, against the whole suite: in fair weather it changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from whisper_persistence import Store
+from whisper_persistence.discovery import DriverSpec
+from whisper_persistence.plugins import Chain
+from whisper_persistence.testing import DriverConformance
+
+KEPT = frozenset(
+    {
+        "strategies",
+        "statistics",
+        "conversations",
+        "revisions",
+        "followers",
+        "scan",
+        "erase",
+        "replays",
+        "durable",
+        "processes",
+    }
+)
+
+
+class TestNetOverSqlite(DriverConformance):
+    """The chain of the preset ``desktop``."""
+
+    capabilities = KEPT
+
+    def open_store(self, path: Path, namespace: str = "default") -> Store:
+        net = DriverSpec("memory-fallback", {"journal_directory": path / "journals"})
+        return Store(Chain.build([net, DriverSpec("sqlite", {"path": path / "memory.db"})]), namespace)
+
+
+class TestNetOverPostgres(DriverConformance):
+    """Over a network; the deadline is long, since the machine may be busy."""
+
+    capabilities = KEPT
+
+    @pytest.fixture(autouse=True)
+    def _connect(self, postgres_shared_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CONFORMANCE_POSTGRES_URL", postgres_shared_url)  # new processes find it there
+
+    def open_store(self, path: Path, namespace: str = "default") -> Store:
+        place = hashlib.sha256(b"net" + str(path).encode()).hexdigest()[:16]
+        net = DriverSpec("memory-fallback", {"journal_directory": path / "journals", "deadline": 20, "in_flight": 64})
+        postgres = DriverSpec("postgres", {"url": os.environ["CONFORMANCE_POSTGRES_URL"]})
+        return Store(Chain.build([net, postgres]), f"{place}-{namespace.strip()}")

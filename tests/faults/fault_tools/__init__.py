@@ -1,0 +1,1 @@
+"""What breaks things, and what tells whether anything was lost."""

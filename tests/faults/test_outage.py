@@ -1,0 +1,301 @@
+"""The rows of the failure matrix that are about a database of record on a network, against a real PostgreSQL."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from fault_tools.servers import Place
+from fault_tools.stores import Opener, crash, drained, net_of, until, waits
+
+from whisper_persistence import (
+    Durability,
+    MessageEdit,
+    PreferencesChange,
+    StorageUnavailableError,
+    Store,
+    Strategy,
+    StrategyChange,
+    Window,
+)
+from whisper_persistence.records import ClearMark, State
+from whisper_persistence.testing import samples
+
+TALK = Window("talk", 1_000)
+
+
+def learn(store: Store, user: str = "alice") -> Durability:
+    return store.update_strategies([StrategyChange(user, [samples.outcome(0.9)])])[0].durability
+
+
+def say(store: Store, *ids: str, **others: Any) -> Durability:
+    return store.save_messages([samples.message(message_id=one, **others) for one in ids])[0].durability
+
+
+def said(store: Store, window: Window = TALK) -> list[str]:
+    return [message.message_id for message in store.load_messages([window]).get(window, ())]
+
+
+def learned(store: Store, user: str = "alice") -> int:
+    return store.load_strategies([user])[user].interventions
+
+
+def health(store: Store) -> Any:
+    return store.check_health()[0]
+
+
+def test_sql_down_at_start(opened: Opener, postgres_place: Place) -> None:
+    postgres_place.proxy.refuse()
+    store = opened.postgres(postgres_place.url)
+
+    assert say(store, "a", "b") is Durability.JOURNALED
+    assert learn(store) is Durability.JOURNALED
+    assert [tier.state for tier in store.check_health()] == [State.DEGRADED, State.DOWN]
+    with pytest.raises(StorageUnavailableError):
+        store.load_preferences(["alice"])
+    postgres_place.proxy.heal()
+    drained(store)
+    assert said(store) == ["a", "b"]
+    assert learned(store) == 1
+    assert [tier.state for tier in store.check_health()] == [State.UP, State.UP]
+    assert learn(store) is Durability.DURABLE
+
+
+def test_sql_down_in_use(opened: Opener, postgres_place: Place) -> None:
+    store = opened.postgres(postgres_place.url)
+    say(store, "a")
+    for _ in range(3):
+        learn(store)
+    assert (said(store), learned(store)) == (["a"], 3)
+    postgres_place.proxy.refuse()
+
+    assert say(store, "b") is Durability.JOURNALED
+    assert [learn(store) for _ in range(3)] == [Durability.JOURNALED] * 3
+    assert (said(store), learned(store)) == (["a", "b"], 6)
+    with pytest.raises(StorageUnavailableError):
+        store.load_strategies(["nobody"])
+    assert health(store).details["backlog"] == 4
+    postgres_place.proxy.heal()
+    drained(store)
+    assert (said(store), learned(store)) == (["a", "b"], 6)
+    assert health(store).details["replayed"] == 4
+
+
+def test_sql_slow_or_silent(opened: Opener, postgres_place: Place) -> None:
+    store = opened.postgres(postgres_place.url, deadline=0.25)
+    until(lambda: learn(store) is Durability.DURABLE)
+    drained(store)
+    postgres_place.proxy.silent = True
+
+    for _ in range(12):
+        began = time.monotonic()
+        assert say(store, f"m{_}") is Durability.JOURNALED
+        assert time.monotonic() - began < 1.25
+    postgres_place.proxy.heal()
+    drained(store)
+    assert said(store) == [f"m{_}" for _ in range(12)]
+
+
+def test_a_frozen_server_is_left_alone_after_one_passed_deadline(opened: Opener, postgres_place: Place) -> None:
+    store = opened.postgres(postgres_place.url, deadline=0.25)
+    until(lambda: learn(store) is Durability.DURABLE)
+    drained(store)
+    before = learned(store)
+    net_of(store)._calls.breaker.shortest = net_of(store)._calls.breaker.longest = 1000.0
+    postgres_place.server.freeze()
+    try:
+        learn(store)
+        began = time.monotonic()
+        durabilities = {learn(store) for _ in range(20)}
+        assert durabilities == {Durability.JOURNALED}
+        assert time.monotonic() - began < 2.0
+    finally:
+        postgres_place.server.thaw()
+    drained(store)
+    assert learned(store) == before + 21
+
+
+def test_commit_done_reply_lost(opened: Opener, postgres_place: Place) -> None:
+    store = opened.postgres(postgres_place.url)
+    say(store, "a")
+    learn(store)
+    postgres_place.proxy.deaf = True
+
+    assert say(store, "b") is Durability.JOURNALED
+    assert learn(store) is Durability.JOURNALED
+    postgres_place.proxy.heal()
+    drained(store)
+    assert (said(store), learned(store)) == (["a", "b"], 2)
+
+
+@pytest.mark.parametrize("cut_after", [0, 1, 7, 60])
+def test_an_answer_cut_at_any_byte(opened: Opener, postgres_place: Place, cut_after: int) -> None:
+    store = opened.postgres(postgres_place.url)
+    learn(store)
+    postgres_place.proxy.cut_after = cut_after
+
+    for n in range(3):
+        learn(store)
+        say(store, f"m{n}")
+    postgres_place.proxy.heal()
+    drained(store)
+    assert (said(store), learned(store)) == (["m0", "m1", "m2"], 4)
+
+
+def test_half_closed_connections(opened: Opener, postgres_place: Place) -> None:
+    store = opened.postgres(postgres_place.url)
+    learn(store)
+    postgres_place.proxy.half_closed = True
+
+    for n in range(3):
+        say(store, f"m{n}")
+    postgres_place.proxy.heal()
+    drained(store)
+    assert said(store) == ["m0", "m1", "m2"]
+
+
+def test_killed_and_restarted_under_load(opened: Opener, postgres_place: Place) -> None:
+    store = opened.postgres(postgres_place.url)
+    say(store, "first")
+    postgres_place.server.stop()
+    try:
+        for n in range(50):
+            assert say(store, f"m{n}") is Durability.JOURNALED
+    finally:
+        postgres_place.server.start()
+    drained(store)
+    assert said(store) == ["first", *(f"m{n}" for n in range(50))]
+
+
+def test_process_killed_in_an_outage_restarts_with_what_it_acknowledged(opened: Opener, postgres_place: Place) -> None:
+    store = opened.postgres(postgres_place.url)
+    say(store, "a")
+    postgres_place.proxy.refuse()
+    say(store, "b")
+    learn(store)
+    crash(store)
+    again = opened.postgres(postgres_place.url)
+
+    assert waits(again) == 2
+    assert say(again, "c") is Durability.JOURNALED
+    postgres_place.proxy.heal()
+    drained(again)
+    assert (said(again), learned(again)) == (["a", "b", "c"], 1)
+
+
+def test_writes_of_a_user_queue_behind_those_that_wait(opened: Opener, postgres_place: Place) -> None:
+    store = opened.postgres(postgres_place.url)
+    say(store, "a")
+    postgres_place.proxy.refuse()
+    say(store, "b")
+    net_of(store)._relay.pause = 3.0
+    time.sleep(0.1)
+    postgres_place.proxy.heal()
+    net_of(store)._calls.breaker.heal()
+
+    assert say(store, "c") is Durability.JOURNALED
+    assert say(store, "other", conversation_id="elsewhere", user_id="bob", author_id="bob") is Durability.DURABLE
+    drained(store)
+    assert said(store) == ["a", "b", "c"]
+
+
+def test_edits_and_clear_marks_are_folded_and_replayed(opened: Opener, postgres_place: Place) -> None:
+    store = opened.postgres(postgres_place.url)
+    say(store, "a", "b")
+    said(store)
+    postgres_place.proxy.refuse()
+    say(store, "c")
+    store.update_messages([MessageEdit("talk", "c", "changed"), MessageEdit("talk", "a", "mended")])
+
+    def words() -> list[str]:
+        return [message.content for message in store.load_messages([TALK]).get(TALK, ())]
+
+    before = words()
+    assert (before[0], before[-1]) == ("mended", "changed")
+    store.update_messages([ClearMark("talk")])
+    assert words() == []
+    say(store, "d")
+    after = words()
+    postgres_place.proxy.heal()
+    drained(store)
+    assert words() == after
+    assert len(after) == 1
+
+
+def test_erase_while_sql_is_down(opened: Opener, postgres_place: Place) -> None:
+    store = opened.postgres(postgres_place.url)
+    say(store, "a")
+    say(store, "of bob", user_id="bob", author_id="bob")
+    learn(store)
+    said(store)
+    postgres_place.proxy.refuse()
+    say(store, "b")
+    (report,) = store.erase_users(["alice"])
+
+    assert "accepted" in report.remaining[0]
+    assert said(store) == ["of bob"]
+    assert store.load_strategies(["alice"]) == {}
+    say(store, "after")
+    assert said(store) == ["of bob", "after"]
+    postgres_place.proxy.heal()
+    drained(store)
+    assert said(store) == ["of bob", "after"]
+    assert store.load_strategies(["alice"]) == {}
+
+
+def test_erase_races_a_journaled_write(opened: Opener, postgres_place: Place) -> None:
+    other = opened.postgres(postgres_place.straight)
+    store = opened.postgres(postgres_place.url)
+    say(store, "a")
+    postgres_place.proxy.refuse()
+    say(store, "written before the erase")
+    learn(store)
+    other.erase_users(["alice"])
+    say(other, "after")
+    postgres_place.proxy.heal()
+    drained(store)
+
+    assert said(store) == ["after"]
+    assert store.load_strategies(["alice"]) == {}
+
+
+def test_own_writes_after_an_own_erase_are_kept(opened: Opener, postgres_place: Place) -> None:
+    store = opened.postgres(postgres_place.url)
+    learn(store)
+    store.erase_users(["alice"])
+    postgres_place.proxy.refuse()
+    learn(store)
+    postgres_place.proxy.heal()
+    drained(store)
+
+    assert learned(store) == 1
+
+
+def test_two_bots_write_one_key_one_offline(opened: Opener, postgres_place: Place) -> None:
+    other = opened.postgres(postgres_place.straight)
+    store = opened.postgres(postgres_place.url)
+    store.save_strategies([Strategy("alice", "first")])
+    postgres_place.proxy.refuse()
+    store.save_strategies([Strategy("alice", "offline")])
+    other.save_strategies([Strategy("alice", "newer")])
+    postgres_place.proxy.heal()
+    drained(store)
+
+    assert store.load_strategies(["alice"])["alice"].strategy_id == "newer"
+    assert health(store).details["conflicts"] == 1
+
+
+def test_own_writes_before_a_save_are_no_conflict(opened: Opener, postgres_place: Place) -> None:
+    store = opened.postgres(postgres_place.url)
+    learn(store)
+    postgres_place.proxy.refuse()
+    learn(store)
+    store.save_strategies([Strategy("alice", "offline")])
+    store.save_strategies([Strategy("alice", "last")])
+    store.update_preferences([PreferencesChange("alice", {"quiet": True})])
+    postgres_place.proxy.heal()
+    drained(store)
+
+    assert store.load_strategies(["alice"])["alice"].strategy_id == "last"
+    assert health(store).details["conflicts"] == 0

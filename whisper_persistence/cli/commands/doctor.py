@@ -1,0 +1,30 @@
+"""The ``doctor`` command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from whisper_persistence.cli.commands.common import Command, as_json_option, print_json
+
+
+@click.command(
+    cls=Command, examples=("whisper-persistence doctor", "whisper-persistence --config bot.toml doctor --json")
+)
+@as_json_option
+@click.pass_obj
+def doctor(overrides: dict[str, Any], *, as_json: bool) -> None:
+    """Say which drivers were chosen and why, and how each one is; the exit code is 1 when something is wrong.
+
+    It opens the store as a bot would: what a process left in its journal is taken over, and brought in if the storage
+    answers.
+    """
+    from whisper_persistence.cli.doctoring import describe_diagnosis, print_diagnosis
+    from whisper_persistence.operations import diagnose
+    from whisper_persistence.settings import load_settings
+
+    found = diagnose(load_settings(**overrides))
+    print_json(describe_diagnosis(found)) if as_json else print_diagnosis(found)
+    if found.problems:
+        raise click.exceptions.Exit(1)
