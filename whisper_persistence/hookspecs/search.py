@@ -15,8 +15,14 @@ class SearchSpecs:
     def search_messages(self, queries: Sequence[SearchQuery]) -> Mapping[SearchQuery, SearchResult] | None:
         """Return what each query finds, the best first.
 
-        A layer adds its own hits to those from below. Filters are applied within each layer. A layer that does not
-        answer is named in `SearchResult.silent`, and the others' hits are returned.
+        Filters are applied within each layer. A layer that does not answer is named in `SearchResult.silent`, and the
+        others' hits are returned. What `SearchQuery.among` names and the filters let through is always a hit.
+
+        A layer that adds a part of its own, such as ``meaning``, asks below for `fusing.candidates` of the query, then
+        with ``among`` for what it found itself: the answer has the messages that are there and that the filters let
+        through, with the parts from below. It adds its part to every hit, and `fusing.fuse`, `fusing.cut` and
+        `fusing.surround` make the page. ``answered`` names the part that a layer gave, and after a blank the way where
+        there are several (``text``, ``meaning``, ``meaning by scan``).
         """
 
     @hookspec(firstresult=True)

@@ -174,3 +174,14 @@ def check_removals(value: Any) -> str | None:
 def check_label(value: Any) -> str | None:
     """Refuse what is not a short text; it may be empty."""
     return check_text(value, MAX_LABEL_BYTES)
+
+
+def check_keys(value: Any) -> str | None:
+    """Refuse what is not a sequence of at most `MAX_MEMBERS` pairs of identifiers."""
+    return check_members(value, _check_pair)
+
+
+def _check_pair(value: Any) -> str | None:
+    if not isinstance(value, tuple) or len(cast("tuple[Any, ...]", value)) != 2:
+        return "must be a pair of conversation id and message id"
+    return check_members(cast("tuple[Any, ...]", value), check_id)

@@ -41,6 +41,8 @@ Whole = Annotated[int, partial(checks.check_whole, low=0)]
 Positive = Annotated[int, partial(checks.check_whole, low=1)]
 #: Whole numbers by name; they may be negative.
 Wholes = Annotated[dict[str, int], partial(checks.check_table, member=partial(checks.check_whole, low=-checks.INT64))]
+#: Conversation id and message id of some messages.
+Keys = Annotated[tuple[tuple[str, str], ...], checks.check_keys]
 #: Free-form JSON of at most `checks.MAX_JSON_BYTES`.
 JsonObject = Annotated[dict[str, Any], checks.check_object]
 #: Sequences of members or keys by the name of their field.

@@ -6,7 +6,7 @@ import attrs
 
 from whisper_persistence.records import fields
 from whisper_persistence.records.conversations import Message
-from whisper_persistence.records.fields import Id, Label, Moment, Positive, Text, Whole
+from whisper_persistence.records.fields import Id, Keys, Label, Moment, Positive, Text, Whole
 
 
 @attrs.frozen
@@ -22,6 +22,8 @@ class SearchQuery:
         limit: at most this many hits.
         context: how many turns to show on either side of a hit.
         cursor: where the next page begins, from `SearchResult.cursor`.
+        among: conversation id and message id of the only messages to look at; each that the filters let through is a
+            hit, whether or not a word of it was asked for. A layer asks so about what it found in its own way.
     """
 
     text: Text = attrs.field(repr=False)
@@ -32,7 +34,8 @@ class SearchQuery:
     until: Moment | None = attrs.field(default=None, converter=attrs.converters.optional(fields.to_utc))
     limit: Positive = 10
     context: Whole = 0
-    cursor: Label | None = None
+    cursor: Text | None = None
+    among: Keys | None = attrs.field(default=None, converter=attrs.converters.optional(fields.to_tuple))
 
 
 @attrs.frozen
@@ -41,9 +44,10 @@ class SearchHit:
 
     Attributes:
         message: the message.
-        score: the fused score, 0 to 1.
-        parts: each layer's part of it, such as ``text``, ``meaning``, ``recency`` and ``importance``.
-        context: the turns around it, oldest first.
+        score: the fused score, 0 to 1, by `whisper_persistence.fusing`.
+        parts: what it was fused from, each 0 to 1: ``text`` and ``meaning``, as far as layers gave them, ``importance``
+            where the memory was scored, and ``recency``.
+        context: the turns around it, itself among them, oldest first; empty where none was asked for.
     """
 
     message: Message
@@ -61,12 +65,15 @@ class SearchResult:
         answered: which layers answered.
         silent: which layers should have answered and did not.
         cursor: where the next page begins; ``None`` when this was the last.
+        rarity: the query's words and how rare each is where it was looked for (``log(1 + (n - df + 0.5) / (df + 0.5))``
+            of n messages of which df have it); empty where no layer counts words.
     """
 
     hits: tuple[SearchHit, ...] = ()
     answered: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
     cursor: str | None = None
+    rarity: dict[str, float] = attrs.field(factory=dict[str, float], repr=False)
 
 
 @attrs.frozen

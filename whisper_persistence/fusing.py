@@ -1,0 +1,167 @@
+"""From what the layers found to one ranking: the only place where scores are put together.
+
+Every layer says in a hit's ``parts`` how well the message fits, from 0 to 1, in its own way and without looking at
+other hits: ``text`` is the share of the query's words that was found, rare words weighing more, and ``meaning`` the
+cosine between query and message. So a message has the same score on every page, and hits of several layers compare.
+
+    relevance = (text weight * text + meaning weight * meaning) / (the weights of the parts that answered)
+    worth     = the weighted mean of recency (halved every ``half_life``) and importance (that of the scored memory)
+    score     = relevance * (floor + (1 - floor) * worth)
+
+The floor keeps old and unimportant memories within reach: worth never costs a hit more than ``1 - floor`` of its score.
+The topmost layer fuses; what it gets from below was fused already, and is fused anew from its parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeAlias
+
+import attrs
+import msgspec
+
+from whisper_persistence.errors import ConfigurationError, ValidationError
+from whisper_persistence.records import Message, SearchHit, SearchQuery, SearchResult, Window, fields
+
+#: How many hits a layer that fuses asks for below, and so how many a query can page through at most.
+CANDIDATES: Final = 500
+#: What a memory that was never scored is taken to be worth.
+_UNSCORED: Final = 0.5
+_DAY: Final = timedelta(days=1)
+_RELEVANT: Final = ("text", "meaning")
+
+Load: TypeAlias = Callable[[Sequence[Window]], Mapping[Window, tuple[Message, ...]] | None]
+
+_read_cursor = msgspec.json.Decoder(tuple[float, str, str])
+
+_share = attrs.validators.and_(attrs.validators.ge(0.0), attrs.validators.le(1.0))
+_part: Any = {"converter": float, "validator": attrs.validators.ge(0.0)}
+
+
+@attrs.frozen
+class Weights:
+    """How much each part of a score counts.
+
+    Attributes:
+        text, meaning: the parts of relevance, against each other.
+        recency, importance: the parts of worth, against each other.
+        floor: the share of a hit's relevance that no age and no unimportance takes away, 0 to 1.
+        half_life: after so many days recency is one half.
+    """
+
+    text: float = attrs.field(default=0.7, **_part)
+    meaning: float = attrs.field(default=0.3, **_part)
+    recency: float = attrs.field(default=0.5, **_part)
+    importance: float = attrs.field(default=0.5, **_part)
+    floor: float = attrs.field(default=0.9, converter=float, validator=_share)
+    half_life: float = attrs.field(default=30.0, converter=float, validator=attrs.validators.gt(0.0))
+
+
+def to_weights(given: Weights | Mapping[str, Any]) -> Weights:
+    """Return the weights that a driver's option names; those it leaves out keep their default.
+
+    Raises:
+        ConfigurationError: names the weight that there is not, or that is no such number.
+    """
+    if isinstance(given, Weights):
+        return given
+    try:
+        return Weights(**given)
+    except (TypeError, ValueError) as error:
+        known = ", ".join(field.name for field in attrs.fields(Weights))
+        raise ConfigurationError(f"weights of a search: {error.args[0]} (known: {known})") from None
+
+
+def candidates(query: SearchQuery) -> SearchQuery:
+    """Return what a layer that fuses asks below, to have more to choose from than it shows."""
+    return attrs.evolve(query, limit=CANDIDATES, context=0, cursor=None)
+
+
+def fuse(
+    hits: Iterable[SearchHit], answered: Sequence[str], weights: Weights, now: datetime | None = None
+) -> list[SearchHit]:
+    """Return hits with their scores, the best first; those that fit in no way come last.
+
+    Args:
+        hits: what the layers found, with the parts they gave, each message once.
+        answered: `SearchResult.answered`; a part that answered and did not give a hit anything counts as 0 for it.
+        weights: how much each part counts.
+        now: the moment that ages are counted from.
+    """
+    moment = now or fields.now()
+    relevant = [part for part in _RELEVANT if any(way.partition(" ")[0] == part for way in answered)]
+    return sorted((_scored(hit, relevant, weights, moment) for hit in hits), key=_rank)
+
+
+def _scored(hit: SearchHit, relevant: Sequence[str], weights: Weights, now: datetime) -> SearchHit:
+    age = max((now - hit.message.timestamp) / _DAY, 0.0)
+    parts = {**hit.parts, "recency": 0.5 ** (age / weights.half_life)}
+    fit = _mean(((getattr(weights, part), parts.get(part, 0.0)) for part in relevant), 0.0)
+    valued = ((weights.recency, parts["recency"]), (weights.importance, parts.get("importance", _UNSCORED)))
+    score = fit * (weights.floor + (1.0 - weights.floor) * _mean(valued, 1.0))
+    return attrs.evolve(hit, score=min(max(score, 0.0), 1.0), parts=parts)
+
+
+def _mean(weighed: Iterable[tuple[float, float]], otherwise: float) -> float:
+    pairs = list(weighed)
+    total = sum(weight for weight, _ in pairs)
+    return sum(weight * value for weight, value in pairs) / total if total else otherwise
+
+
+def _rank(hit: SearchHit) -> tuple[float, str, str]:
+    return (-hit.score, hit.message.conversation_id, hit.message.message_id)
+
+
+def cut(ranked: Sequence[SearchHit], query: SearchQuery) -> tuple[tuple[SearchHit, ...], str | None]:
+    """Return one page of what `fuse` returned, and the cursor of the next.
+
+    Raises:
+        ValidationError: the query's cursor is not one.
+    """
+    after = None if query.cursor is None else _position(query.cursor)
+    found = [hit for hit in ranked if hit.score > 0.0 or query.among is not None]
+    left = found if after is None else [hit for hit in found if _rank(hit) > after]
+    page = tuple(left[: query.limit])
+    return page, msgspec.json.encode(_rank(page[-1])).decode() if len(left) > len(page) else None
+
+
+def _position(cursor: str) -> tuple[float, str, str]:
+    try:
+        return _read_cursor.decode(cursor)
+    except msgspec.MsgspecError:
+        raise ValidationError("cursor", "is not one that a search returned: begin without one") from None
+
+
+def surround(hits: Sequence[SearchHit], query: SearchQuery, load: Load) -> tuple[SearchHit, ...]:
+    """Return hits with the turns around them that the query asks for; a query of one user is shown that user's only.
+
+    Args:
+        hits: one page.
+        query: what was asked.
+        load: ``load_messages`` of the layer itself or of those below.
+    """
+    if not query.context or not hits:
+        return tuple(hits)
+    asked = [(_window(hit, query, before=True), _window(hit, query, before=False)) for hit in hits]
+    shown = load([window for pair in asked for window in pair]) or {}
+    return tuple(
+        attrs.evolve(hit, context=(*shown.get(before, ()), hit.message, *shown.get(after, ())))
+        for hit, (before, after) in zip(hits, asked, strict=True)
+    )
+
+
+def _window(hit: SearchHit, query: SearchQuery, *, before: bool) -> Window:
+    place = {"before" if before else "after": hit.message.sequence}
+    return Window(hit.message.conversation_id, query.context, user_id=query.user_id, **place)
+
+
+def explain(hit: SearchHit, result: SearchResult, weights: Weights) -> str:
+    """Return how a hit's score came about, as a line to show: weight and value of each part."""
+    relevant = [part for part in _RELEVANT if any(way.partition(" ")[0] == part for way in result.answered)]
+    fit = " + ".join(f"{getattr(weights, part):g} * {part} {hit.parts.get(part, 0.0):.3f}" for part in relevant)
+    total = sum(getattr(weights, part) for part in relevant)
+    valued = {"recency": weights.recency, "importance": weights.importance}
+    worth = " + ".join(f"{weight:g} * {part} {hit.parts.get(part, _UNSCORED):.3f}" for part, weight in valued.items())
+    span = f"({weights.floor:g} + {1 - weights.floor:g} * ({worth}) / {sum(valued.values()):g})"
+    return f"{hit.score:.3f} = ({fit}) / {total:g} * {span}"
