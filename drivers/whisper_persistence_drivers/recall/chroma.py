@@ -15,17 +15,16 @@ class Room:
     _collection: Any = None
     _function: Any = None
 
-    def open(self, path: str | None, host: str, port: int, ssl: bool, headers: dict[str, str], name: str) -> int:
+    def open(self, name: str, path: str | None, server: dict[str, Any] | None) -> int:
         """Open a collection in a folder or at a server, made if it is missing, and return how much is in it."""
         import chromadb
         from chromadb.config import Settings
 
         quiet = Settings(anonymized_telemetry=False)
-        self._client = (
-            chromadb.HttpClient(host=host, port=port, ssl=ssl, headers=headers, settings=quiet)
-            if path is None
-            else chromadb.PersistentClient(path, settings=quiet)
-        )
+        if server is not None:
+            self._client = chromadb.HttpClient(**server, settings=quiet)
+        else:
+            self._client = chromadb.PersistentClient(str(path), settings=quiet)
         self._collection = self._client.get_or_create_collection(
             name, configuration={"hnsw": {"space": "ip"}}, embedding_function=None
         )

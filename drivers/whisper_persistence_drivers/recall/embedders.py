@@ -30,6 +30,11 @@ class Embedder(Protocol):
         """Name, version and number of dimensions; vectors of different ones are never compared."""
         ...
 
+    @property
+    def by_words(self) -> bool:
+        """Whether a text's vector is the mean of its words', so that words can be weighed by their rarity."""
+        ...
+
     def embed(self, texts: Sequence[str]) -> list[bytes]:
         """Return each text as 32-bit floats, little-endian, of unit length; all zeros for what has no meaning to it."""
         ...
@@ -85,6 +90,7 @@ class _Wordllama:
 
     identity: str
     _model: Any
+    by_words: bool = True
 
     @classmethod
     def load(cls, options: Mapping[str, Any]) -> _Wordllama:
@@ -150,6 +156,7 @@ class _Callable:
 
     identity: str
     _function: Any
+    by_words: bool = False
 
     @classmethod
     def load(cls, module: str, name: str) -> _Callable:
@@ -198,6 +205,7 @@ class _ChromaFunction:
     _options: Mapping[str, Any] = attrs.field(repr=False)
     _folder: Path
     _timeout: float
+    by_words: bool = False
     _child: ChildProcess | None = None
 
     @classmethod
@@ -227,4 +235,3 @@ class _ChromaFunction:
     def close(self) -> None:
         if self._child is not None:
             self._child.close(1.0)
-

@@ -139,7 +139,7 @@ class Folder:
         """
         new = self.path / f"{_MANIFEST}.new"
         try:
-            with new.open("wb", opener=_private) as file:
+            with open(new, "wb", opener=_private) as file:  # pathlib's has no opener
                 file.write(encode(manifest).encode())
                 file.flush()
                 os.fsync(file.fileno())
@@ -171,10 +171,14 @@ class Folder:
 
     def sweep(self, *kept: str) -> int:
         """Delete every build but these, and return how many went."""
-        gone = [place for place in self.path.glob(f"{_BUILD}*") if place.name not in kept]
-        for place in gone:
-            shutil.rmtree(place, ignore_errors=True)
-        return len([place for place in gone if not place.exists()])
+        gone = [place.name for place in self.path.glob(f"{_BUILD}*") if place.name not in kept]
+        for build in gone:
+            self.remove(build)
+        return len(gone)
+
+    def remove(self, build: str) -> None:
+        """Delete a build."""
+        shutil.rmtree(self.place(build), ignore_errors=True)
 
 
 def _private(path: str, flags: int) -> int:
@@ -182,4 +186,6 @@ def _private(path: str, flags: int) -> int:
 
 
 def _unwritable(path: Path, error: OSError) -> StorageUnavailableError:
-    return StorageUnavailableError(f"the index folder {path} cannot be written ({error.strerror}): search goes on by a scan")
+    return StorageUnavailableError(
+        f"the index folder {path} cannot be written ({error.strerror}): search goes on by a scan"
+    )

@@ -12,7 +12,7 @@ from whisper_persistence.errors import StorageRefusedError, StorageUnavailableEr
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.records import Embedding, Follower, Message, Pending, Vector
 from whisper_persistence_drivers.recall.embedders import Embedder
-from whisper_persistence_drivers.recall.sources import Key, Pair, first_shown, key_of, load_shown
+from whisper_persistence_drivers.recall.sources import Key, first_shown, key_of, load_shown
 
 #: How many pending rows are worked on at once.
 BATCH: Final = 200
@@ -28,12 +28,12 @@ class News:
     """What changed for the index.
 
     Attributes:
-        pairs: messages with their new vectors, by the identity of the embedder.
+        changed: messages with other words than before, or none any more; their vectors in SQL are as new.
         gone: messages that are not to be found any more.
         first: the first position that a conversation shows, for those whose earlier ones are not to be found any more.
     """
 
-    pairs: dict[str, list[Pair]]
+    changed: list[Message]
     gone: list[Key]
     first: dict[str, int]
 
@@ -128,9 +128,12 @@ class Outbox:
     def _read(self, rows: Sequence[Pending], embedders: Sequence[Embedder]) -> News:
         keys = [(row.thing_id, row.item) for row in rows if row.kind == "messages"]
         shown = load_shown(self.below, keys)
-        pairs = {embedder.identity: embed(self.below, embedder, list(shown.values())) for embedder in embedders}
-        kept = {key_of(message) for message, _ in next(iter(pairs.values()), [])}
-        return News(pairs, [key for key in keys if key not in kept], self._marks(rows))
+        spoken = [message for message in shown.values() if message.content]
+        for embedder in embedders:
+            spoken = embed(self.below, embedder, spoken)
+        kept = {key_of(message) for message in spoken}
+        changed = [message for key, message in shown.items() if key in kept or not message.content]
+        return News(changed, [key for key in keys if key not in kept], self._marks(rows))
 
     def _marks(self, rows: Sequence[Pending]) -> dict[str, int]:
         talks = dict.fromkeys(row.thing_id for row in rows if row.kind == "conversations")
@@ -141,7 +144,7 @@ class Outbox:
         return news
 
 
-def embed(below: Below, embedder: Embedder, messages: Sequence[Message]) -> list[Pair]:
+def embed(below: Below, embedder: Embedder, messages: Sequence[Message]) -> list[Message]:
     """Embed messages and keep their vectors in SQL; return those that it kept: the others are gone meanwhile."""
     if not messages:
         return []
@@ -151,5 +154,4 @@ def embed(below: Below, embedder: Embedder, messages: Sequence[Message]) -> list
         for message, vector in zip(messages, values, strict=True)
     ]
     receipts = below.save_vectors(vectors=vectors) or ()
-    kept = zip(messages, values, receipts, strict=True)
-    return [(message, vector) for message, vector, receipt in kept if receipt.sequence is not None]
+    return [message for message, receipt in zip(messages, receipts, strict=True) if receipt.sequence is not None]

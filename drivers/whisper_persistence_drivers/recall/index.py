@@ -46,6 +46,13 @@ class Server:
     url: str = attrs.field(repr=False)
     headers: dict[str, str] = attrs.field(repr=False)
 
+    def target(self) -> dict[str, Any]:
+        """Return what Chroma's client wants to know."""
+        parts = urlsplit(self.url)
+        secure = parts.scheme == "https"
+        port = parts.port or (443 if secure else 8000)
+        return {"host": parts.hostname or "", "port": port, "ssl": secure, "headers": self.headers}
+
 
 @attrs.frozen
 class Nearest:
@@ -54,13 +61,13 @@ class Nearest:
     Attributes:
         item: its id in the index.
         similarity: the inner product with the query's vector, of unit length both, -1 to 1.
-        conversation_id, sequence: where its message should be.
+        conversation_id, message_id: which message it is of.
     """
 
     item: str
     similarity: float
     conversation_id: str
-    sequence: int
+    message_id: str
 
 
 @attrs.define(eq=False)
@@ -91,12 +98,7 @@ class Index:
         """
         child = ChildProcess.start(folder.path, limits.patience, folder.kept())
         place = folder.place(build)
-        target: dict[str, Any] = {"path": str(place), "host": "", "port": 0, "ssl": False, "headers": {}}
-        if server is not None:
-            parts = urlsplit(server.url)
-            secure = parts.scheme == "https"
-            port = parts.port or (443 if secure else 8000)
-            target = {"path": None, "host": parts.hostname or "", "port": port, "ssl": secure, "headers": server.headers}
+        target = {"path": None, "server": server.target()} if server else {"path": str(place), "server": None}
         try:
             count = child.call("open", limits.start, name=f"whisper-{build}", **target)
         except BaseException:
@@ -139,14 +141,15 @@ class Index:
         where = {"$and": [{"c": conversation_id}, {"s": {"$lt": sequence}}]}
         self.child.call("delete", self._limits.write, writes=True, ids=None, where=where)
 
-    def load(self, items: Sequence[str]) -> dict[str, bytes]:
-        """Return the vectors of those ids that are there."""
-        return cast("dict[str, bytes]", self.child.call("load", self._limits.write, ids=list(items)))
+    def load(self, items: Sequence[str], timeout: float | None = None) -> dict[str, bytes]:
+        """Return the vectors of those ids that are there; whoever searches gives the seconds that are left."""
+        seconds = self._limits.write if timeout is None else timeout
+        return cast("dict[str, bytes]", self.child.call("load", seconds, ids=list(items)))
 
     def query(self, values: bytes, limit: int, where: dict[str, Any] | None, timeout: float) -> list[Nearest]:
         """Return the nearest, the best first."""
         found = self.child.call("query", timeout, vector=values, limit=limit, where=where)
-        return [Nearest(item, similarity, labels["c"], labels["s"]) for item, similarity, labels in found]
+        return [Nearest(item, similarity, labels["c"], labels["m"]) for item, similarity, labels in found]
 
     def drop(self, build: str) -> None:
         """Remove another build from the same server."""

@@ -19,7 +19,7 @@ class Entry:
         item: its id in the index.
         values: the vector, of unit length.
         labels: ``u`` and ``a``, hashes of the user and the author; ``c`` and ``s``, the conversation's id and the
-            message's sequence in it; ``t``, its time in seconds.
+            message's sequence in it; ``m``, its id; ``t``, its time in seconds.
     """
 
     item: str
@@ -39,6 +39,7 @@ def entry_of(namespace: str, message: Message, values: bytes) -> Entry:
         "a": digest(namespace, message.author_id),
         "c": message.conversation_id,
         "s": message.sequence or 0,
+        "m": message.message_id,
         "t": message.timestamp.timestamp(),
     }
     return Entry(item_of(namespace, message.conversation_id, message.message_id), values, labels)

@@ -23,6 +23,7 @@ class Options:
     index_from: int
     few: int
     search_timeout: float
+    scan_timeout: float
     write_timeout: float
     patience: float
     audit_every: float

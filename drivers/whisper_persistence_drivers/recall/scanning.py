@@ -2,45 +2,120 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import attrs
 
 from whisper_persistence.errors import StorageUnavailableError
+from whisper_persistence.hookspecs import Below
+from whisper_persistence.neighbours import RADIUS
 from whisper_persistence.records import Vector
-from whisper_persistence_drivers.recall.sources import Key, key_of
+from whisper_persistence_drivers.recall.sources import Key, key_of, load_shown
+from whisper_persistence_drivers.recall.surroundings import Stream
 
-#: A message's key and how similar it is to the query.
-Scored = tuple[Key, float]
-
-
-def similarities(vectors: Sequence[Vector], values: bytes) -> list[Scored]:
-    """Return the inner product of each vector with the query's."""
-    import numpy as np
-
-    if not vectors:
-        return []
-    wanted = np.frombuffer(values, dtype="<f4")
-    matrix = np.frombuffer(b"".join(vector.embedding.values for vector in vectors), dtype="<f4")
-    scores: list[float] = (matrix.reshape(len(vectors), -1) @ wanted).tolist()
-    return [(key_of(vector), score) for vector, score in zip(vectors, scores, strict=True)]
+#: Of how many users the neighbourhoods are remembered.
+_REMEMBERED: Final = 64
 
 
-def scan(pages: Iterable[Sequence[Vector]], values: bytes, conversation_id: str | None, deadline: float) -> list[Scored]:
-    """Return all vectors of some pages with their similarity, the best first.
+@attrs.frozen(eq=False)
+class Neighbourhoods:
+    """What messages mean among their neighbours.
+
+    Attributes:
+        vectors: those of single messages, that these were worked out from.
+        keys: the messages.
+        matrix: one row a message, of unit length.
+    """
+
+    vectors: tuple[Vector, ...]
+    keys: list[Key]
+    matrix: Any
+
+
+@attrs.define(eq=False)
+class Scanner:
+    """Neighbourhoods of users with few messages, worked out again only where their vectors are other ones."""
+
+    below: Below
+    _known: OrderedDict[str, Neighbourhoods] = attrs.field(factory=OrderedDict[str, Neighbourhoods])
+    _lock: Any = attrs.field(factory=threading.Lock, repr=False)
+
+    def look(self, user_id: str | None, vectors: tuple[Vector, ...]) -> Neighbourhoods:
+        """Return the neighbourhoods of a user's messages, or of everybody's, that have these vectors."""
+        name = f"user {user_id}" if user_id is not None else ""
+        with self._lock:
+            known = self._known.get(name)
+        if known is None or known.vectors != vectors:
+            known = self._work_out(vectors)
+            with self._lock:
+                self._known[name] = known
+                self._known.move_to_end(name)
+                while len(self._known) > _REMEMBERED:
+                    self._known.popitem(last=False)
+        return known
+
+    def forget(self) -> None:
+        """Forget everybody's, so that nothing erased stays in memory."""
+        with self._lock:
+            self._known.clear()
+
+    def _work_out(self, vectors: tuple[Vector, ...]) -> Neighbourhoods:
+        shown = load_shown(self.below, [key_of(vector) for vector in vectors])
+        pairs = [(shown[key], each.embedding.values) for each in vectors if (key := key_of(each)) in shown]
+        found = [pair for page in Stream().walk([pairs]) for pair in page]
+        return Neighbourhoods(vectors, [key_of(message) for message, _ in found], _rows([row for _, row in found]))
+
+
+def fits(known: Neighbourhoods, query: Any) -> dict[Key, float]:
+    """Return how well each message fits a query, 0 to 1."""
+    from whisper_persistence_drivers import meaning
+
+    scores = meaning.meaning(query, known.matrix).tolist() if known.keys else []
+    return dict(zip(known.keys, scores, strict=True))
+
+
+def stand_in(pages: Iterable[Sequence[Vector]], query: Any, alone: bool, deadline: float) -> dict[Key, float]:
+    """Return how well each message of many fits a query, where there is no index.
+
+    Messages are taken for neighbours that follow each other in a conversation, however long the silence between them.
 
     Args:
-        pages: of vectors.
-        values: the query's vector.
-        conversation_id: only of this conversation, or ``None`` for all.
+        pages: of vectors, in order.
+        query: the query's vector.
+        alone: whether neighbours are left out, because the messages concern several users.
         deadline: when to give up, as ``time.monotonic`` counts.
 
     Raises:
         StorageUnavailableError: there were too many to be scanned by then.
     """
-    found: list[Scored] = []
+    from whisper_persistence_drivers import meaning
+
+    found: dict[Key, float] = {}
     for page in pages:
         if time.monotonic() > deadline:
-            raise StorageUnavailableError("too many vectors to scan in time: search goes on without them")
-        kept = [vector for vector in page if conversation_id in (None, vector.conversation_id)]
-        found += similarities(kept, values)
-    return sorted(found, key=lambda scored: (-scored[1], scored[0]))
+            raise StorageUnavailableError("too many vectors to scan in time: search goes on without meaning")
+        if not page:
+            continue
+        matrix = _rows([vector.embedding.values for vector in page])
+        matrix = meaning.to_units(matrix) if alone else meaning.neighbourhoods(matrix, _consecutive(page))
+        found.update(zip(map(key_of, page), meaning.meaning(query, matrix).tolist(), strict=True))
+    return found
+
+
+def _consecutive(vectors: Sequence[Vector]) -> list[int]:
+    places, place, talk = list[int](), 0, ""
+    for vector in vectors:
+        place += 1 if vector.conversation_id == talk else 2 * RADIUS + 1
+        talk = vector.conversation_id
+        places.append(place)
+    return places
+
+
+def _rows(values: Sequence[bytes]) -> Any:
+    import numpy as np
+
+    return np.frombuffer(b"".join(values), dtype="<f4").reshape(len(values), -1) if values else np.zeros((0, 1), "<f4")

@@ -22,16 +22,18 @@ def key_of(record: Message | Vector) -> Key:
 
 
 def load_shown(below: Below, keys: Sequence[Key]) -> dict[Key, Message]:
-    """Return those of these messages that are there, are not cleared and have words."""
+    """Return those of these messages that are there and not cleared."""
     windows = [Window(talk, 1, message_id=item) for talk, item in dict.fromkeys(keys)]
     shown: dict[Key, Message] = {}
     for start in range(0, len(windows), PAGE):
         for messages in (below.load_messages(windows=windows[start : start + PAGE]) or {}).values():
-            shown.update((key_of(message), message) for message in messages if message.content)
+            shown.update((key_of(message), message) for message in messages)
     return shown
 
 
-def vector_pages(below: Below, model: str, user_id: str | None = None, limit: int = PAGE) -> Iterator[tuple[Vector, ...]]:
+def vector_pages(
+    below: Below, model: str, user_id: str | None = None, limit: int = PAGE
+) -> Iterator[tuple[Vector, ...]]:
     """Yield all vectors of an embedder, in the order of their conversations and sequences."""
     query: VectorQuery | None = VectorQuery(model, user_id, limit)
     while query is not None:
@@ -41,7 +43,7 @@ def vector_pages(below: Below, model: str, user_id: str | None = None, limit: in
 
 
 def pair_pages(below: Below, model: str) -> Iterator[list[Pair]]:
-    """Yield all vectors of an embedder with their messages, as far as these are shown."""
+    """Yield all vectors of an embedder with their messages, as far as these are shown, in order."""
     for vectors in vector_pages(below, model):
         shown = load_shown(below, [key_of(vector) for vector in vectors])
         yield [(shown[key], v.embedding.values) for v in vectors if (key := key_of(v)) in shown]

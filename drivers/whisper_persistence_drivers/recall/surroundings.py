@@ -7,7 +7,7 @@ is gone from all of them with the next build.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import attrs
 
@@ -40,7 +40,7 @@ def neighbourhoods(run: Sequence[Pair]) -> list[Pair]:
 def places(messages: Sequence[Message]) -> list[int]:
     """Return the place of each of some messages that follow each other."""
     found = [0] if messages else []
-    for before, message in zip(messages, messages[1:], strict=False):
+    for before, message in pairwise(messages):
         found.append(next_place(found[-1], before.timestamp, message.timestamp))
     return found
 
@@ -55,7 +55,11 @@ class Stream:
     def walk(self, pages: Iterable[Sequence[Pair]]) -> Iterator[list[Pair]]:
         """Yield, for each page, the neighbourhoods that are complete with it; all of them in the end."""
         for page in pages:
-            yield [pair for talk, pairs in groupby(page, lambda pair: pair[0].conversation_id) for pair in self._add(talk, pairs)]
+            yield [
+                pair
+                for talk, pairs in groupby(page, lambda pair: pair[0].conversation_id)
+                for pair in self._add(talk, pairs)
+            ]
         yield self._finish()
 
     def _add(self, talk: str, pairs: Iterable[Pair]) -> list[Pair]:
@@ -137,8 +141,8 @@ def _whose(message: Message) -> tuple[str, str, int]:
 
 
 def _window(message: Message, *, before: bool) -> Window:
-    place = {"before" if before else "after": message.sequence}
-    return Window(message.conversation_id, 2 * RADIUS, user_id=message.user_id, **place)
+    talk, user, place = message.conversation_id, message.user_id, message.sequence
+    return Window(talk, 2 * RADIUS, before=place if before else None, after=None if before else place, user_id=user)
 
 
 def _near(run: Sequence[Message], wanted: set[Key]) -> set[Key]:
