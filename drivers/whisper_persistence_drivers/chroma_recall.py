@@ -1,4 +1,4 @@
-"""Search by meaning, above a database of record: vectors in SQL, an index of them in Chroma, and a scan in its stead."""
+"""Search by meaning above a database of record: vectors in SQL, an index of them in Chroma, a scan in its stead."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class ChromaRecallDriver(LifecycleSpecs, ConversationSpecs, SearchSpecs, Mainten
         few: a user with no more vectors than this is always scanned.
         search_timeout: seconds that the index may take to answer a search.
         scan_timeout: seconds that a scan in its stead may take.
-        write_timeout: seconds for a batch of writes, and for a batch of texts where the embedder is not in this process.
+        write_timeout: seconds for a batch of writes, or of texts where the embedder is not in this process.
         patience: seconds after which a process that owes an answer is ended.
         erase_timeout: seconds that an erase waits for the index to be built anew.
         audit_every: seconds between comparisons of the index with SQL.
@@ -210,4 +210,4 @@ class ChromaRecallDriver(LifecycleSpecs, ConversationSpecs, SearchSpecs, Mainten
             pass  # the thread tries again
         worker = Worker(Keeper(state, Maker(state)))
         worker.start()
-        return _Opened(os.getpid(), state, worker, Searcher(state, self.weights, Scanner(below)))
+        return _Opened(os.getpid(), state, worker, Searcher(state, self.weights, Scanner(below), worker.wake))

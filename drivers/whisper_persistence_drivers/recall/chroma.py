@@ -66,9 +66,10 @@ class Room:
 
     def embedder(self, function: str, options: dict[str, Any]) -> None:
         """Get one of Chroma's embedding functions ready, by the name that Chroma knows it by."""
-        from chromadb.utils.embedding_functions import known_embedding_functions
+        from chromadb.utils import embedding_functions
 
-        self._function = known_embedding_functions[function](**options)
+        known: Any = embedding_functions.known_embedding_functions
+        self._function = known[function](**options)
 
     def embed(self, texts: list[str]) -> list[bytes]:
         """Return each text as a vector."""

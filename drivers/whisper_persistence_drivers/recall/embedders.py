@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
@@ -127,7 +127,7 @@ def _load_wordllama(settings: tuple[tuple[str, Any], ...]) -> Any:
 
 
 @contextmanager
-def _logging_as_it_is() -> Iterator[None]:
+def _logging_as_it_is() -> Generator[None]:
     """Undo what wordllama does to the program's logging when it is imported."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level

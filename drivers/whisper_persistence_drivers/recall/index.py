@@ -98,9 +98,11 @@ class Index:
         """
         child = ChildProcess.start(folder.path, limits.patience, folder.kept())
         place = folder.place(build)
-        target = {"path": None, "server": server.target()} if server else {"path": str(place), "server": None}
+        target: dict[str, Any] = (
+            {"path": None, "server": server.target()} if server else {"path": str(place), "server": None}
+        )
         try:
-            count = child.call("open", limits.start, name=f"whisper-{build}", **target)
+            count: int = child.call("open", limits.start, name=f"whisper-{build}", **target)
         except BaseException:
             child.kill()
             raise

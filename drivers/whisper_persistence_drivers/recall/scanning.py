@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -74,8 +74,16 @@ def fits(known: Neighbourhoods, query: Any) -> dict[Key, float]:
     """Return how well each message fits a query, 0 to 1."""
     from whisper_persistence_drivers import meaning
 
-    scores = meaning.meaning(query, known.matrix).tolist() if known.keys else []
+    scores: list[float] = meaning.meaning(query, known.matrix).tolist() if known.keys else []
     return dict(zip(known.keys, scores, strict=True))
+
+
+def fits_of(values: Mapping[str, bytes], query: Any) -> dict[str, float]:
+    """Return how well each vector of unit length fits a query, 0 to 1, by name."""
+    from whisper_persistence_drivers import meaning
+
+    scores: list[float] = meaning.meaning(query, _rows(list(values.values()))).tolist() if values else []
+    return dict(zip(values, scores, strict=True))
 
 
 def stand_in(pages: Iterable[Sequence[Vector]], query: Any, alone: bool, deadline: float) -> dict[Key, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import nlargest
 from typing import Any, Final
 
@@ -53,6 +53,7 @@ class Searcher:
     state: State
     weights: fusing.Weights
     scanner: Scanner
+    wake: Callable[[], None]
 
     def search(self, queries: Sequence[SearchQuery]) -> dict[SearchQuery, SearchResult]:
         """Return what each query finds, the best first."""
@@ -100,6 +101,7 @@ class Searcher:
                 self.state.doubted = index
             except StorageUnavailableError as error:
                 _log.info("the index did not answer", extra={"reason": str(error)})
+            self.wake()
         return Meaning(self._stand_in(query, vector, serving), (_BY_SCAN,), (_BY_INDEX,))
 
     def _few(self, query: SearchQuery, serving: Embedder) -> scanning.Neighbourhoods | None:
@@ -116,18 +118,13 @@ class Searcher:
 
     def _ask(self, index: Index, query: SearchQuery, vector: Any, keys: Sequence[Key]) -> dict[Key, float]:
         """Ask the index for the nearest, and for those that were found in other ways."""
-        import numpy as np
-
-        deadline = time.monotonic() + self.state.options.search_timeout
-        namespace, values = self.state.namespace, vector.astype("<f4").tobytes()
-        nearest = index.query(values, _NEAREST, where_of(namespace, query), self.state.options.search_timeout)
+        namespace, seconds = self.state.namespace, self.state.options.search_timeout
+        deadline = time.monotonic() + seconds
+        nearest = index.query(vector.astype("<f4").tobytes(), _NEAREST, where_of(namespace, query), seconds)
         found = {(each.conversation_id, each.message_id): max(each.similarity, 0.0) for each in nearest}
         items = {item_of(namespace, *key): key for key in keys if key not in found}
-        if items:
-            held = index.load(list(items), max(0.0, deadline - time.monotonic()))
-            matrix = np.frombuffer(b"".join(held.values()), dtype="<f4").reshape(len(held), -1) if held else None
-            scores = [] if matrix is None else np.clip(matrix @ vector, 0.0, 1.0).tolist()
-            found.update((items[item], score) for item, score in zip(held, scores, strict=True))
+        held = index.load(list(items), max(0.0, deadline - time.monotonic())) if items else {}
+        found.update((items[item], fit) for item, fit in scanning.fits_of(held, vector).items())
         return found
 
     def _stand_in(self, query: SearchQuery, vector: Any, serving: Embedder) -> dict[Key, float]:
