@@ -174,12 +174,12 @@ class ChromaRecallDriver(LifecycleSpecs, ConversationSpecs, SearchSpecs, Mainten
     def _scrub(self, opened: _Opened) -> rec.TierReport:
         state = opened.state
         opened.searcher.scanner.forget()
+        opened.worker.begun.wait(self.erase_timeout)
         ticket = state.ask_scrub()
         opened.worker.wake()
         if ticket is None:
-            manifest = None if state.owned else state.folder.manifest()
             later = f"the index of process {state.folder.owner()}, which builds it anew within a minute"
-            return rec.TierReport(TIER, remaining=(later,) if manifest and manifest.build else ())
+            return rec.TierReport(TIER, remaining=(later,) if state.folder.has_builds() else ())
         if not state.await_scrub(ticket, self.erase_timeout):
             return rec.TierReport(TIER, remaining=("the index, which is still being built anew",))
         left = ("the files of the Chroma server, which keep deleted vectors",) if self.url else ()

@@ -68,7 +68,7 @@ class Room:
         """Get one of Chroma's embedding functions ready, by the name that Chroma knows it by."""
         from chromadb.utils import embedding_functions
 
-        known: Any = embedding_functions.known_embedding_functions
+        known: dict[str, Any] = vars(embedding_functions)["known_embedding_functions"]
         self._function = known[function](**options)
 
     def embed(self, texts: list[str]) -> list[bytes]:

@@ -169,6 +169,10 @@ class Folder:
         """Return where a build lies."""
         return self.path / build
 
+    def has_builds(self) -> bool:
+        """Say whether there is any build, whatever state it is in."""
+        return any(self.path.glob(f"{_BUILD}*"))
+
     def sweep(self, *kept: str) -> int:
         """Delete every build but these, and return how many went."""
         gone = [place.name for place in self.path.glob(f"{_BUILD}*") if place.name not in kept]

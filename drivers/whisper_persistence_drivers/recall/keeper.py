@@ -52,8 +52,10 @@ class Keeper:
             self._settle(state.current)
         if state.index is not None:
             self._look_after(state.index)
+        # An index is opened before news are followed, so that it misses none.
+        busy = state.index is None and self.maker.advance()
         worked = state.outbox.work(state.embedders(), self._push)
-        return self.maker.advance() or worked >= BATCH
+        return busy or self.maker.advance() or worked >= BATCH
 
     def _look_after(self, index: Index) -> None:
         state = self.state
@@ -125,9 +127,10 @@ class Keeper:
         """Bring news to the index, and to the one that is being made; one that cannot take them is let go."""
         state = self.state
         state.size += len(news.changed)
-        for index in (state.index, state.coming):
-            if index is None:
-                continue
+        there = [index for index in (state.index, state.coming) if index is not None]
+        if not any(map(state.is_current, there)):
+            state.folder.forget()  # it would miss what nobody tells it
+        for index in there:
             try:
                 self._push_to(index, news)
             except (StorageUnavailableError, StorageDamagedError) as error:

@@ -22,6 +22,8 @@ _log: Final = logging.getLogger(__name__)
 
 #: Seconds until a build that failed is tried again, at first and at most.
 _RETRY: Final = (1.0, 300.0)
+#: How often an index that does not answer is opened again before it is built anew.
+_OPENINGS: Final = 2
 
 
 @attrs.define(eq=False)
@@ -56,9 +58,9 @@ class Maker:
     def drop(self) -> None:
         """Give up what is being made."""
         self._job, self._filling = None, None
-        coming, self.state.coming = self.state.coming, None
+        coming = self.state.coming
         if coming is not None:
-            coming.child.kill()
+            self.state.lose(coming, self.state.away)
             if not self.state.is_current(coming):
                 self.state.folder.remove(coming.build)
 
@@ -74,13 +76,25 @@ class Maker:
         state, now = self.state, time.monotonic()
         if state.serving is None or state.current is None or now < self._retry_at:
             return None
+        scrub = state.scrub_at is not None and now >= state.scrub_at
+        if state.index is None and scrub:
+            state.folder.forget()
+        if state.index is None and not state.needs_index():
+            return self._empty() if scrub else None
         if state.index is None:
-            return self._make(state.serving) if state.needs_index() else None
+            return self._make(state.serving)
         if state.filled and state.serving is not state.current:
             return self._build(state.current)
-        if state.scrub_at is not None and now >= state.scrub_at:
+        if scrub:
             return self._build(state.serving)
         return self._audit(state.index) if now >= self._audit_at else None
+
+    def _empty(self) -> Iterator[object]:
+        """Delete builds that nobody needs any more."""
+        begun = self.state.begin_scrub()
+        self.state.folder.sweep()
+        self.state.scrub_done(begun)
+        yield begun
 
     def _make(self, serving: Embedder) -> Iterator[object] | None:
         manifest = self.state.folder.manifest()
@@ -99,8 +113,9 @@ class Maker:
                 self._compare_some(index)
             else:
                 yield from jobs.audit(state.below, state.namespace, index, lambda: state.pushed)
-        except StorageDamagedError:
-            state.folder.forget()
+        except (StorageDamagedError, StorageUnavailableError) as error:
+            if isinstance(error, StorageDamagedError) or self.failures >= _OPENINGS:
+                state.folder.forget()
             raise
         self._serve(index)
 
@@ -113,19 +128,19 @@ class Maker:
     def _build(self, embedder: Embedder) -> Iterator[object]:
         """Build an index from the vectors in SQL, and put it in the place of the one that is there."""
         state, options, began = self.state, self.state.options, time.monotonic()
-        ticket, state.scrub_at = state.asked, None
+        begun = state.begin_scrub()
         state.folder.sweep(state.index.build if state.index else "")
         build = state.folder.new_build()
         index = Index.open(state.folder, build, embedder.identity, options.limits(), options.server())
         state.coming = index
         for _ in jobs.build(state.below, state.namespace, index):
-            if state.asked > ticket:
+            if state.asked > begun[0]:
                 raise StorageUnavailableError("something was erased while the index was built: it is begun again")
             yield index
         state.serving = embedder
         self._serve(index)
         state.rebuilds += 1
-        state.scrub_done(ticket)
+        state.scrub_done(begun)
         _log.info("the index was built", extra={"vectors": index.count, "seconds": time.monotonic() - began})
 
     def _serve(self, index: Index) -> None:

@@ -133,10 +133,10 @@ class State:
     def ask_scrub(self) -> int | None:
         """Have the index built anew, so that nothing removed is left in its files; return a ticket to wait with.
 
-        It is ``None`` where this process has no index.
+        It is ``None`` where there is no index, or another process owns it.
         """
         with self.scrubbing:
-            if not self.owned or (self.index is None and self.coming is None):
+            if not self.owned or not self.folder.has_builds():
                 return None
             self.asked += 1
             self.scrub_at = time.monotonic()
@@ -147,8 +147,15 @@ class State:
         with self.scrubbing:
             return bool(self.scrubbing.wait_for(lambda: self.scrubbed >= ticket, timeout))
 
-    def scrub_done(self, ticket: int) -> None:
+    def begin_scrub(self) -> tuple[int, float | None]:
+        """Return the newest ticket and the time of `scrub_at`, for `scrub_done` to be told of in the end."""
+        with self.scrubbing:
+            return self.asked, self.scrub_at
+
+    def scrub_done(self, begun: tuple[int, float | None]) -> None:
         """Tell those who wait that an index was built which was begun after they asked."""
+        ticket, due = begun
         with self.scrubbing:
             self.scrubbed = max(self.scrubbed, ticket)
+            self.scrub_at = None if self.scrub_at == due else self.scrub_at
             self.scrubbing.notify_all()

@@ -30,10 +30,12 @@ class Worker:
 
     Attributes:
         problem: what the last step failed with, in words; empty where it did not.
+        begun: set once the first step was done, so that it is known who owns the folder.
     """
 
     keeper: Keeper
     problem: str = ""
+    begun: threading.Event = attrs.field(factory=threading.Event, repr=False)
     _woken: threading.Event = attrs.field(factory=threading.Event, repr=False)
     _stopped: bool = False
     _thread: threading.Thread | None = attrs.field(default=None, repr=False)
@@ -63,6 +65,7 @@ class Worker:
             except Exception as error:  # whatever it is, the thread goes on
                 more, failures = False, failures + 1
                 self._note(error)
+            self.begun.set()
             if not more and not self._stopped:
                 self._rest(failures)
         self.keeper.close()
