@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
+from functools import partial
 from typing import Final
 
 import attrs
@@ -16,19 +16,13 @@ from whisper_persistence.errors import (
 )
 from whisper_persistence_drivers.recall.embedders import Embedder, make_embedder
 from whisper_persistence_drivers.recall.folder import Manifest
-from whisper_persistence_drivers.recall.following import BATCH, News
+from whisper_persistence_drivers.recall.following import BATCH
 from whisper_persistence_drivers.recall.index import Index
-from whisper_persistence_drivers.recall.labels import entry_of, item_of
 from whisper_persistence_drivers.recall.making import Maker
+from whisper_persistence_drivers.recall.pushing import push
 from whisper_persistence_drivers.recall.state import State
-from whisper_persistence_drivers.recall.surroundings import around
 
 _log: Final = logging.getLogger(__name__)
-
-#: Seconds between something's removal from the index and the build that frees its bytes, so that several share one.
-_SCRUB_AFTER: Final = 5.0
-#: More vectors than any index has: what a clear mark removes is not counted.
-_MANY: Final = 1 << 40
 
 
 @attrs.define(eq=False)
@@ -54,15 +48,16 @@ class Keeper:
             self._look_after(state.index)
         # An index is opened before news are followed, so that it misses none.
         busy = state.index is None and self.maker.advance()
-        worked = state.outbox.work(state.embedders(), self._push)
+        worked = state.outbox.work(state.embedders(), partial(push, state))
         return busy or self.maker.advance() or worked >= BATCH
 
     def _look_after(self, index: Index) -> None:
+        """Let go of an index that is not there any more, or that is wrong when it is asked."""
         state = self.state
+        doubted, state.doubted = state.doubted, None
         if not index.is_there():
             state.lose(index, "the index is away: its process or its files are gone")
-        elif state.doubted is index:
-            state.doubted = None
+        elif doubted is index:
             try:
                 index.recount()
             except (StorageUnavailableError, StorageDamagedError) as error:
@@ -122,31 +117,3 @@ class Keeper:
         except (ConfigurationError, StorageUnavailableError):
             return current
         return found if found.identity == manifest.model else current
-
-    def _push(self, news: News) -> None:
-        """Bring news to the index, and to the one that is being made; one that cannot take them is let go."""
-        state = self.state
-        state.size += len(news.changed)
-        there = [index for index in (state.index, state.coming) if index is not None]
-        if not any(map(state.is_current, there)):
-            state.folder.forget()  # it would miss what nobody tells it
-        for index in there:
-            try:
-                self._push_to(index, news)
-            except (StorageUnavailableError, StorageDamagedError) as error:
-                index.child.dirty = True
-                state.lose(index, str(error))
-                if state.is_current(index):
-                    raise StorageUnavailableError("the index folder cannot be written: what changed waits") from None
-
-    def _push_to(self, index: Index, news: News) -> None:
-        state = self.state
-        near = around(state.below, index.model, news.changed) if news.changed else []
-        index.upsert([entry_of(state.namespace, *pair) for pair in near])
-        gone = [item_of(state.namespace, *key) for key in news.gone]
-        if gone and index.load(gone):
-            index.delete(gone)
-            state.scrub_at = state.scrub_at or time.monotonic() + _SCRUB_AFTER
-        for conversation_id, first in news.first.items():
-            index.delete_before(conversation_id, first)
-        state.pushed += len(near) + len(gone) + (_MANY if news.first else 0)

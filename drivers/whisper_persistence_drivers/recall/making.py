@@ -14,6 +14,7 @@ from whisper_persistence_drivers.recall import jobs
 from whisper_persistence_drivers.recall.embedders import Embedder
 from whisper_persistence_drivers.recall.folder import Manifest
 from whisper_persistence_drivers.recall.index import Index
+from whisper_persistence_drivers.recall.pushing import push_to
 from whisper_persistence_drivers.recall.sources import pair_pages
 from whisper_persistence_drivers.recall.state import State
 from whisper_persistence_drivers.recall.surroundings import Stream
@@ -132,10 +133,13 @@ class Maker:
         state.folder.sweep(state.index.build if state.index else "")
         build = state.folder.new_build()
         index = Index.open(state.folder, build, embedder.identity, options.limits(), options.server())
-        state.coming = index
+        state.coming, state.waiting = index, []
         for _ in jobs.build(state.below, state.namespace, index):
             if state.asked > begun[0]:
                 raise StorageUnavailableError("something was erased while the index was built: it is begun again")
+            yield index
+        while state.waiting:  # what was read before it changed may have been put after it
+            push_to(state, index, state.waiting.pop(0))
             yield index
         state.serving = embedder
         self._serve(index)

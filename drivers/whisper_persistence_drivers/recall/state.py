@@ -12,7 +12,7 @@ import attrs
 from whisper_persistence.hookspecs import Below
 from whisper_persistence_drivers.recall.embedders import Embedder
 from whisper_persistence_drivers.recall.folder import Folder, Manifest
-from whisper_persistence_drivers.recall.following import Outbox
+from whisper_persistence_drivers.recall.following import News, Outbox
 from whisper_persistence_drivers.recall.index import Index
 from whisper_persistence_drivers.recall.options import Options
 from whisper_persistence_drivers.recall.sources import vector_pages
@@ -32,6 +32,7 @@ class State:
         serving: the embedder whose vectors are searched; another one than ``current`` until all is embedded anew.
         index: the index that answers, or ``None`` while none does.
         coming: the index that is being made.
+        waiting: the news that the index being made has not got yet; ``None`` where it gets them at once.
         doubted: an index that answered with an error, to be looked at.
         away: why none answers, in words; empty where one does, or none is needed.
         owned: whether this process owns the folder.
@@ -53,6 +54,7 @@ class State:
     serving: Embedder | None = None
     index: Index | None = None
     coming: Index | None = None
+    waiting: list[News] | None = None
     doubted: Index | None = None
     away: str = ""
     owned: bool = False
@@ -90,7 +92,7 @@ class State:
         if self.is_current(index) and (index.child.dirty or not index.has_file()):
             self.folder.forget()
         if self.coming is index:
-            self.coming = None
+            self.coming, self.waiting = None, None
         if self.index is index:
             self.index = None
             self.restarts += 1
@@ -109,7 +111,7 @@ class State:
             StorageUnavailableError: the folder cannot be written.
         """
         self.note(index)
-        before, self.index, self.coming, self.away = self.index, index, None, ""
+        before, self.index, self.coming, self.waiting, self.away = self.index, index, None, None, ""
         if before is not None:
             before.close()
             if self.options.server() is not None:
