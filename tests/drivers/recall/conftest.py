@@ -17,8 +17,8 @@ from whisper_persistence.plugins import Chain
 from whisper_persistence.records import Message, SearchQuery, SearchResult, TierHealth
 
 #: Of these two, every message has words that no other one has together.
-ANIMALS: Final = "otter heron badger walrus lynx raven gecko bison ferret puffin".split()
-PLACES: Final = "harbour attic meadow tunnel bakery glacier orchard library station castle".split()
+ANIMALS: Final = ["otter", "heron", "badger", "walrus", "lynx", "raven", "gecko", "bison", "ferret", "puffin"]
+PLACES: Final = ["harbour", "attic", "meadow", "tunnel", "bakery", "glacier", "orchard", "library", "station", "castle"]
 #: How many messages the store of `indexed` has.
 SAID: Final = 1_200
 #: Seconds after which a test gives up waiting.
