@@ -16,6 +16,7 @@ from whisper_persistence_drivers.postgres_append import append_messages
 from whisper_persistence_drivers.postgres_connection import GRACE
 from whisper_persistence_drivers.postgres_database import PostgresDatabase
 from whisper_persistence_drivers.postgres_policies import NAMESPACE_SETTING
+from whisper_persistence_drivers.postgres_text_index import PostgresTextIndex
 from whisper_persistence_drivers.sql.database import ConstraintError, TransactionLostError
 from whisper_persistence_drivers.sql.driver import SqlDriver
 
@@ -45,6 +46,8 @@ class PostgresDriver(SqlDriver):
         history_partitions: a new installation divides the history into so many hash partitions; 0 for none.
         row_level_security: whether the database itself keeps namespaces apart, by a policy on every table.
         sslmode, sslrootcert, sslcert, sslkey: TLS, as libpq takes them.
+        search: whether messages are indexed by their words, and found.
+        weights: how the scores of a search are put together, as `whisper_persistence.fusing.Weights` names them.
     """
 
     tier: ClassVar[str] = "postgres"
@@ -80,7 +83,14 @@ class PostgresDriver(SqlDriver):
             receipts = self._ask(append_messages, messages) if known else None
         except (ConstraintError, TransactionLostError):
             receipts = None
-        return super().save_messages(messages) if receipts is None else receipts
+        if receipts is None:
+            return super().save_messages(messages)
+        self._written()
+        return receipts
+
+    def text_index(self) -> PostgresTextIndex:
+        """Return how words are found here: by tsvector."""
+        return PostgresTextIndex()
 
     def connect(self) -> PostgresDatabase:
         """Return the database that the options name."""

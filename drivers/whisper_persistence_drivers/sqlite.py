@@ -14,6 +14,7 @@ import attrs
 from whisper_persistence.errors import ConfigurationError
 from whisper_persistence_drivers.sql.driver import SqlDriver
 from whisper_persistence_drivers.sqlite_database import SqliteDatabase
+from whisper_persistence_drivers.sqlite_text_index import SqliteTextIndex
 
 #: Held while a file is made, so that nobody in this process has it open when its first descriptor is closed.
 _making = threading.Lock()
@@ -50,6 +51,8 @@ class SqliteDriver(SqlDriver):
         busy_timeout: how long to wait for another process's write, in seconds.
         readers: how many connections read at the same time.
         cache_mb: memory for pages, per connection, in MiB.
+        search: whether messages are indexed by their words, and found.
+        weights: how the scores of a search are put together, as `whisper_persistence.fusing.Weights` names them.
     """
 
     tier: ClassVar[str] = "sqlite"
@@ -73,3 +76,7 @@ class SqliteDriver(SqlDriver):
                 f"driver 'sqlite' cannot write {self.path} ({error.strerror}): name a path that can be written"
             ) from None
         return SqliteDatabase(self.path, self.synchronous, self.busy_timeout, self.readers, self.cache_mb)
+
+    def text_index(self) -> SqliteTextIndex:
+        """Return how words are found here: by FTS5."""
+        return SqliteTextIndex()

@@ -11,7 +11,6 @@ from whisper_persistence.hookspecs import (
     ConversationSpecs,
     FollowerSpecs,
     MaintenanceSpecs,
-    SearchSpecs,
     StatisticsSpecs,
     StrategySpecs,
     hookimpl,
@@ -23,15 +22,12 @@ from whisper_persistence_drivers.sql import patterns as sql_patterns
 from whisper_persistence_drivers.sql import scanning as sql_scanning
 from whisper_persistence_drivers.sql import statistics as sql_statistics
 from whisper_persistence_drivers.sql import strategies as sql_strategies
-from whisper_persistence_drivers.sql import vectors as sql_vectors
 from whisper_persistence_drivers.sql import windows as sql_windows
-from whisper_persistence_drivers.sql.lifecycle import SqlLifecycle
+from whisper_persistence_drivers.sql.search_hooks import SqlSearch
 
 
 @attrs.define(eq=False)
-class SqlDriver(
-    SqlLifecycle, StrategySpecs, StatisticsSpecs, ConversationSpecs, SearchSpecs, FollowerSpecs, MaintenanceSpecs
-):
+class SqlDriver(SqlSearch, StrategySpecs, StatisticsSpecs, ConversationSpecs, FollowerSpecs, MaintenanceSpecs):
     """The hooks of a driver on a SQL database; a subclass says which database, and is registered under its own name."""
 
     @hookimpl
@@ -107,7 +103,9 @@ class SqlDriver(
     @hookimpl
     def save_messages(self, messages: Sequence[rec.Message]) -> Sequence[rec.Receipt]:
         """Append messages."""
-        return self._write(sql_messages.save_messages, messages)
+        receipts = self._write(sql_messages.save_messages, messages)
+        self._written()
+        return receipts
 
     @hookimpl
     def load_messages(self, windows: Sequence[rec.Window]) -> Mapping[rec.Window, tuple[rec.Message, ...]]:
@@ -117,17 +115,9 @@ class SqlDriver(
     @hookimpl
     def update_messages(self, changes: Sequence[rec.MessageChange]) -> Sequence[rec.Receipt]:
         """Edit, redact or clear."""
-        return self._write(sql_messages.update_messages, changes)
-
-    @hookimpl
-    def save_vectors(self, vectors: Sequence[rec.Vector]) -> Sequence[rec.Receipt]:
-        """Keep vectors beside their messages."""
-        return self._write(sql_vectors.save_vectors, vectors)
-
-    @hookimpl
-    def load_vectors(self, queries: Sequence[rec.VectorQuery]) -> Mapping[rec.VectorQuery, rec.Page]:
-        """Return pages of vectors."""
-        return self._read(sql_vectors.load_vectors, queries)
+        receipts = self._write(sql_messages.update_messages, changes)
+        self._written()
+        return receipts
 
     @hookimpl
     def register_follower(self, follower: rec.Follower) -> bool:

@@ -61,10 +61,14 @@ class SqlLifecycle(LifecycleSpecs):
         """Ask the database for its version, and add the reports from below."""
         return (self._health(), *(self._below.check_health() or ()))
 
+    def describe_search(self) -> dict[str, Any]:
+        """Return what is worth knowing of the search, where there is one."""
+        return {}
+
     def _health(self) -> rec.TierHealth:
         began = time.perf_counter()
         try:
-            details = self._translated(self._database.describe)
+            details = {**self._translated(self._database.describe), **self.describe_search()}
         except PersistenceError as error:
             return rec.TierHealth(self.tier, rec.State.DOWN, None, {"error": str(error)})
         details["schema_version"] = SCHEMA_VERSION

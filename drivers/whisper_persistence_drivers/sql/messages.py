@@ -19,6 +19,7 @@ from whisper_persistence.records import (
     Receipt,
 )
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
+from whisper_persistence_drivers.sql.indexing import forget_terms
 from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.tables import PlainText
 from whisper_persistence_drivers.sql.transaction import Step, Transaction
@@ -145,6 +146,7 @@ def _put_edit(transaction: Transaction, message: Message) -> None:
     edit = _statements(transaction.flavour).edit
     transaction.run(edit, conversation=message.conversation_id, at=message.sequence, new_record=encode(message))
     forget_vectors(transaction, message)
+    forget_terms(transaction, message)
 
 
 def _put_mark(transaction: Transaction, change: ClearMark, step: Step) -> int:

@@ -25,6 +25,11 @@ def to_micros(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+def from_micros(micros: int) -> datetime:
+    """Return the moment that `to_micros` turned into a number."""
+    return _EPOCH + micros * _MICROSECOND
+
+
 def set_sequence(record: Message | Outcome | MemoryScore, sequence: int) -> None:
     """Number a record that was just read and that nobody else has seen; a copy would cost more than the reading."""
     object.__setattr__(record, "sequence", sequence)

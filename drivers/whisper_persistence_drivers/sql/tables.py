@@ -25,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
     text,
 )
 from sqlalchemy.dialects import postgresql
@@ -51,6 +52,7 @@ class Tables:
     preferences: Table
     messages: Table
     vectors: Table
+    terms: Table
     revisions: Table
     applied: Table
     followers: Table
@@ -153,6 +155,7 @@ def tables(schema: str | None = None, prefix: str = "") -> Tables:
         ),
         clustered=True,
     )
+    terms = _terms(table, messages, schema, prefix)
     applied = table("applied_changes", *_keys("change_id"), _number("applied_at"), clustered=True)
     Index(f"{prefix}applied_changes_age", applied.c.applied_at)
     return Tables(
@@ -170,6 +173,7 @@ def tables(schema: str | None = None, prefix: str = "") -> Tables:
         preferences=table("user_memory_preferences", *_keys("user_id"), _string("record"), owned()),
         messages=messages,
         vectors=vectors,
+        terms=terms,
         revisions=table(
             "revisions",
             Column("thing", PlainText, primary_key=True),
@@ -187,6 +191,35 @@ def tables(schema: str | None = None, prefix: str = "") -> Tables:
             _string("hash_key"),
         ),
     )
+
+
+def _terms(table: Any, messages: Table, schema: str | None, prefix: str) -> Table:
+    """Return what the text index knows of each message; SQLite's FTS5 names its rows by number, PostgreSQL by key."""
+    place = ("namespace", "conversation_id", "sequence")
+    parent = [messages.c[name] for name in place]
+    columns = [_number(name) if name == "sequence" else _string(name) for name in place]
+    numbered = [Column("id", Integer, primary_key=True), *columns, UniqueConstraint(*place)]
+    terms: Table = table(
+        "message_terms",
+        *(numbered if schema is None else [*columns, PrimaryKeyConstraint(*place)]),
+        *(_string(name) for name in ("user_id", "author_id")),
+        *(_number(name) for name in ("written_at", "place")),
+        *(_string(name) for name in ("marks", "terms", "names")),
+        ForeignKeyConstraint(place, parent, ondelete="CASCADE"),
+    )
+    columns_of = terms.c
+    user = (columns_of.namespace, columns_of.user_id, columns_of.conversation_id, columns_of.place)
+    Index(f"{prefix}message_terms_user", *user)
+    if schema is not None:
+        Index(f"{prefix}message_terms_words", lexemes(columns_of), postgresql_using="gin")
+    return terms
+
+
+def lexemes(columns: Any) -> Any:
+    """Return the words of a message as PostgreSQL's text search indexes them: as they are."""
+    blank = text("' '")
+    words = func.string_to_array(columns.marks.op("||")(blank).op("||")(columns.terms), blank)
+    return func.array_to_tsvector(words)
 
 
 def _keys(*names: str) -> tuple[Any, ...]:

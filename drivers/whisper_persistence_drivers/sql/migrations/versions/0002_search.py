@@ -1,4 +1,4 @@
-"""What search needs: vectors beside their messages."""
+"""What search needs: vectors beside their messages, and the words of each message."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from sqlalchemy import (
     Column,
     Connection,
     ForeignKeyConstraint,
+    Integer,
     LargeBinary,
     PrimaryKeyConstraint,
     Text,
+    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects import postgresql
@@ -21,31 +23,47 @@ revision = "0002"
 down_revision = "0001"
 
 _PLAIN = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+_PLACE = ("namespace", "conversation_id", "sequence")
 
 
 def upgrade() -> None:
     """Create the tables, divided as the conversation history is."""
     schema, prefix = context.config.attributes["schema"], context.config.attributes["prefix"]
     history = f"{prefix}conversation_history"
-    parent = f"{schema}.{history}" if schema else history
     partitions = _partitions(op.get_bind(), f'"{schema}".{history}')
     partitioned: dict[str, Any] = {"postgresql_partition_by": "HASH (namespace, conversation_id)"} if partitions else {}
-    place = ["namespace", "conversation_id", "sequence"]
-    op.create_table(
-        f"{prefix}message_vectors",
-        *(Column(name, BigInteger() if name == "sequence" else _PLAIN, nullable=False) for name in place),
-        Column("model", _PLAIN, nullable=False),
+
+    def create(name: str, *parts: Any, clustered: bool) -> None:
+        parent = f"{schema}.{history}" if schema else history
+        owned = ForeignKeyConstraint(_PLACE, [f"{parent}.{column}" for column in _PLACE], ondelete="CASCADE")
+        options = {"schema": schema, "sqlite_with_rowid": not clustered, **partitioned}
+        op.create_table(prefix + name, *parts, owned, **options)
+        for number in range(partitions):
+            bounds, table = f"WITH (MODULUS {partitions}, REMAINDER {number})", f'"{schema}".{prefix}{name}'
+            op.execute(f"CREATE TABLE {table}_{number} PARTITION OF {table} FOR VALUES {bounds}")
+
+    create(
+        "message_vectors",
+        *_place(),
+        _string("model"),
         Column("embedding", LargeBinary, nullable=False),
-        PrimaryKeyConstraint(*place, "model"),
-        ForeignKeyConstraint(place, [f"{parent}.{name}" for name in place], ondelete="CASCADE"),
-        schema=schema,
-        sqlite_with_rowid=False,
-        **partitioned,
+        PrimaryKeyConstraint(*_PLACE, "model"),
+        clustered=True,
     )
-    vectors = f'"{schema}".{prefix}message_vectors'
-    for number in range(partitions):
-        bounds = f"WITH (MODULUS {partitions}, REMAINDER {number})"
-        op.execute(f"CREATE TABLE {vectors}_{number} PARTITION OF {vectors} FOR VALUES {bounds}")
+    numbered = [Column("id", Integer, primary_key=True), *_place(), UniqueConstraint(*_PLACE)]
+    create(
+        "message_terms",
+        *(numbered if schema is None else [*_place(), PrimaryKeyConstraint(*_PLACE)]),
+        *(_string(name) for name in ("user_id", "author_id")),
+        *(_number(name) for name in ("written_at", "place")),
+        *(_string(name) for name in ("marks", "terms", "names")),
+        clustered=False,
+    )
+    terms = f"{prefix}message_terms"
+    op.create_index(f"{terms}_user", terms, ["namespace", "user_id", "conversation_id", "place"], schema=schema)
+    if schema is not None:
+        words = text("array_to_tsvector(string_to_array(marks || ' ' || terms, ' '))")
+        op.create_index(f"{terms}_words", terms, [words], schema=schema, postgresql_using="gin")
 
 
 def _partitions(connection: Connection, history: str) -> int:
@@ -54,3 +72,15 @@ def _partitions(connection: Connection, history: str) -> int:
         return 0
     counted = text("SELECT count(*) FROM pg_inherits WHERE inhparent = CAST(:history AS regclass)")
     return int(connection.execute(counted, {"history": history}).scalar_one())
+
+
+def _place() -> list[Column[Any]]:
+    return [_number(name) if name == "sequence" else _string(name) for name in _PLACE]
+
+
+def _string(name: str) -> Column[str]:
+    return Column(name, _PLAIN, nullable=False)
+
+
+def _number(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False)

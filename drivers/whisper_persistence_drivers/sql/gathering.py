@@ -1,0 +1,198 @@
+"""What a search reads besides the index: what is not in it yet, neighbours, clear marks, messages and their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, Final
+
+import attrs
+from sqlalchemy import BigInteger, ColumnElement, and_, exists, func, literal_column, select
+from sqlalchemy.types import TypeEngine
+
+from whisper_persistence.neighbours import RADIUS
+from whisper_persistence.records import Message
+from whisper_persistence.records.fields import from_units
+from whisper_persistence_drivers.sql import indexing
+from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
+from whisper_persistence_drivers.sql.following import load_pending
+from whisper_persistence_drivers.sql.session import Session, mine
+from whisper_persistence_drivers.sql.tables import PlainText
+from whisper_persistence_drivers.sql.terms import FOLLOWER, TermRow, term_row
+from whisper_persistence_drivers.sql.text_index import Scope
+from whisper_persistence_drivers.sql.windows import read_messages
+
+#: Up to so many messages that are not indexed yet are asked for by name; more are looked for in the scope.
+_SHORT: Final = 500
+#: A turn's score depends on neighbours of its neighbours: their lengths.
+_AROUND: Final = 2 * RADIUS
+
+Key = tuple[str, int]
+
+
+@attrs.frozen(eq=False)
+class _Statements:
+    named: Prepared
+    placed: Prepared
+    around: Prepared
+    marks: Prepared
+    scores: Prepared
+    term: Prepared
+
+
+@cache
+def _statements(flavour: Flavour) -> _Statements:
+    tables = flavour.tables
+    messages, terms, revisions, scores = tables.messages.c, tables.terms.c, tables.revisions.c, tables.scores.c
+    columns = [terms[name] for name in TermRow._fields]
+    record = select(messages.record, messages.sequence)
+
+    def here(columns: Any, given: Mapping[str, Any], *names: str) -> tuple[ColumnElement[bool], ...]:
+        return (mine(columns), *(columns[name] == given[name] for name in names))
+
+    def around(given: Mapping[str, Any]) -> Any:
+        span = terms.place.between(given["low"], given["high"])
+        return select(*columns).where(*here(terms, given, "user_id", "conversation_id"), span)
+
+    text: TypeEngine[Any] = PlainText
+    number = BigInteger()
+    hidden = and_(flavour.among(revisions.thing), revisions.cleared > literal_column("0"))
+    key: dict[str, TypeEngine[Any]] = {"conversation_id": text, "sequence": number}
+    return _Statements(
+        named=flavour.each(
+            lambda given: record.where(*here(messages, given, "conversation_id", "message_id")),
+            conversation_id=text,
+            message_id=text,
+        ),
+        placed=flavour.each(lambda given: record.where(*here(messages, given, *key)), **key),
+        around=flavour.each(around, user_id=text, conversation_id=text, low=number, high=number),
+        marks=flavour.prepare(select(revisions.thing, revisions.cleared).where(hidden)),
+        scores=flavour.each(
+            lambda given: select(scores.score).where(*here(scores, given, "user_id", "memory_id")),
+            user_id=text,
+            memory_id=text,
+        ),
+        term=flavour.each(lambda given: select(*columns).where(*here(terms, given, *key)), **key),
+    )
+
+
+@cache
+def _scoped(flavour: Flavour, conditions: Sequence[str], *, counting: bool) -> Prepared:
+    """Return the count of the index's messages in a scope, or its messages that the outbox still holds."""
+    tables = flavour.tables
+    columns = tables.terms.c if counting else tables.messages.c
+    types: dict[str, TypeEngine[Any]] = {**dict.fromkeys(conditions, PlainText), "limit": BigInteger()}
+
+    def build(given: Mapping[str, Any]) -> Any:
+        wanted = [mine(columns), *(columns[name] == given[name] for name in conditions)]
+        if counting:
+            counted = select(literal_column("1")).where(*wanted).limit(given["limit"]).subquery()
+            return select(func.count()).select_from(counted)
+        return select(columns.record, columns.sequence).where(*wanted, _told(flavour)).limit(given["limit"])
+
+    return flavour.each(build, **types)
+
+
+def _told(flavour: Flavour) -> ColumnElement[bool]:
+    messages, outbox = flavour.tables.messages.c, flavour.tables.outbox.c
+    own = (
+        mine(outbox),
+        outbox.follower == literal_column(f"'{FOLLOWER}'"),
+        outbox.kind == literal_column("'messages'"),
+    )
+    return exists().where(*own, outbox.thing_id == messages.conversation_id, outbox.item == messages.message_id)
+
+
+def read_tail(session: Session, scope: Scope) -> list[TermRow]:
+    """Return the messages of a scope that the index has not seen, placed as it will place them."""
+    pending = load_pending(session, FOLLOWER, _SHORT + 1)
+    if not pending:
+        return []
+    if len(pending) <= _SHORT:
+        messages = _named(session, [(work.thing_id, work.item) for work in pending])
+    else:
+        named = scope.named()
+        statement = _scoped(session.flavour, tuple(named), counting=False)
+        messages = read_messages(session.each(statement, [{**named, "limit": 1 << 40}])[0])
+    rows = [term_row(session, message, message.sequence or 0) for message in messages if not message.is_redacted()]
+    wanted = sorted(filter(scope.shows, rows), key=lambda row: (row.conversation_id, row.sequence))
+    return indexing.place(session, wanted)
+
+
+def _named(session: Session, keys: Iterable[tuple[str, str]]) -> list[Message]:
+    sets = [{"conversation_id": conversation_id, "message_id": message_id} for conversation_id, message_id in keys]
+    return read_messages([row for rows in session.each(_statements(session.flavour).named, sets) for row in rows])
+
+
+def count_terms(session: Session, scope: Scope, limit: int) -> int:
+    """Return how many messages of a scope the index has, counting no further than a limit."""
+    named = scope.named()
+    statement = _scoped(session.flavour, tuple(named), counting=True)
+    found: int = session.each(statement, [{**named, "limit": limit}])[0][0][0]
+    return found
+
+
+def find_named(session: Session, keys: Sequence[tuple[str, str]], tail: Sequence[TermRow]) -> list[TermRow]:
+    """Return the messages of these conversation and message ids, as far as they are there and have words."""
+    late = {(row.conversation_id, row.sequence): row for row in tail}
+    places = [(message.conversation_id, message.sequence or 0) for message in _named(session, dict.fromkeys(keys))]
+    asked = [key for key in places if key not in late]
+    sets = [{"conversation_id": conversation_id, "sequence": sequence} for conversation_id, sequence in asked]
+    found = [TermRow(*row) for rows in session.each(_statements(session.flavour).term, sets) for row in rows]
+    return [*found, *(late[key] for key in places if key in late)]
+
+
+def gather_neighbours(session: Session, rows: Sequence[TermRow], tail: Sequence[TermRow]) -> list[TermRow]:
+    """Return messages together with all that their neighbours' scores depend on, each once."""
+    spans = _spans(rows)
+    found = session.each(_statements(session.flavour).around, spans)
+    late = {(row.conversation_id, row.sequence): row for row in (*tail, *rows)}
+    near = {(row[0], row[1]): TermRow(*row) for each in found for row in each}
+    return list({**near, **late}.values())
+
+
+def _spans(rows: Iterable[TermRow]) -> list[dict[str, Any]]:
+    """Return the stretches of places around messages, those that touch as one."""
+    spans: list[dict[str, Any]] = []
+    for row in sorted(rows, key=lambda row: (row.user_id, row.conversation_id, row.place)):
+        low, high = row.place - _AROUND, row.place + _AROUND
+        stream = {"user_id": row.user_id, "conversation_id": row.conversation_id}
+        if spans and spans[-1].items() >= stream.items() and low <= spans[-1]["high"] + 1:
+            spans[-1]["high"] = high
+        else:
+            spans.append({**stream, "low": low, "high": high})
+    return spans
+
+
+def read_marks(session: Session, conversation_ids: Iterable[str]) -> dict[str, int]:
+    """Return the clear marks of those conversations that have one."""
+    keyed = {
+        session.thing_key("conversation", conversation_id): conversation_id for conversation_id in conversation_ids
+    }
+    rows = session.listed(_statements(session.flavour).marks, keyed) if keyed else []
+    return {keyed[key]: cleared for key, cleared in rows}
+
+
+def read_all(session: Session, keys: Sequence[Key]) -> list[tuple[Key, Message]]:
+    """Return messages by conversation and sequence, as far as they are there."""
+    sets = [{"conversation_id": conversation_id, "sequence": sequence} for conversation_id, sequence in keys]
+    found = session.each(_statements(session.flavour).placed, sets)
+    messages = read_messages([row for rows in found for row in rows])
+    return [((message.conversation_id, message.sequence or 0), message) for message in messages]
+
+
+def read_importance(session: Session, messages: Sequence[Message]) -> dict[tuple[str, str], dict[str, float]]:
+    """Return the part ``importance`` of those messages that were scored as memories, by conversation and message id.
+
+    A message is the memory of its own id, or that which its extras name as ``memory_id``.
+    """
+    sets = [
+        {"user_id": message.user_id, "memory_id": str(message.extra.get("memory_id") or message.message_id)}
+        for message in messages
+    ]
+    found = session.each(_statements(session.flavour).scores, sets)
+    return {
+        (message.conversation_id, message.message_id): {"importance": from_units(rows[0][0])}
+        for message, rows in zip(messages, found, strict=True)
+        if rows
+    }

@@ -1,0 +1,93 @@
+"""The search hooks of the SQL drivers, and the life of their text index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from whisper_persistence import records as rec
+from whisper_persistence.fusing import Weights, to_weights
+from whisper_persistence.hookspecs import Below, SearchSpecs, hookimpl
+from whisper_persistence_drivers.sql import indexing, searching
+from whisper_persistence_drivers.sql import vectors as sql_vectors
+from whisper_persistence_drivers.sql.indexer import Indexer
+from whisper_persistence_drivers.sql.lifecycle import SqlLifecycle
+from whisper_persistence_drivers.sql.text_index import TextIndex
+
+#: So many messages are indexed in one transaction: few, since a SQLite file has one writer.
+_BATCH: Final = 64
+#: More messages that wait are not counted for `check_health`.
+_COUNTED: Final = 100_000
+
+
+@attrs.define(eq=False)
+class SqlSearch(SqlLifecycle, SearchSpecs):
+    """A SQL driver's search.
+
+    Options:
+        search: whether messages are indexed by their words, and found.
+        weights: how scores are put together, as `whisper_persistence.fusing.Weights` names them.
+    """
+
+    search: bool = attrs.field(default=False, kw_only=True)
+    weights: Weights = attrs.field(factory=Weights, converter=to_weights, kw_only=True)
+
+    _indexer: Indexer | None = attrs.field(init=False, default=None, repr=False)
+    _text_index: TextIndex = attrs.field(init=False, repr=False)
+
+    def text_index(self) -> TextIndex:
+        """Return how this kind of database finds words."""
+        raise TypeError(f"{type(self).__name__} names no text index")
+
+    @hookimpl
+    def open(self, below: Below, namespace: str) -> None:
+        """Connect, and where search is on begin to follow the messages."""
+        super().open(below, namespace)
+        if self.search:
+            self._text_index = self.text_index()
+            self._translated(self._text_index.prepare, self._database)
+            self._write(indexing.follow)
+            self._indexer = Indexer(self._index_some, f"text-index {self.tier}")
+            self._indexer.wake()
+
+    @hookimpl
+    def close(self) -> None:
+        """End the indexing, then give the connections back."""
+        if self._indexer is not None:
+            self._indexer.close()
+        super().close()
+
+    @hookimpl
+    def search_messages(self, queries: Sequence[rec.SearchQuery]) -> Mapping[rec.SearchQuery, rec.SearchResult] | None:
+        """Return what each query finds by its words; ask below where search is off."""
+        if not self.search:
+            return self._below.search_messages(queries=queries)
+        return self._read(searching.search_messages, queries, self._text_index, self.weights)
+
+    @hookimpl
+    def save_vectors(self, vectors: Sequence[rec.Vector]) -> Sequence[rec.Receipt]:
+        """Keep vectors beside their messages."""
+        return self._write(sql_vectors.save_vectors, vectors)
+
+    @hookimpl
+    def load_vectors(self, queries: Sequence[rec.VectorQuery]) -> Mapping[rec.VectorQuery, rec.Page]:
+        """Return pages of vectors."""
+        return self._read(sql_vectors.load_vectors, queries)
+
+    def describe_search(self) -> dict[str, Any]:
+        """Return how far the text index is behind, for `check_health`."""
+        if self._indexer is None:
+            return {}
+        lag: int = self._translated(self._ask, indexing.lag, _COUNTED)
+        return {"search_lag": lag, "search_failures": self._indexer.failed}
+
+    def _written(self) -> None:
+        """Have what was just written indexed soon."""
+        if self._indexer is not None:
+            self._indexer.wake()
+
+    def _index_some(self) -> int:
+        drafts = self._read(indexing.draft, _BATCH)
+        return self._write(indexing.apply, self._text_index, drafts) if drafts else 0

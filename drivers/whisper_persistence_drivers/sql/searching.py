@@ -1,0 +1,128 @@
+"""Searching by words: what the index has and what the outbox still holds, ranked together.
+
+Every acknowledged message is found: those that the index has not seen are read from the history and ranked like the
+others. Nothing is shown that the history does not hold, or that a clear mark hides.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import attrs
+
+from whisper_persistence.fusing import CANDIDATES, Weights, cut, fuse, surround
+from whisper_persistence.ranking import Turn, rank, rarity
+from whisper_persistence.records import SearchHit, SearchQuery, SearchResult
+from whisper_persistence.words import content_words, stem
+from whisper_persistence_drivers.sql import gathering
+from whisper_persistence_drivers.sql.session import Session
+from whisper_persistence_drivers.sql.terms import TermRow, token
+from whisper_persistence_drivers.sql.text_index import Scope, TextIndex
+from whisper_persistence_drivers.sql.windows import load_messages
+
+#: The part that this layer gives.
+ANSWERED: Final = ("text",)
+#: So many different words of a query are looked for, the first ones.
+_MOST_WORDS: Final = 64
+#: A query is ranked over at most so many messages that have a word of it; where there are more, over those with the
+#: rarest words, the newest first.
+_MOST_MATCHES: Final = 2_000
+#: Words that more messages have are all taken to be as common as this.
+_COUNTED: Final = 10_000
+#: More messages are not counted to tell how rare a word is.
+_MOST_COUNTED: Final = 100_000
+
+
+@attrs.frozen
+class _Matches:
+    """Messages that have a word of a query, and how rare each of its hashes is."""
+
+    rows: Sequence[TermRow]
+    rarities: Mapping[str, float]
+
+
+def search_messages(
+    session: Session, queries: Sequence[SearchQuery], index: TextIndex, weights: Weights
+) -> dict[SearchQuery, SearchResult]:
+    """Return what each query finds."""
+    with session.flavour.one_state(session):
+        return {query: _search(session, query, index, weights) for query in queries}
+
+
+def _search(session: Session, query: SearchQuery, index: TextIndex, weights: Weights) -> SearchResult:
+    words = list(dict.fromkeys(content_words(query.text)))[:_MOST_WORDS]
+    tokens = {word: token(session, stem(word)) for word in words}
+    scope = Scope.of(query)
+    tail = gathering.read_tail(session, scope.wide())
+    found = _match(session, index, list(dict.fromkeys(tokens.values())), scope, tail)
+    hits = _hits(session, query, scope, found, tail)
+    page, cursor = cut(fuse(hits, ANSWERED, weights), query)
+    shown = surround(page, query, lambda windows: load_messages(session, windows))
+    rarities = {word: found.rarities[hashed] for word, hashed in tokens.items() if hashed in found.rarities}
+    return SearchResult(shown, ANSWERED, cursor=cursor, rarity=rarities)
+
+
+def _match(
+    session: Session, index: TextIndex, tokens: Sequence[str], scope: Scope, tail: Sequence[TermRow]
+) -> _Matches:
+    """Return the messages of the scope that have a word, found by the index or not yet."""
+    if not tokens:
+        return _Matches((), {})
+    total = gathering.count_terms(session, scope.wide(), _MOST_COUNTED) + len(tail)
+    wanted = frozenset(tokens)
+    late = {(row.conversation_id, row.sequence) for row in tail}
+    rows = index.match(session, tokens, scope.wide(), _MOST_MATCHES + 1)
+    many = len(rows) > _MOST_MATCHES
+    having = _count_all(session, index, tokens, scope.wide()) if many else Counter[str]()
+    if many:
+        rows = index.match(session, _rarest(having), scope, _MOST_MATCHES)
+    both = [*(row for row in rows if (row.conversation_id, row.sequence) not in late), *tail]
+    matching = [row for row in both if not wanted.isdisjoint(row.words())]
+    counted = having or Counter(word for row in matching for word in wanted.intersection(row.words()))
+    return _Matches(matching, {word: rarity(total, count) for word, count in counted.items() if count})
+
+
+def _count_all(session: Session, index: TextIndex, tokens: Sequence[str], scope: Scope) -> Counter[str]:
+    return Counter({word: index.count(session, word, scope, _COUNTED) for word in tokens})
+
+
+def _rarest(having: Mapping[str, int]) -> list[str]:
+    """Return the rarest of some words, so many that not too many messages have one of them."""
+    chosen: list[str] = []
+    messages = 0
+    for word, count in sorted(having.items(), key=lambda pair: (pair[1], pair[0])):
+        messages += count
+        if count and (not chosen or messages <= _MOST_MATCHES):
+            chosen.append(word)
+    return chosen or list(having)
+
+
+def _hits(
+    session: Session, query: SearchQuery, scope: Scope, found: _Matches, tail: Sequence[TermRow]
+) -> list[SearchHit]:
+    """Return the best messages with their share of the query's words."""
+    named = None if query.among is None else gathering.find_named(session, query.among, tail)
+    rows = gathering.gather_neighbours(session, [*found.rows, *(named or ())], tail)
+    cleared = gathering.read_marks(session, {row.conversation_id for row in rows})
+    visible = [row for row in rows if row.sequence > cleared.get(row.conversation_id, 0)]
+    shares = rank([_turn(row) for row in visible], found.rarities)
+    keys = None if named is None else {(row.conversation_id, row.sequence) for row in named}
+    chosen = {
+        (row.conversation_id, row.sequence): shares.get((row.conversation_id, row.sequence), 0.0)
+        for row in visible
+        if scope.shows(row) and ((row.conversation_id, row.sequence) in (shares if keys is None else keys))
+    }
+    best = sorted(chosen, key=lambda key: (-chosen[key], key))[: CANDIDATES if keys is None else None]
+    messages = gathering.read_all(session, best)
+    valued = gathering.read_importance(session, [message for _, message in messages])
+    return [
+        SearchHit(message, 0.0, {"text": chosen[key], **valued.get((message.conversation_id, message.message_id), {})})
+        for key, message in messages
+    ]
+
+
+def _turn(row: TermRow) -> Turn:
+    stream = (row.user_id, row.conversation_id)
+    return Turn((row.conversation_id, row.sequence), stream, row.place, row.words(), row.names.split(" "))

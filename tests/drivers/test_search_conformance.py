@@ -1,0 +1,47 @@
+"""Drivers with search switched on against what the suite says of searching and of what must reach an index."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from whisper_persistence import Store
+from whisper_persistence.discovery import DriverSpec
+from whisper_persistence.plugins import Chain
+from whisper_persistence.testing import Conformance
+from whisper_persistence.testing.conversations import ConversationConformance
+from whisper_persistence.testing.declared import DeclarationConformance
+from whisper_persistence.testing.edits import EditConformance
+from whisper_persistence.testing.erasing import EraseConformance
+from whisper_persistence.testing.searching import SearchConformance
+
+KEPT = frozenset(
+    {"strategies", "statistics", "conversations", "revisions", "followers", "scan", "erase", "search", "vectors"}
+)
+
+
+class Searching(
+    DeclarationConformance, ConversationConformance, EditConformance, EraseConformance, SearchConformance, Conformance
+):
+    __test__ = False
+    capabilities = KEPT
+
+
+class TestSqliteSearch(Searching):
+    def open_store(self, path: Path, namespace: str = "default") -> Store:
+        options = {"path": path / "memory.db", "search": True}
+        return Store(Chain.build([DriverSpec("sqlite", options)]), namespace)
+
+
+class TestPostgresSearch(Searching):
+    @pytest.fixture(autouse=True)
+    def _connect(self, postgres_shared_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CONFORMANCE_POSTGRES_URL", postgres_shared_url)
+
+    def open_store(self, path: Path, namespace: str = "default") -> Store:
+        place = hashlib.sha256(str(path).encode()).hexdigest()[:16]
+        options = {"url": os.environ["CONFORMANCE_POSTGRES_URL"], "search": True}
+        return Store(Chain.build([DriverSpec("postgres", options)]), f"{place}-{namespace.strip()}")

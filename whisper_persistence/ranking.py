@@ -1,0 +1,97 @@
+"""How well turns fit a query by words: BM25 over each turn together with its neighbours, the same for every driver.
+
+    share(turn) = sum of rarity(word) * tf / (tf + K1 * (1 - B + B * length / mean length)) / sum of rarity(word)
+
+over the words of the query. ``tf`` counts a word in the turn and, by `neighbours.influence`, in its neighbours; the
+author's name counts by half where it is asked for. ``rarity`` is BM25's ``log(1 + (n - df + 0.5) / (df + 0.5))``.
+BM25 after Robertson and Zaragoza, "The Probabilistic Relevance Framework" (2009), with its usual constants; divided by
+what it could be at most, so that 1 would be a turn that is made of the words asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from whisper_persistence.neighbours import RADIUS, influence
+
+#: How soon more of a word is not worth more, and how much the length of a turn counts.
+K1: Final = 1.2
+B: Final = 0.75
+#: What the author's name counts, against a word of the turn.
+_NAME: Final = 0.5
+_INFLUENCE: Final = tuple((step, influence(step)) for step in range(-RADIUS, RADIUS + 1))
+
+
+@attrs.frozen(eq=False)
+class Turn:
+    """What ranking knows of a message.
+
+    Attributes:
+        key: what the caller calls it.
+        stream: whose part of which conversation it belongs to; only turns of one stream are neighbours.
+        place: where it is in its stream, by `neighbours.next_place`.
+        words: its words, as the query's are given: any hashable text stands for a word.
+        names: the words of its author's name.
+    """
+
+    key: Any
+    stream: Any
+    place: int
+    words: Sequence[str]
+    names: Sequence[str] = ()
+
+
+def rarity(count: int, having: int) -> float:
+    """Return how rare a word is that so many of a number of messages have."""
+    return math.log1p((max(count - having, 0) + 0.5) / (having + 0.5))
+
+
+def rank(turns: Iterable[Turn], rarities: Mapping[str, float]) -> dict[Any, float]:
+    """Return each turn's share of the query, 0 to 1, by its key; turns that have none of it are left out.
+
+    Args:
+        turns: those that have a word of the query, their neighbours, and the neighbours of these.
+        rarities: the query's words and how rare each is.
+    """
+    streams: dict[Any, dict[int, list[Turn]]] = defaultdict(lambda: defaultdict(list))
+    for turn in turns:
+        streams[turn.stream][turn.place].append(turn)
+    counted = [found for places in streams.values() for found in _count(places, rarities)]
+    lengths = [length for _, _, length in counted]
+    mean = sum(lengths) / len(lengths) if lengths else 1.0
+    whole = sum(rarities.values()) or 1.0
+    shares = ((turn.key, _share(counts, length / mean, rarities) / whole) for turn, counts, length in counted)
+    return {key: share for key, share in shares if share > 0.0}
+
+
+def _share(counts: Mapping[str, float], length: float, rarities: Mapping[str, float]) -> float:
+    norm = K1 * (1.0 - B + B * length)
+    return sum(rarities[word] * count / (count + norm) for word, count in counts.items())
+
+
+def _count(
+    places: Mapping[int, Sequence[Turn]], wanted: Mapping[str, float]
+) -> Iterable[tuple[Turn, Mapping[str, float], float]]:
+    """Return for each turn of a stream that is near a wanted word how often it has each, and how long it is."""
+    sizes = {place: sum(len(turn.words) for turn in turns) for place, turns in places.items()}
+    having = {place: found for place, turns in places.items() if (found := _wanted(turns, wanted))}
+    near = {place + step for place in having for step, _ in _INFLUENCE} & places.keys()
+    for place in near:
+        counts: dict[str, float] = defaultdict(float)
+        length = 0.0
+        for step, weight in _INFLUENCE:
+            length += weight * sizes.get(place + step, 0)
+            for word, count in having.get(place + step, {}).items():
+                counts[word] += weight * count
+        for turn in places[place]:
+            named = {word: counts.get(word, 0.0) + _NAME for word in turn.names if word in wanted}
+            yield turn, {**counts, **named}, max(length, 1.0)
+
+
+def _wanted(turns: Sequence[Turn], wanted: Mapping[str, float]) -> Mapping[str, int]:
+    return Counter(word for turn in turns for word in turn.words if word in wanted)
