@@ -199,8 +199,9 @@ class ChromaRecallDriver(LifecycleSpecs, ConversationSpecs, SearchSpecs, Mainten
         options = Options(**{name: getattr(self, name) for name in names})
         folder = Folder.of(self.path, self._namespace)
         state = State(below, self._namespace, options, folder, Outbox(below, self.follower))
+        keeper = Keeper(state, Maker(state))
         try:
-            state.current = state.serving = options.make_embedder(folder.path)
+            keeper.prepare()
             state.outbox.register()
         except NotImplementedError:
             raise ConfigurationError(
@@ -208,6 +209,6 @@ class ChromaRecallDriver(LifecycleSpecs, ConversationSpecs, SearchSpecs, Mainten
             ) from None
         except StorageUnavailableError:
             pass  # the thread tries again
-        worker = Worker(Keeper(state, Maker(state)))
+        worker = Worker(keeper)
         worker.start()
         return _Opened(os.getpid(), state, worker, Searcher(state, self.weights, Scanner(below), worker.wake))

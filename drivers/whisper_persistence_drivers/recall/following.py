@@ -46,18 +46,20 @@ class Outbox:
         follower: its name.
         behind_since: since when there is pending work, as ``time.monotonic`` counts; ``None`` where there is none.
         worked: how many rows were worked off.
+        new: whether the follower was not known before, so that it was told nothing of what there is.
     """
 
     below: Below
     follower: str
     behind_since: float | None = None
     worked: int = 0
+    new: bool = False
     _failures: dict[Pending, int] = attrs.field(factory=dict[Pending, int])
     _aside: dict[Pending, float] = attrs.field(factory=dict[Pending, float])
     _first: dict[str, int] = attrs.field(factory=dict[str, int])
 
-    def register(self) -> bool:
-        """Make the follower known to SQL; say whether it is new.
+    def register(self) -> None:
+        """Make the follower known to SQL.
 
         Raises:
             NotImplementedError: nobody below keeps pending work.
@@ -65,7 +67,7 @@ class Outbox:
         new = self.below.register_follower(follower=Follower(self.follower, ("messages", "conversations")))
         if new is None:
             raise NotImplementedError
-        return new
+        self.new = self.new or new
 
     def set_aside(self) -> int:
         """Return how many rows are set aside, because they failed again and again."""

@@ -33,17 +33,29 @@ class Keeper:
     maker: Maker
     _settled: bool = False
 
+    def prepare(self) -> Embedder:
+        """Get the embedder of the settings ready, and that of the index that is there.
+
+        Raises:
+            ConfigurationError: there is none of this name.
+            StorageUnavailableError: it did not answer.
+        """
+        state = self.state
+        if state.current is None:
+            current = state.options.make_embedder(state.folder.path)
+            state.current, state.serving = current, self._embedder_of(state.folder.manifest(), current)
+        return state.current
+
     def step(self) -> bool:
         """Do a little of what there is to do; say whether there is more of it at once."""
         state = self.state
-        if state.current is None:
-            state.current = state.options.make_embedder(state.folder.path)
+        current = self.prepare()
         state.owned = state.folder.claim()
         if not state.owned:
-            self._stand_aside(state.current)
+            self._stand_aside(current)
             return False
         if not self._settled:
-            self._settle(state.current)
+            self._settle(current)
         if state.index is not None:
             self._look_after(state.index)
         # An index is opened before news are followed, so that it misses none.
@@ -92,13 +104,14 @@ class Keeper:
                 state.lose(state.index, "")
             self._settled = False
         state.serving = self._embedder_of(state.folder.manifest(), current)
-        state.measure()
+        state.measure_now_and_then()
         state.away = f"process {state.folder.owner() or 'unknown'} owns the index, this one scans"
 
     def _settle(self, current: Embedder) -> None:
         """Find out, once the folder is ours, what there is."""
         state = self.state
-        new = state.outbox.register()
+        state.outbox.register()
+        new, state.outbox.new = state.outbox.new, False
         manifest = state.folder.manifest()
         state.serving = self._embedder_of(manifest, current)
         state.filled = manifest is not None and manifest.model == current.identity and manifest.filled and not new

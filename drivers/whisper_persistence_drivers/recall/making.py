@@ -179,7 +179,7 @@ class Maker:
             self._filling = None
             raise
         else:
-            state.size += added
+            state.grow(added)
             if added and state.index is not None and state.serving is state.current:
                 state.scrub_at = time.monotonic()
         return True

@@ -24,7 +24,7 @@ def push(state: State, news: News) -> None:
     Raises:
         StorageUnavailableError: nor can it be given up, so that the news must wait.
     """
-    state.size += len(news.changed)
+    state.grow(len(news.changed))
     there = [index for index in (state.index, state.coming) if index is not None]
     if not any(map(state.is_current, there)):
         state.folder.forget()  # it would miss what nobody tells it

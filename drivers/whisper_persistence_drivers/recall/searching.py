@@ -106,9 +106,9 @@ class Searcher:
 
     def _few(self, query: SearchQuery, serving: Embedder) -> scanning.Neighbourhoods | None:
         """Return the neighbourhoods of a user's messages, or of everybody's, where they are few."""
-        options = self.state.options
-        limit = options.index_from if query.user_id is None else options.few
-        if limit < 1 or (query.user_id is None and self.state.needs_index()):
+        options, many = self.state.options, self.state.needs_index()
+        limit = options.few if many else options.index_from
+        if limit < 1 or (many and query.user_id is None):
             return None
         asked = VectorQuery(serving.identity, query.user_id, limit)
         page = (self.state.below.load_vectors(queries=[asked]) or {}).get(asked)

@@ -66,7 +66,8 @@ class State:
     scrub_at: float | None = None
     asked: int = 0
     scrubbed: int = 0
-    _measure_at: float = 0.0
+    _measured_at: float = -_MEASURE_EVERY
+    _grown: int = 0
     scrubbing: Any = attrs.field(factory=threading.Condition, repr=False)
 
     def needs_index(self) -> bool:
@@ -79,12 +80,22 @@ class State:
         return found[:1] if len(found) == 2 and found[0] is found[1] else found
 
     def measure(self) -> None:
-        """Count the vectors now and then, as far as it takes to know whether an index is needed."""
-        now = time.monotonic()
-        if self.serving is not None and not self.needs_index() and now >= self._measure_at:
-            self._measure_at = now + _MEASURE_EVERY
+        """Count the vectors, as far as it takes to know whether an index is needed."""
+        if self.serving is not None and not self.needs_index():
             pages = vector_pages(self.below, self.serving.identity, limit=self.options.index_from + 1)
-            self.size = len(next(pages))
+            self.size, self._grown = len(next(pages)), 0
+            self._measured_at = time.monotonic()
+
+    def measure_now_and_then(self) -> None:
+        """Count the vectors, unless that was done a moment ago."""
+        if time.monotonic() - self._measured_at > _MEASURE_EVERY:
+            self.measure()
+
+    def grow(self, count: int) -> None:
+        """Take notice of vectors that may be new, and count when there may be enough for an index."""
+        self._grown += count
+        if self.size + self._grown > self.options.index_from:
+            self.measure()
 
     def lose(self, index: Index, reason: str) -> None:
         """Let go of an index; where it may not be what it was, none like it is opened again."""
