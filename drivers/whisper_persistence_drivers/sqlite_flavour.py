@@ -112,6 +112,6 @@ def _counting(flavour: SqliteFlavour, insert: Any) -> Prepared:
     followed = select(func.count()).where(followers.namespace == bindparam("namespace")).scalar_subquery()
     return flavour.prepare(
         insert.on_conflict_do_update(index_elements=["thing"], set_=raised).returning(
-            *(columns[name] for name in STANDING), followed, erasures(revisions)
+            *(columns[name] for name in STANDING), followed, erasures(flavour.tables.revisions)
         )
     )

@@ -66,6 +66,7 @@ class Window:
         before: only messages of a smaller sequence.
         after: only messages of a larger sequence.
         user_id: only messages that concern this user.
+        message_id: only the message of this id, as one who was told of it by `Pending` reads it.
     """
 
     conversation_id: Id
@@ -73,6 +74,7 @@ class Window:
     before: Whole | None = None
     after: Whole | None = None
     user_id: Id | None = None
+    message_id: Id | None = None
 
 
 @attrs.frozen

@@ -112,9 +112,11 @@ class VectorQuery:
         user_id: only of messages that concern this user; ``None`` for all.
         limit: at most this many.
         cursor: where the next page begins.
+        among: conversation id and message id of the only messages to look at; the other conditions hold as well.
     """
 
     model: Id
     user_id: Id | None = None
     limit: Positive = 1_000
     cursor: Label | None = None
+    among: Keys | None = attrs.field(default=None, converter=attrs.converters.optional(fields.to_tuple))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+import attrs
 import pytest
 
 from whisper_persistence.errors import ValidationError
@@ -78,6 +79,22 @@ class VectorConformance(Conformance):
             *(vectors[:1], vectors, vectors[:1], vectors[:1]),
             *(vectors[1:2], vectors[1:], [], []),
         ]
+
+    def test_vectors_of_named_messages_alone_are_asked_for(self, store: Store) -> None:
+        store.save_messages([*samples.talk(3), *samples.talk(2, "other", "bob")])
+        vectors = [_vector(f"m{n}", n, talk) for talk in ("other", "talk") for n in range(2)]
+        store.save_vectors(vectors)
+        named = [("talk", "m1"), ("other", "m0"), ("talk", "m2"), ("talk", "nobody's"), ("talk", "m1")]
+        everybody, alice, nobody = (VectorQuery("model", user, among=named) for user in (None, "alice", "carl"))
+        first = VectorQuery("model", limit=1, among=named)
+        found = store.load_vectors([everybody, alice, nobody, first, VectorQuery("other", among=named)])
+        second = attrs.evolve(first, cursor=found[first].cursor)
+
+        assert found[everybody].records == (vectors[0], vectors[3])
+        assert found[alice].records == (vectors[3],)
+        assert (found[first].records, store.load_vectors([second])[second].records) == ((vectors[0],), (vectors[3],))
+        assert not any(page.records for query, page in found.items() if query not in (everybody, alice, first))
+        assert store.load_vectors([VectorQuery("model", among=())])[VectorQuery("model", among=())].records == ()
 
     def test_a_cursor_that_is_none_is_refused(self, store: Store) -> None:
         for cursor in ("", "x", "[1]", '["talk"]', '["talk","m0"]', "{}"):

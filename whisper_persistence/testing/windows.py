@@ -53,6 +53,25 @@ class WindowConformance(Conformance):
         assert ids(shown(store, Window("talk", 3, after=0))) == ["m0", "m1", "m2"]
         assert shown(store, Window("talk", 3, after=found[9].sequence)) == []
 
+    def test_one_message_is_found_by_its_id(self, store: Store) -> None:
+        _asked_and_answered(store)
+        store.save_messages(samples.talk(2, "other", "bob"))
+        found = {message.message_id: message for message in everything(store)}
+        place = found["m1"].sequence
+
+        assert ids(shown(store, Window("talk", message_id="m1"))) == ["m1"]
+        assert ids(shown(store, Window("talk", 1, message_id="answer"))) == ["answer"]
+        assert shown(store, Window("talk", message_id="nobody's")) == []
+        assert shown(store, Window("talk", message_id="m1", user_id="bob")) == []
+        assert ids(shown(store, Window("other", message_id="m1", user_id="bob"))) == ["m1"]
+        assert shown(store, Window("talk", message_id="m1", before=place)) == []
+        assert shown(store, Window("talk", message_id="m1", after=place)) == []
+
+        store.update_messages([ClearMark("talk", place)])
+
+        assert shown(store, Window("talk", message_id="m1")) == []
+        assert ids(shown(store, Window("talk", message_id="m2"))) == ["m2"]
+
     def test_before_and_after_together_show_what_lies_between(self, store: Store) -> None:
         store.save_messages(samples.talk(10))
         found = everything(store)

@@ -62,6 +62,8 @@ def load_messages(state: State, windows: Sequence[Window]) -> Mapping[Window, tu
 
 
 def _look(conversation: Conversation, window: Window) -> _Found:
+    if window.message_id is not None:
+        return _named(conversation, window, window.message_id)
     if window.after is not None:
         after = max(window.after, conversation.cleared)
         following = conversation.messages.oldest(after, window.before)
@@ -69,6 +71,15 @@ def _look(conversation: Conversation, window: Window) -> _Found:
     preceding = conversation.messages.newest(window.before, conversation.cleared)
     newest = list(islice((found for found in preceding if _shows(window, found[1])), window.limit))[::-1]
     return _question(conversation, window, newest) + newest
+
+
+def _named(conversation: Conversation, window: Window, message_id: str) -> _Found:
+    """Return the one message of this id, if the window lets it through."""
+    sequence, row = conversation.messages.sequence(message_id), conversation.messages.get(message_id)
+    if sequence is None or row is None or not _shows(window, row):
+        return []
+    seen = max(window.after or 0, conversation.cleared) < sequence
+    return [(sequence, row)] if seen and (window.before is None or sequence < window.before) else []
 
 
 def _shows(window: Window, row: MessageRow) -> bool:

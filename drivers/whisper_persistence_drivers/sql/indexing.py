@@ -151,14 +151,15 @@ def _indexed(session: Session, message: Message) -> TermRow | None:
     return None if sequence is None or message.is_redacted() else term_row(session, message, sequence)
 
 
-def apply(transaction: Transaction, index: TextIndex, drafts: Sequence[Draft]) -> int:
+def apply(transaction: Transaction, index: TextIndex, drafts: Sequence[Draft]) -> tuple[int, bool]:
     """Put drafts into the index and clear them from the outbox, those apart that changed meanwhile.
 
     Returns:
-        How many were done; 0 also where another process is at it.
+        How many were done, 0 also where another process is at it; and whether the last that named somebody erased is
+        among them.
     """
     if not drafts or not index.claim(transaction):
-        return 0
+        return 0, False
     transaction.count("conversation", dict.fromkeys((each.pending.thing_id for each in drafts), (0, 0, 0)))
     sql = _statements(transaction.flavour)
     sets = [{"thing_id": each.pending.thing_id, "item": each.pending.item} for each in drafts]

@@ -90,4 +90,7 @@ class SqlSearch(SqlLifecycle, SearchSpecs):
 
     def _index_some(self) -> int:
         drafts = self._read(indexing.draft, _BATCH)
-        return self._write(indexing.apply, self._text_index, drafts) if drafts else 0
+        done, released = self._write(indexing.apply, self._text_index, drafts) if drafts else (0, False)
+        if released:
+            self._translated(self._database.scrub)
+        return done

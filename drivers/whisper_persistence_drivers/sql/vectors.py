@@ -30,6 +30,7 @@ class _Statements:
     forget: Prepared
     load: Prepared
     load_of_user: Prepared
+    load_named: Prepared
 
 
 @cache
@@ -58,23 +59,35 @@ def _statements(flavour: Flavour) -> _Statements:
             **bounds,
             user_id=PlainText,
         ),
+        load_named=flavour.each(
+            lambda given: _joined(flavour, messages, given).where(
+                messages.conversation_id == given["conversation_id"], messages.message_id == given["message_id"]
+            ),
+            model=PlainText,
+            conversation_id=PlainText,
+            message_id=PlainText,
+        ),
     )
 
 
 def _page(flavour: Flavour, ordered: Any, given: Mapping[str, Any]) -> Any:
     """Return a page of vectors in the order of one table's key: that of the messages where a user's are looked for."""
+    key = tuple_(ordered.conversation_id, ordered.sequence)
+    return (
+        _joined(flavour, ordered, given)
+        .where(key > tuple_(given["conversation_id"], given["after"]))
+        .order_by(ordered.conversation_id, ordered.sequence)
+        .limit(given["limit"])
+    )
+
+
+def _joined(flavour: Flavour, ordered: Any, given: Mapping[str, Any]) -> Any:
     tables = flavour.tables
     messages, vectors = tables.messages.c, tables.vectors.c
     keys = ("namespace", "conversation_id", "sequence")
     joined = tables.messages.join(tables.vectors, and_(*(messages[name] == vectors[name] for name in keys)))
-    key = tuple_(ordered.conversation_id, ordered.sequence)
-    return (
-        select(messages.conversation_id, messages.sequence, messages.message_id, vectors.embedding)
-        .select_from(joined)
-        .where(mine(ordered), vectors.model == given["model"], key > tuple_(given["conversation_id"], given["after"]))
-        .order_by(ordered.conversation_id, ordered.sequence)
-        .limit(given["limit"])
-    )
+    shown = (messages.conversation_id, messages.sequence, messages.message_id, vectors.embedding, messages.user_id)
+    return select(*shown).select_from(joined).where(mine(ordered), vectors.model == given["model"])
 
 
 def save_vectors(transaction: Transaction, vectors: Sequence[Vector]) -> list[Receipt]:
@@ -106,10 +119,20 @@ def load_vectors(session: Session, queries: Sequence[VectorQuery]) -> dict[Vecto
     """Return a page of vectors for each query, in the order of conversation and sequence."""
     sql, found = _statements(session.flavour), dict[VectorQuery, Page]()
     for statement, of_users in ((sql.load, False), (sql.load_of_user, True)):
-        asked = [query for query in queries if (query.user_id is not None) is of_users]
+        asked = [query for query in queries if query.among is None and (query.user_id is not None) is of_users]
         pages = session.each(statement, [_bounds(query) for query in asked])
         found.update((query, _read(query, rows)) for query, rows in zip(asked, pages, strict=True))
+    found.update((query, _load_named(session, query, query.among)) for query in queries if query.among is not None)
     return found
+
+
+def _load_named(session: Session, query: VectorQuery, among: Sequence[tuple[str, str]]) -> Page:
+    bounds = _bounds(query)
+    after = (bounds["conversation_id"], bounds["after"])
+    sets = [{"model": query.model, "conversation_id": talk, "message_id": item} for talk, item in dict.fromkeys(among)]
+    pages = session.each(_statements(session.flavour).load_named, sets)
+    rows = [row for page in pages for row in page if query.user_id in (None, row[4])]
+    return _read(query, sorted((row for row in rows if (row[0], row[1]) > after), key=lambda row: (row[0], row[1])))
 
 
 def _bounds(query: VectorQuery) -> dict[str, Any]:
@@ -124,5 +147,5 @@ def _bounds(query: VectorQuery) -> dict[str, Any]:
 
 def _read(query: VectorQuery, rows: Sequence[Any]) -> Page:
     shown = rows[: query.limit]
-    vectors = tuple(Vector(talk, item, Embedding(query.model, bytes(values))) for talk, _, item, values in shown)
+    vectors = tuple(Vector(talk, item, Embedding(query.model, bytes(values))) for talk, _, item, values, _ in shown)
     return Page(vectors, encode([shown[-1][0], shown[-1][1]]) if len(rows) > query.limit else None)

@@ -27,7 +27,7 @@ class _Statements:
     newest_of_user: Prepared
     following: Prepared
     following_of_user: Prepared
-    question: Prepared
+    named: Prepared
 
 
 @cache
@@ -60,7 +60,7 @@ def _statements(flavour: Flavour) -> _Statements:
     def of_user(build: Build) -> Build:
         return lambda given: build(given).where(messages.user_id == given["user_id"])
 
-    def question(given: Mapping[str, Any]) -> Any:
+    def named(given: Mapping[str, Any]) -> Any:
         return shown(given).where(messages.message_id == given["message_id"])
 
     number = BigInteger()
@@ -69,7 +69,7 @@ def _statements(flavour: Flavour) -> _Statements:
         newest_of_user=flavour.each(of_user(newest), **bounds, limit=number, user_id=PlainText),
         following=flavour.each(following, **bounds, limit=number),
         following_of_user=flavour.each(of_user(following), **bounds, limit=number, user_id=PlainText),
-        question=flavour.each(question, **bounds, message_id=PlainText),
+        named=flavour.each(named, **bounds, message_id=PlainText),
     )
 
 
@@ -78,14 +78,20 @@ def load_messages(session: Session, windows: Sequence[Window]) -> dict[Window, t
     sql = _statements(session.flavour)
     asked: dict[Prepared, list[Window]] = {}
     for window in windows:
-        newest = window.after is None
-        of_all, of_user = (sql.newest, sql.newest_of_user) if newest else (sql.following, sql.following_of_user)
-        asked.setdefault(of_all if window.user_id is None else of_user, []).append(window)
+        asked.setdefault(_statement(sql, window), []).append(window)
     shown: dict[Window, tuple[Message, ...]] = {}
     for statement, group in asked.items():
         pages = session.each(statement, [_bounds(session, window) for window in group])
         shown.update((window, _show(session, window, rows)) for window, rows in zip(group, pages, strict=True) if rows)
-    return shown
+    return {window: messages for window, messages in shown.items() if messages}
+
+
+def _statement(sql: _Statements, window: Window) -> Prepared:
+    if window.message_id is not None:
+        return sql.named
+    newest = window.after is None
+    of_all, of_user = (sql.newest, sql.newest_of_user) if newest else (sql.following, sql.following_of_user)
+    return of_all if window.user_id is None else of_user
 
 
 def _bounds(session: Session, window: Window) -> dict[str, Any]:
@@ -97,6 +103,7 @@ def _bounds(session: Session, window: Window) -> dict[str, Any]:
         "before": NEWEST if window.before is None else window.before,
         "limit": min(window.limit, NEWEST - 1) + (window.after is None),
         "user_id": window.user_id,
+        "message_id": window.message_id,
     }
 
 
@@ -109,6 +116,8 @@ def read_messages(rows: Sequence[Any]) -> list[Message]:
 
 
 def _show(session: Session, window: Window, rows: list[Any]) -> tuple[Message, ...]:
+    if window.message_id is not None:
+        return tuple(message for message in read_messages(rows) if window.user_id in (None, message.user_id))
     if window.after is not None:
         return tuple(read_messages(rows))
     rows.reverse()
@@ -125,5 +134,5 @@ def _with_question(session: Session, window: Window, messages: list[Message]) ->
     if asked == spare.message_id:
         return [spare, *messages]
     bounds = {**_bounds(session, window), "before": messages[0].sequence, "message_id": asked}
-    found = read_messages(session.each(_statements(session.flavour).question, [bounds])[0])
+    found = read_messages(session.each(_statements(session.flavour).named, [bounds])[0])
     return [question for question in found if window.user_id in (None, question.user_id)] + messages

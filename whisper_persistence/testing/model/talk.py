@@ -67,6 +67,7 @@ class TalkModel(MemoryModel):
             if (message.sequence or 0) > mark
             and (window.before is None or (message.sequence or 0) < window.before)
             and window.user_id in (None, message.user_id)
+            and window.message_id in (None, message.message_id)
         ]
         if window.after is not None:
             return tuple(seen[: window.limit])

@@ -1,0 +1,59 @@
+"""Bringing news to an index."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from whisper_persistence.errors import StorageDamagedError, StorageUnavailableError
+from whisper_persistence_drivers.recall.following import News
+from whisper_persistence_drivers.recall.index import Index
+from whisper_persistence_drivers.recall.labels import entry_of, item_of
+from whisper_persistence_drivers.recall.state import State
+from whisper_persistence_drivers.recall.surroundings import around
+
+#: Seconds between something's removal from the index and the build that frees its bytes, so that several share one.
+_SCRUB_AFTER: Final = 5.0
+#: More vectors than any index has: what a clear mark removes is not counted.
+_MANY: Final = 1 << 40
+
+
+def push(state: State, news: News) -> None:
+    """Bring news to the index that answers and to the one that is being made; let go of one that cannot take them.
+
+    Raises:
+        StorageUnavailableError: nor can it be given up, so that the news must wait.
+    """
+    state.grow(len(news.changed))
+    there = [index for index in (state.index, state.coming) if index is not None]
+    if not any(map(state.is_current, there)):
+        state.folder.forget()  # it would miss what nobody tells it
+    if state.coming is not None and state.waiting is not None:
+        state.waiting.append(news)
+        there.remove(state.coming)
+    for index in there:
+        try:
+            push_to(state, index, news)
+        except (StorageUnavailableError, StorageDamagedError) as error:
+            index.child.dirty = True
+            state.lose(index, str(error))
+            if state.is_current(index):
+                raise StorageUnavailableError("the index folder cannot be written: what changed waits") from None
+
+
+def push_to(state: State, index: Index, news: News) -> None:
+    """Bring news to one index.
+
+    Raises:
+        StorageUnavailableError, StorageDamagedError: it did not take them all.
+    """
+    near = around(state.below, index.model, news.changed) if news.changed else []
+    index.upsert([entry_of(state.namespace, *pair) for pair in near])
+    gone = [item_of(state.namespace, *key) for key in news.gone]
+    if gone and index.load(gone):
+        index.delete(gone)
+        with state.scrubbing:
+            state.scrub_at = state.scrub_at or time.monotonic() + _SCRUB_AFTER
+    for conversation_id, first in news.first.items():
+        index.delete_before(conversation_id, first)
+    state.pushed += len(near) + len(gone) + (_MANY if news.first else 0)
