@@ -11,12 +11,13 @@ from typing import Any, get_type_hints
 import attrs
 import pytest
 from marked import MASTER, Marks, writes
-from whisper_persistence_encryption import UnreadableError, new_master_key
+from whisper_persistence_encryption import EncryptionDriver, UnreadableError, new_master_key
 from whisper_persistence_encryption.shapes import SHAPES
 
-from whisper_persistence import ConfigurationError, Store, ValidationError
+from whisper_persistence import ConfigurationError, StorageUnavailableError, Store, ValidationError
 from whisper_persistence import records as rec
 from whisper_persistence.discovery import DriverSpec
+from whisper_persistence.hookspecs import hookimpl
 from whisper_persistence.plugins import Chain
 from whisper_persistence.records import (
     ClearMark,
@@ -358,3 +359,49 @@ def test_hostile_words_and_ids_are_sealed_and_opened_exactly(opened):
 
     assert samples.same([found[x] for x in words], wishes)
     assert samples.same(store.load_messages([TALK])[TALK], said)
+
+
+class PartlyError(StorageUnavailableError):
+    """What a net below raises in an outage: some it knows, the rest it does not."""
+
+    def __init__(self, found: Any, unknown: Any) -> None:
+        super().__init__("some of it is not known")
+        self.found, self.unknown = found, unknown
+
+
+class Net:
+    """A net below that knows the first key of a load alone."""
+
+    contract_version = 1
+
+    @hookimpl
+    def open(self, below: Any, namespace: str) -> None:
+        self.below = below
+
+    @hookimpl
+    def load_messages(self, windows: Any) -> Any:
+        raise PartlyError(self.below.load_messages(windows=windows[:1]), frozenset(windows[1:]))
+
+    @hookimpl
+    def load_scores(self, queries: Any) -> Any:
+        raise PartlyError(self.below.load_scores(queries=queries[:1]), frozenset(queries[1:]))
+
+
+def test_what_a_net_still_knows_in_an_outage_is_opened_too(tmp_path):
+    memory = Chain.build([DriverSpec("memory-fallback")]).drivers["memory-fallback"]
+    encryption = EncryptionDriver((MASTER,), key_store=str(tmp_path / "keys.db"))
+    message = samples.message(content="known")
+    score = samples.score("m", 0.5, score_explanation="why")
+    query = ScoreQuery("alice", after=samples.score("n", 0.9, score_explanation="in words"))
+    with Store(Chain.of({"encryption": encryption, "net": Net(), "memory": memory})) as store:
+        store.save_messages([message])
+        store.update_statistics([rec.StatisticsChange("alice", (score,))])
+        with pytest.raises(PartlyError) as messages:
+            store.load_messages([TALK, Window("other")])
+        with pytest.raises(PartlyError) as scores:
+            store.load_scores([query, ScoreQuery("bob")])
+
+    assert messages.value.found == {TALK: (message,)}
+    assert messages.value.unknown == {Window("other")}
+    assert scores.value.found == {query: (score,)}
+    assert scores.value.unknown == {ScoreQuery("bob")}

@@ -19,6 +19,7 @@ from whisper_persistence.hookspecs import (
 from whisper_persistence.records import Thing
 from whisper_persistence_encryption.finding import owners_of_edits
 from whisper_persistence_encryption.lifecycle import EncryptionLifecycle
+from whisper_persistence_encryption.reading import under_their_names
 from whisper_persistence_encryption.searching import search
 from whisper_persistence_encryption.shapes import seal
 
@@ -102,10 +103,8 @@ class EncryptionDriver(EncryptionLifecycle, StrategySpecs, StatisticsSpecs, Conv
     ) -> Mapping[rec.ScoreQuery, tuple[rec.MemoryScore, ...]] | None:
         """Load and open scores; the score that a page begins after goes down without its words."""
         plain = [_without_words(query) for query in queries]
-        found = self._reader.mapping(lambda: self._below.load_scores(queries=plain))
-        if found is None:
-            return found
-        return {query: found[asked] for query, asked in zip(queries, plain, strict=True) if asked in found}
+        names = list(zip(queries, plain, strict=True))
+        return self._reader.mapping(under_their_names(lambda: self._below.load_scores(queries=plain), names))
 
     @hookimpl
     def save_messages(self, messages: Sequence[rec.Message]) -> Sequence[rec.Receipt] | None:

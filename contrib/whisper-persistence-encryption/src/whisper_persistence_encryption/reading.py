@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 
 import attrs
 
+from whisper_persistence.errors import StorageUnavailableError
 from whisper_persistence.records import Page, Thing
 from whisper_persistence_encryption.keychain import Keychain
 from whisper_persistence_encryption.sealing import Place, Sealer, UnreadableError
@@ -36,14 +37,14 @@ class Reader:
         return cast("Page | None", self._twice(ask, self._open_page))
 
     def _twice(self, ask: Callable[[], Any], show: Callable[[Any], Any]) -> Any:
-        answer = ask()
+        answer = _asked(ask, show)
         if answer is None:
             return None
         try:
             return show(answer)
         except UnreadableError:
             self.keys.forget()
-        return show(ask())
+        return show(_asked(ask, show))
 
     def _open_page(self, page: Page) -> Page:
         return attrs.evolve(page, records=tuple(one for one in self._opened(page.records) if one is not None))
@@ -67,6 +68,39 @@ class Reader:
             if record.user_id in self.keys.store.erasing(self.keys.namespace):
                 return None
             raise
+
+
+def _asked(ask: Callable[[], Any], show: Callable[[Any], Any]) -> Any:
+    """Ask; where a net below knows some of the answer in an outage, open what its error brings."""
+    try:
+        return ask()
+    except StorageUnavailableError as error:
+        partly = cast("Any", error)
+        if getattr(partly, "found", None):
+            partly.found = show(partly.found)
+        raise
+
+
+def under_their_names(ask: Callable[[], Any], names: Sequence[tuple[Any, Any]]) -> Callable[[], Any]:
+    """Return a question whose answer stands under other keys, also in the error of a net that knows some of it.
+
+    Args:
+        ask: the question.
+        names: the key that each answer is to stand under, and the one it was asked for by.
+    """
+
+    def renamed() -> Any:
+        try:
+            answer = ask()
+        except StorageUnavailableError as error:
+            partly = cast("Any", error)
+            if hasattr(partly, "found"):
+                partly.found = {name: partly.found[asked] for name, asked in names if asked in partly.found}
+                partly.unknown = frozenset(name for name, asked in names if asked in partly.unknown)
+            raise
+        return None if answer is None else {name: answer[asked] for name, asked in names if asked in answer}
+
+    return renamed
 
 
 def _members(value: Any) -> tuple[Any, ...]:
