@@ -79,7 +79,9 @@ async def mixed(store: AsyncStore, users: int, reads: float) -> float:
 
 async def async_lines(chains: dict[str, Chain], users: int, rounds: int) -> list[Line]:
     """Measure 32 tasks, in turns."""
-    stores = {kind: AsyncStore(made, kind if kind == "alone" else "recents", workers=8) for kind, made in chains.items()}
+    stores = {
+        kind: AsyncStore(made, kind if kind == "alone" else "recents", workers=8) for kind, made in chains.items()
+    }
     spent: dict[str, list[float]] = {kind: [] for kind in stores}
     for store in stores.values():
         await store.open()
@@ -104,7 +106,13 @@ async def floor(server: str, users: int) -> float:
                 await client.lrange(name, -20, -1)
             else:
                 said = [message.content for message in turn(name)]
-                await client.pipeline(transaction=False).rpush(name, *said).ltrim(name, -40, -1).expire(name, 600).execute()
+                await (
+                    client.pipeline(transaction=False)
+                    .rpush(name, *said)
+                    .ltrim(name, -40, -1)
+                    .expire(name, 600)
+                    .execute()
+                )
 
     began = perf_counter()
     await asyncio.gather(*(task() for _ in range(TASKS)))
@@ -124,7 +132,9 @@ def main() -> None:
     with private_postgres() as postgres, RedisServer.running() as server, ExitStack() as stack:
         # postgres alone has a namespace of its own, whose writes are told to no follower.
         stores = {
-            kind: stack.enter_context(Store(chain(kind, postgres, server.url()), kind if kind == "alone" else "recents"))
+            kind: stack.enter_context(
+                Store(chain(kind, postgres, server.url()), kind if kind == "alone" else "recents")
+            )
             for kind in KINDS
         }
         for n in range(0, given.users, 20):

@@ -63,7 +63,7 @@ class Actor:
             self._work()
         except Died:
             pass
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             self.error = error
         self.done = True
         self._paused.release()
