@@ -230,7 +230,7 @@ def _fill(path: Path, server: RedisServer, conversations: int, messages: int, bo
                 store.load_messages(windows)
             worst = max(worst, int(server.ask("INFO", "memory")["used_memory"]))
         found = numbers(store)
-        sizes = [server.ask("MEMORY", "USAGE", key) for key in server.ask("KEYS", "*{*")[:200]]
+        sizes = [server.ask("MEMORY", "USAGE", key) or 0 for key in server.ask("KEYS", "*{*")[:200]]
 
     assert worst < bound * 1.1
     assert found["evictions"] > 0
@@ -262,6 +262,26 @@ def test_a_real_conversation_hits_nearly_always_and_always_reads_what_sql_reads(
 
 def _turn(conversation_id: str, turn: dict[str, Any]) -> Message:
     return Message(conversation_id, "reader", turn["speaker"], turn["text"], message_id=turn["id"])
+
+
+def test_metrics_are_the_numbers_of_every_tier(tmp_path, private_redis):
+    made = chain(tmp_path / "memory.db", private_redis.url(), read_timeout=5)
+
+    async def talk() -> dict[str, dict[str, float]]:
+        async with AsyncStore(made) as store:
+            for n in range(3):
+                await store.save_messages([say(n)])
+                await store.load_messages([Window("talk")])
+            return await store.metrics()
+
+    found = asyncio.run(talk())
+
+    assert list(found) == ["redis-hybrid", "sqlite"]
+    assert (found["redis-hybrid"]["hits"], found["redis-hybrid"]["misses"]) == (2, 1)
+    assert found["redis-hybrid"]["hit_rate"] == pytest.approx(2 / 3)
+    assert found["redis-hybrid"]["latency_p99"] >= found["redis-hybrid"]["latency_p50"] > 0
+    assert found["sqlite"]["bytes"] > 0
+    assert all(type(value) in (int, float) for tier in found.values() for value in tier.values())
 
 
 def test_health_tells_how_redis_is(tmp_path, private_redis):
