@@ -59,8 +59,7 @@ class AsyncStore:
         from whisper_persistence.settings import load_settings
 
         chosen = settings or load_settings(**overrides)
-        chain = Chain.build(chosen.driver_specs(), chosen.observer_specs())
-        return cls(chain, chosen.namespace, chosen.workers)
+        return cls(Chain.build(chosen.driver_specs(), chosen.observer_specs()), chosen.namespace, chosen.workers)
 
     async def open(self) -> None:
         """Open the chain of drivers; opening an open store does nothing."""
@@ -246,3 +245,7 @@ class AsyncStore:
     async def check_health(self) -> tuple[rec.TierHealth, ...]:
         """Ask every tier how it is."""
         return await self._run(Store.check_health)
+
+    async def metrics(self) -> dict[str, dict[str, float]]:
+        """Return the numbers that every tier's health has, by tier."""
+        return await self._run(Store.metrics)

@@ -237,6 +237,10 @@ class Store:
         """Ask every tier how it is."""
         return answered("check_health", self._hook.check_health())
 
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Return the numbers that every tier's health has, by tier."""
+        return {health.tier: health.numbers() for health in self.check_health()}
+
 
 class _Closed:
     def __getattr__(self, hook: str) -> Any:

@@ -1,4 +1,8 @@
-"""The redis-hybrid driver over sqlite and over postgres, on one server and on a real cluster, against the whole suite."""
+"""The redis-hybrid driver over sqlite and postgres, on one server and on a real cluster, against the whole suite.
+
+What talk is about runs always; the whole suite, which mostly passes the driver by, once, and for all four where
+TEST_TIER is full.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,12 @@ from whisper_persistence import Store
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.plugins import Chain
 from whisper_persistence.testing import DriverConformance
+from whisper_persistence.testing.conversations import ConversationConformance
+from whisper_persistence.testing.edits import EditConformance
+from whisper_persistence.testing.erasing import EraseConformance
+from whisper_persistence.testing.namespaces import NamespaceConformance
 from whisper_persistence.testing.redis_servers import RedisCluster
+from whisper_persistence.testing.windows import WindowConformance
 
 CAPABILITIES = frozenset(
     {
@@ -31,24 +40,23 @@ CAPABILITIES = frozenset(
 )
 
 
-class OverSqlite(DriverConformance):
+def layer() -> DriverSpec:
+    return DriverSpec("redis-hybrid", {"url": os.environ["CONFORMANCE_REDIS_URL"], "read_timeout": 5})
+
+
+class OverSqlite:
     """Each path has a database of its own, so that all of them may share a Redis."""
 
-    __test__ = False
-    capabilities = CAPABILITIES
-    redis: ClassVar[str]
+    capabilities: ClassVar[frozenset[str]] = CAPABILITIES
 
     def open_store(self, path: Path, namespace: str = "default") -> Store:
-        return Store(Chain.build([self.layer(), DriverSpec("sqlite", {"path": path / "memory.db"})]), namespace)
-
-    def layer(self) -> DriverSpec:
-        return DriverSpec("redis-hybrid", {"url": os.environ["CONFORMANCE_REDIS_URL"], "read_timeout": 5})
+        return Store(Chain.build([layer(), DriverSpec("sqlite", {"path": path / "memory.db"})]), namespace)
 
 
-class OverPostgres(OverSqlite):
+class OverPostgres:
     """Each path is a namespace of one database."""
 
-    __test__ = False
+    capabilities: ClassVar[frozenset[str]] = CAPABILITIES
 
     @pytest.fixture(autouse=True)
     def _connect_to_postgres(self, postgres_shared_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,33 +64,48 @@ class OverPostgres(OverSqlite):
 
     def open_store(self, path: Path, namespace: str = "default") -> Store:
         place = "redis " + hashlib.sha256(str(path).encode()).hexdigest()[:16]
-        chain = Chain.build([self.layer(), DriverSpec("postgres", {"url": os.environ["CONFORMANCE_POSTGRES_URL"]})])
+        chain = Chain.build([layer(), DriverSpec("postgres", {"url": os.environ["CONFORMANCE_POSTGRES_URL"]})])
         return Store(chain, f"{place}-{namespace.strip()}")
 
 
-class _Standalone:
+class OnOneServer:
     @pytest.fixture(autouse=True)
     def _connect_to_redis(self, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CONFORMANCE_REDIS_URL", redis_url)
 
 
-class _Cluster:
+class OnCluster:
     @pytest.fixture(autouse=True)
     def _connect_to_redis(self, redis_cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CONFORMANCE_REDIS_URL", redis_cluster.url())
 
 
-class TestRedisOverSqlite(_Standalone, OverSqlite):
-    __test__ = True
+class TestRedisOverSqlite(OnOneServer, OverSqlite, DriverConformance):
+    pass
 
 
-class TestRedisOverPostgres(_Standalone, OverPostgres):
-    __test__ = True
+@pytest.mark.long
+class TestRedisOverPostgres(OnOneServer, OverPostgres, DriverConformance):
+    pass
 
 
-class TestRedisClusterOverSqlite(_Cluster, OverSqlite):
-    __test__ = True
+@pytest.mark.long
+class TestRedisClusterOverSqlite(OnCluster, OverSqlite, DriverConformance):
+    pass
 
 
-class TestRedisClusterOverPostgres(_Cluster, OverPostgres):
-    __test__ = True
+@pytest.mark.long
+class TestRedisClusterOverPostgres(OnCluster, OverPostgres, DriverConformance):
+    pass
+
+
+class TestTalkInRedisOverPostgres(OnOneServer, OverPostgres, WindowConformance, EditConformance):
+    pass
+
+
+class TestTalkInRedisClusterOverSqlite(OnCluster, OverSqlite, ConversationConformance, EraseConformance):
+    pass
+
+
+class TestTalkInRedisClusterOverPostgres(OnCluster, OverPostgres, WindowConformance, NamespaceConformance):
+    pass

@@ -75,7 +75,6 @@ def _options(connect_timeout: float, read_timeout: float) -> dict[str, Any]:
         "socket_timeout": read_timeout,
         "socket_keepalive": True,
         "retry": Retry(NoBackoff(), 0),
-        "retry_on_timeout": False,
         "retry_on_error": [],
         "health_check_interval": 0,
         "protocol": 2,

@@ -1,0 +1,242 @@
+"""What is peculiar to the redis-hybrid driver: windows, keys, urls, sharing, forks."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any, ClassVar
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from whisper_persistence_drivers.redis_cache.clients import connect
+from whisper_persistence_drivers.redis_cache.content import Content
+from whisper_persistence_drivers.redis_hybrid import RedisHybridDriver
+from whisper_persistence_drivers.sqlite import SqliteDriver
+
+from whisper_persistence import ConfigurationError, Message, Store, Window
+from whisper_persistence.discovery import DriverSpec
+from whisper_persistence.hookspecs import Below, ConversationSpecs, LifecycleSpecs, hookimpl
+from whisper_persistence.plugins import Chain
+from whisper_persistence.testing.model import ModelDriver
+
+PRIVATE = "sesame"
+
+
+@attrs.define(eq=False)
+class Counting(LifecycleSpecs, ConversationSpecs):
+    """Counts what the database is asked, and holds reads up on demand."""
+
+    contract_version: ClassVar[int] = 1
+    loads: list[Sequence[Window]] = attrs.field(factory=list)
+    gate: threading.Event = attrs.field(factory=threading.Event)
+    _below: Below = attrs.field(init=False)
+
+    @hookimpl
+    def open(self, below: Below, namespace: str) -> None:
+        self._below = below
+        self.gate.set()
+
+    @hookimpl
+    def load_messages(self, windows: Sequence[Window]) -> Any:
+        if windows:
+            self.loads.append(windows)
+            self.gate.wait(30)
+        return self._below.load_messages(windows=windows)
+
+
+def chain(path: Path, url: str, **options: Any) -> dict[str, Any]:
+    layer = RedisHybridDriver(url, read_timeout=5, connect_timeout=5, **options)
+    return {"redis-hybrid": layer, "counting": Counting(), "sqlite": SqliteDriver(path=path / "memory.db")}
+
+
+def say(n: int, talk: str = "talk", **others: Any) -> Message:
+    return Message(talk, "alice", "alice", f"hello {n}", message_id=f"m{n}", **others)
+
+
+@st.composite
+def talks(draw: st.DrawFn) -> list[Message]:
+    """Draw a conversation of two users in which anything may answer anything."""
+    number = draw(st.integers(0, 12))
+    ids = st.sampled_from([None, *(f"m{n}" for n in range(14))])
+    return [
+        Message("talk", draw(st.sampled_from("ab")), "x", "", message_id=f"m{n}", in_reply_to=draw(ids))
+        for n in range(number)
+    ]
+
+
+windows = st.builds(
+    Window,
+    st.just("talk"),
+    st.integers(1, 8),
+    before=st.none() | st.integers(0, 14),
+    after=st.none() | st.integers(0, 14),
+    user_id=st.none() | st.sampled_from("abc"),
+)
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[Store]:
+    with Store(Chain.of({"model": ModelDriver()})) as store:
+        yield store
+
+
+_numbers = count()
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(talks(), windows, st.integers(1, 8))
+def test_what_the_newest_messages_answer_is_what_all_of_them_answer(model, talk, window, recent):
+    name = f"talk {next(_numbers)}"
+    window = attrs.evolve(window, conversation_id=name)
+    asked = [Window(name, recent + 1), window, Window(name, 100, after=0)]
+    model.save_messages([attrs.evolve(message, conversation_id=name) for message in talk])
+    found = model.load_messages(asked)
+    newest, expected, everything = (found.get(each, ()) for each in asked)
+    content = Content.of(1, newest, recent)
+    answer = content.show(window)
+
+    assert [m.message_id for m in content.messages] == [m.message_id for m in everything[-recent:]]
+    assert answer is None or [m.message_id for m in answer] == [m.message_id for m in expected]
+    assert answer is not None or not content.whole
+    plain = window.before is None and window.after is None and window.user_id is None
+    if plain and window.limit <= recent and answer is None:
+        assert content.messages[-window.limit :][0].in_reply_to  # which may be anywhere, or nowhere
+
+
+def test_many_threads_that_miss_one_conversation_fetch_it_once(tmp_path, redis_url):
+    drivers = chain(tmp_path, redis_url, near_bytes=0)
+    counting, start, shown = drivers["counting"], threading.Barrier(16), []
+    with Store(Chain.of(drivers)) as store:
+        store.save_messages([say(n) for n in range(30)])
+        counting.loads.clear()
+
+        def read() -> None:
+            start.wait(30)
+            shown.append(store.load_messages([Window("talk")])[Window("talk")])
+
+        threads = [threading.Thread(target=read) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+
+    assert len(shown) == 16
+    assert {tuple(m.message_id for m in messages) for messages in shown} == {tuple(f"m{n}" for n in range(10, 30))}
+    assert len(counting.loads) <= 8  # one, if all had come at the same moment
+
+
+@pytest.mark.parametrize("near_bytes", [0, 1_000_000])
+def test_what_is_cached_is_not_read_from_the_database(near_bytes, tmp_path, redis_url):
+    drivers = chain(tmp_path, redis_url, near_bytes=near_bytes)
+    with Store(Chain.of(drivers)) as store:
+        store.save_messages([say(n) for n in range(100)])
+        store.load_messages([Window("talk")])
+        drivers["counting"].loads.clear()
+        for n in range(100, 150):
+            store.save_messages([say(n)])
+            assert [m.message_id for m in store.load_messages([Window("talk", 5)])[Window("talk", 5)]][-1] == f"m{n}"
+        assert drivers["counting"].loads == []
+        store.load_messages([Window("talk", 5, before=10), Window("talk", 100), Window("talk", 5, user_id="bob")])
+        assert len(drivers["counting"].loads) == 1
+
+
+def test_hostile_names_stay_apart(tmp_path, redis_url):
+    names = ["a:b", "a", "{a}", "}", "%7D", "a}:{b", "*", "\n", "ä:ö", " "]
+    stores = {name: Store(Chain.of(chain(tmp_path, redis_url, near_bytes=0)), name) for name in ("x", "x:a", "{x}")}
+    for space, store in stores.items():
+        store.save_messages([say(0, name, author_name=space) for name in names])
+    for _ in range(2):
+        for space, store in stores.items():
+            found = store.load_messages([Window(name) for name in names])
+            assert [found[Window(name)][0].author_name for name in names] == [space] * len(names)
+            assert [found[Window(name)][0].conversation_id for name in names] == names
+    for store in stores.values():
+        store.close()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_reads_and_writes_and_leaves_its_parent_alone(tmp_path, redis_url):
+    with Store(Chain.of(chain(tmp_path, redis_url))) as store:
+        store.save_messages([say(0)])
+        store.load_messages([Window("talk")])
+        child = os.fork()
+        if not child:
+            status = 1
+            try:
+                store.save_messages([say(1)])
+                status = len(store.load_messages([Window("talk")])[Window("talk")]) - 2
+                store.close()
+            finally:
+                os._exit(status)
+        _, ended = os.waitpid(child, 0)
+
+        assert os.waitstatus_to_exitcode(ended) == 0
+        assert [m.message_id for m in store.load_messages([Window("talk")])[Window("talk")]] == ["m0", "m1"]
+
+
+def test_closing_ends_its_thread(tmp_path, redis_url):
+    before = threading.active_count()
+    for _ in range(3):
+        with Store(Chain.of(chain(tmp_path, redis_url))):
+            assert threading.active_count() == before + 1
+    assert threading.active_count() == before
+
+
+def test_it_needs_a_database_of_record_below_it(redis_url):
+    with pytest.raises(ConfigurationError, match="list one after it"):
+        Store(Chain.build([DriverSpec("redis-hybrid", {"url": redis_url})]))
+
+
+def test_over_a_store_that_forgets_nothing_is_kept_in_redis(redis_url):
+    chain = Chain.build([DriverSpec("redis-hybrid", {"url": redis_url}), DriverSpec("memory-fallback")])
+    with Store(chain) as store:
+        for n in range(5):
+            store.save_messages([say(n)])
+            assert len(store.load_messages([Window("talk")])[Window("talk")]) == n + 1
+        assert store.metrics()["redis-hybrid"]["hits"] == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "http://host",
+        "redis+sentinel://host",
+        "redis+cluster://:6379",
+        "redis+cluster://host:port",
+        "memcache+cluster://host",
+    ],
+)
+def test_a_url_that_cannot_be_read_is_refused_without_its_password(url):
+    secret = url.replace("://", f"://user:{PRIVATE}@")
+    with pytest.raises(ConfigurationError, match="its url cannot be read") as refused:
+        connect(secret, None, 1.0, 1.0)
+    assert PRIVATE not in str(refused.value)
+    assert PRIVATE not in repr(RedisHybridDriver(secret, password=PRIVATE))
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (
+            f"redis://user:{PRIVATE}@host:7/3?socket_timeout=99",
+            {"host": "host", "port": 7, "db": 3, "password": PRIVATE},
+        ),
+        (f"rediss://:{PRIVATE}@host:7/3", {"host": "host", "password": PRIVATE}),
+        ("unix:///tmp/redis.sock", {"path": "/tmp/redis.sock", "password": "given"}),  # noqa: S108
+        ("redis://host", {"host": "host", "password": "given"}),
+        (f"redis+sentinel://:{PRIVATE}@one:1,two/service/4", {"db": 4, "password": PRIVATE}),
+    ],
+)
+def test_every_client_is_made_without_retries_and_with_our_timeouts(url, said):
+    (server,) = connect(url, "given", 0.25, 0.5).all()
+    options = server.pool.connection_kwargs
+
+    assert {**options, **said} == options
+    assert (options["socket_connect_timeout"], options["socket_timeout"]) == (0.25, 0.5)
+    assert (options["retry"].get_retries(), options["retry_on_error"]) == (0, [])
