@@ -23,7 +23,7 @@ SUITE = """
         def open_store(self, path: Path, namespace: str = "default") -> Store:
             return Store(Chain.build([DriverSpec("memory-fallback", {{}}, frozenset({subjects}))]), namespace)
 """
-ALWAYS = {"revisions", "followers", "scan", "erase"}
+ALWAYS = {"revisions", "followers", "scan", "erase", "expire"}
 SUBJECTS = {"strategies", "statistics", "conversations"}
 
 
@@ -41,7 +41,7 @@ def test_one_class_with_one_method_runs_everything_that_is_claimed(pytester: pyt
     assert "failed" not in outcomes
     result.stdout.fnmatch_lines(
         [
-            "TestMyDriver claims: conversations, erase, followers, revisions, scan, statistics, strategies",
+            "TestMyDriver claims: conversations, erase, expire, followers, revisions, scan, statistics, strategies",
             "TestMyDriver skips, and proves absent: durable, *",
         ]
     )
