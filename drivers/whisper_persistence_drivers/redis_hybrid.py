@@ -87,6 +87,7 @@ class RedisHybridDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs):
         ttl: a conversation that nobody reads or writes is forgotten after so many seconds.
         recent: how many messages of a conversation are kept.
         max_bytes: how many bytes of a conversation are kept.
+        near_bytes: how many bytes of recents each process holds itself, beside Redis.
         max_memory: how many bytes a server may use in all before nothing more is put there; 0 for no bound.
         staleness: how many seconds recents may be shown for without asking the database; 0 asks it at every read.
         connect_timeout, read_timeout: how long Redis may take, in seconds.
@@ -100,6 +101,7 @@ class RedisHybridDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs):
     ttl: float = attrs.field(default=600.0, converter=float, validator=_positive)
     recent: int = attrs.field(default=40, converter=int, validator=attrs.validators.ge(1))
     max_bytes: int = attrs.field(default=65_536, converter=int, validator=attrs.validators.ge(1))
+    near_bytes: int = attrs.field(default=8_388_608, converter=int, validator=attrs.validators.ge(0))
     max_memory: int = attrs.field(default=0, converter=int, validator=attrs.validators.ge(0))
     staleness: float = attrs.field(default=0.0, converter=float, validator=_not_negative)
     connect_timeout: float = attrs.field(default=0.05, converter=float, validator=_positive)
@@ -173,7 +175,8 @@ class RedisHybridDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs):
         """Start anew, with connections and a thread of this process; nothing is asked yet."""
         servers = connect(self.url, self.password, self.connect_timeout, self.read_timeout)
         exchange = Exchange(servers, Counters(), self.read_timeout)
-        limits = Limits(self.recent, self.max_bytes, self.max_memory, self.ttl, self.staleness)
+        sizes = (self.recent, self.max_bytes, self.near_bytes, self.max_memory)
+        limits = Limits(*sizes, self.ttl, self.staleness)
         build = partial(Layer.over, self._below, self._namespace, exchange, limits, self.follower)
         self._life = Life(exchange, build)
 

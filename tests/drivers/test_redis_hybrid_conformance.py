@@ -1,4 +1,4 @@
-"""The redis-hybrid driver over sqlite and over postgres, on one server and on a real cluster, against the whole suite."""
+"""The redis-hybrid driver over sqlite and postgres, on one server and on a real cluster, against the whole suite."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from whisper_persistence.records import Durability, Follower, Message, MessageCh
 from whisper_persistence_drivers.redis_cache.exchange import Exchange
 from whisper_persistence_drivers.redis_cache.flights import Flights
 from whisper_persistence_drivers.redis_cache.following import Relay
+from whisper_persistence_drivers.redis_cache.near import Near
 from whisper_persistence_drivers.redis_cache.reading import Reader
 from whisper_persistence_drivers.redis_cache.recents import BEYOND, Limits, Recents
 from whisper_persistence_drivers.redis_cache.sweeping import Sweeper
@@ -55,7 +56,8 @@ class Layer:
         known = below.register_follower(follower=Follower(follower, ("conversations",)))
         if known is None or below.load_revisions(things=[]) is None or below.load_messages(windows=[]) is None:
             raise ConfigurationError(_ALONE)
-        reader = Reader(Recents(exchange, limits, prefix, namespace), below, Flights())
+        near = Near(limits.near_bytes, limits.recent, limits.ttl)
+        reader = Reader(Recents(exchange, near, limits, prefix, namespace), below, Flights())
         return cls(reader, Relay(reader, below, follower), Sweeper(exchange, prefix, limits.max_memory))
 
     def load(self, windows: Sequence[Window]) -> Mapping[Window, tuple[Message, ...]] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
@@ -10,7 +11,7 @@ from whisper_persistence.hookspecs import Below
 from whisper_persistence.records import Message, Revision, Thing, Window
 from whisper_persistence_drivers.redis_cache.content import Content
 from whisper_persistence_drivers.redis_cache.flights import Flights
-from whisper_persistence_drivers.redis_cache.recents import BEYOND, Hit, Lease, Recents
+from whisper_persistence_drivers.redis_cache.recents import BEYOND, Hit, Lease, Recents, read
 
 
 @attrs.define(eq=False)
@@ -94,34 +95,65 @@ class Reader:
         return cached, fetched
 
     def _look(self, wanted: Mapping[str, int]) -> tuple[dict[str, Content], dict[str, Content], list[str]]:
-        """Ask Redis, and the database for the revisions; return also what somebody else may be about to fetch."""
-        found, revisions = self._ask(wanted)
+        """Look here, in Redis and in the database; return also what somebody else may be about to fetch."""
+        cached, revisions = self._look_near(wanted)
+        rest = {name: number for name, number in wanted.items() if name not in cached}
+        if not rest:
+            return cached, {}, []
+        found, revisions = self._ask(rest, revisions)
         hits = {name: hit for name, hit in found.items() if isinstance(hit, Hit)}
-        cached = {name: hit.content for name, hit in hits.items() if name not in revisions}
-        proven = {name: hit for name, hit in hits.items() if hit.content.revision == revisions.get(name)}
-        cached |= {name: hit.content for name, hit in proven.items()}
-        if proven and self.recents.limits.staleness:
-            self.recents.confirm(proven)
+        current = {
+            name: hit for name, hit in hits.items() if revisions.get(name, hit.held.revision) == hit.held.revision
+        }
+        cached |= self._keep(current)
         leases = {name: lease.token for name, lease in found.items() if isinstance(lease, Lease)}
-        stale = {name: hit.content.revision for name, hit in hits.items() if name not in cached}
-        leases |= self._reclaim(stale, revisions)
+        leases |= self._reclaim(
+            {name: hit.held.revision for name, hit in hits.items() if name not in current}, revisions
+        )
         fetched = self.refill(leases) if leases else {}
-        return cached, fetched, [name for name in wanted if name not in cached and name not in fetched]
+        return cached, fetched, [name for name in rest if name not in cached and name not in fetched]
 
-    def _ask(self, wanted: Mapping[str, int]) -> tuple[dict[str, Hit | Lease | None], dict[str, int]]:
+    def _look_near(self, wanted: Mapping[str, int]) -> tuple[dict[str, Content], dict[str, int]]:
+        """Return what this process holds that is current, and the revisions of all, if they were asked for."""
+        near, began = self.recents.near, time.monotonic()
+        held = {name: found for name, number in wanted.items() if (found := near.get(name, number))}
+        lately = {
+            name: found for name, found in held.items() if began - found.confirmed <= self.recents.limits.staleness
+        }
+        revisions = self.revisions(wanted) if held and not lately else {}
+        current = {name: found for name, found in held.items() if revisions.get(name) == found.revision}
+        if self.recents.limits.staleness:
+            for name, found in current.items():
+                near.put(name, attrs.evolve(found, confirmed=began))
+        contents = {name: read(found) for name, found in (lately | current).items()}
+        return {name: content for name, content in contents.items() if content}, revisions
+
+    def _ask(
+        self, wanted: Mapping[str, int], revisions: dict[str, int]
+    ) -> tuple[dict[str, Hit | Lease | None], dict[str, int]]:
         """Return what Redis has, and the revisions of all that must not be shown unasked.
 
         Where everything must be checked, the database is asked while Redis thinks.
         """
-        asked = self.recents.ask(wanted)
         strict = not self.recents.limits.staleness
+        asked = self.recents.ask(wanted)
         try:
-            revisions = self.revisions(wanted) if strict else {}
+            known = revisions or (self.revisions(wanted) if strict else {})
         finally:
             found = asked.answers()
-        if not strict:
-            revisions = self.revisions(name for name, hit in found.items() if isinstance(hit, Hit) and not hit.lately)
-        return found, revisions
+        if not strict and not known:
+            known = self.revisions(name for name, hit in found.items() if isinstance(hit, Hit) and not hit.lately)
+        return found, known
+
+    def _keep(self, current: Mapping[str, Hit]) -> dict[str, Content]:
+        """Remember recents that are current, here and, where that is of use to others, in Redis."""
+        confirmed = {name: hit for name, hit in current.items() if not hit.lately}
+        if confirmed and self.recents.limits.staleness:
+            self.recents.confirm(confirmed)
+        for name, hit in current.items():
+            self.recents.near.put(name, hit.held)
+        contents = {name: read(hit.held) for name, hit in current.items()}
+        return {name: content for name, content in contents.items() if content}
 
     def _reclaim(self, stale: Mapping[str, int], revisions: Mapping[str, int]) -> dict[str, str]:
         """Remove what is not current, and return the leases on it.

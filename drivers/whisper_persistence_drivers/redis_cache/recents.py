@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
@@ -15,6 +16,7 @@ from whisper_persistence.records import Message, Receipt
 from whisper_persistence_drivers.redis_cache import scripts
 from whisper_persistence_drivers.redis_cache.content import Content
 from whisper_persistence_drivers.redis_cache.exchange import TOGETHER, Call, Exchange, Sent
+from whisper_persistence_drivers.redis_cache.near import Held, Near
 
 #: How long a lease holds, in milliseconds: longer than a fill takes, short since nobody else may fill meanwhile.
 LEASE: Final = 5_000
@@ -31,6 +33,7 @@ class Limits:
     Attributes:
         recent: messages a conversation, at most.
         max_bytes: bytes a conversation, at most.
+        near_bytes: bytes that this process holds itself, at most.
         max_memory: bytes that a server may use in all before nothing more is put there; 0 for no bound.
         ttl: seconds until a conversation that nobody reads or writes is forgotten.
         staleness: seconds that recents may be shown for after they were found to be the database's; 0 for none.
@@ -38,6 +41,7 @@ class Limits:
 
     recent: int
     max_bytes: int
+    near_bytes: int
     max_memory: int
     ttl: float
     staleness: float
@@ -48,12 +52,12 @@ class Hit:
     """Recents that were found.
 
     Attributes:
-        content: what they hold; how much of it was wanted.
+        held: what there is of them.
         lately: whether they were found to be the database's so lately that they may be shown unasked.
         moment: the server's time, to confirm them by.
     """
 
-    content: Content
+    held: Held
     lately: bool
     moment: bytes
 
@@ -74,6 +78,7 @@ class Asked:
     _conversations: Sequence[str]
     _calls: Sequence[Call]
     _sent: Sent
+    _began: float = attrs.field(factory=time.monotonic, init=False)
 
     def answers(self) -> dict[str, Hit | Lease | None]:
         """Return what each has: ``None`` for nothing that helps. It must be called once, whatever happens."""
@@ -88,12 +93,19 @@ class Asked:
             return None
         if answer[0] == b"lease":
             return Lease(self._token)
-        _, revision, kind, lately, moment, lines = answer
-        try:
-            messages = _read_all(b"[" + lines[:-1].replace(b"\n", b",") + b"]")
-        except StorageDamagedError:
-            return None
-        return Hit(Content(int(revision), kind == b"w", messages), lately == b"1", moment)
+        _, revision, kind, newest, count, age, moment, lines = answer
+        confirmed = self._began - age / 1000 if age >= 0 else 0.0
+        held = Held(int(revision), kind == b"w", lines, int(count), int(newest), confirmed)
+        return Hit(held, age >= 0, moment)
+
+
+def read(held: Held) -> Content | None:
+    """Return recents as messages; ``None`` where they cannot be read."""
+    try:
+        messages = _read_all(b"[" + held.lines[:-1].replace(b"\n", b",") + b"]")
+    except StorageDamagedError:
+        return None
+    return Content(held.revision, held.whole, messages)
 
 
 @attrs.define(eq=False)
@@ -102,12 +114,14 @@ class Recents:
 
     Attributes:
         exchange: how servers are asked.
+        near: what this process holds itself.
         limits: how much is kept.
         prefix: what every key begins with.
         namespace: whose conversations they are.
     """
 
     exchange: Exchange
+    near: Near
     limits: Limits
     prefix: str
     namespace: str
@@ -127,15 +141,19 @@ class Recents:
         return Asked(self, token, list(wanted), calls, self.exchange.send(calls[:TOGETHER]))
 
     def fill(self, token: str, contents: Mapping[str, Content]) -> None:
-        """Put contents where the token's leases are."""
-        answers = self.exchange.run([self._filling(token, *item) for item in contents.items()])
+        """Put contents where the token's leases are, and keep them near."""
+        held = {name: self._held(content) for name, content in contents.items()}
+        answers = self.exchange.run([self._filling(token, *item) for item in held.items()])
+        for name, recents in held.items():
+            self.near.put(name, recents)
         self.exchange.counters.add(refills=answers.count(b"kept"), evictions=answers.count(b"full"))
 
     def append(self, messages: Sequence[Message], receipts: Sequence[Receipt]) -> list[str]:
         """Add messages that the database has taken; return the conversations that Redis was not told about."""
         items: dict[str, list[Any]] = {}
         for message, receipt in zip(messages, receipts, strict=True):
-            text = _line(message, receipt.sequence) if receipt.repeated is False else ""
+            text = _line(message, receipt.sequence) if receipt.repeated is False else b""
+            self.near.append(message.conversation_id, receipt.revision, receipt.sequence or 0, text)
             items.setdefault(message.conversation_id, []).extend((receipt.revision, receipt.sequence, text))
         limits = (self._life(), self.limits.recent, self.limits.max_bytes, self.limits.max_memory)
         calls = [self._call(scripts.APPEND, conversation, *limits, *item) for conversation, item in items.items()]
@@ -143,6 +161,7 @@ class Recents:
 
     def drop(self, revisions: Mapping[str, int]) -> list[str]:
         """Remove what lacks the change of each revision; return the conversations that Redis was not told about."""
+        self.near.drop(revisions)
         return self._done(revisions, [answer for _, answer in self._drop(revisions, "-")])
 
     def reclaim(self, revisions: Mapping[str, int]) -> tuple[str, dict[str, bytes | None]]:
@@ -154,7 +173,7 @@ class Recents:
         """Note that recents were found to be the database's."""
         self.exchange.run(
             [
-                self._call(scripts.CONFIRM, conversation, hit.content.revision, hit.moment)
+                self._call(scripts.CONFIRM, conversation, hit.held.revision, hit.moment)
                 for conversation, hit in found.items()
             ]
         )
@@ -163,17 +182,20 @@ class Recents:
         calls = [self._call(scripts.DROP, *item, token, LEASE) for item in revisions.items()]
         return zip(revisions, self.exchange.run(calls), strict=True)
 
-    def _filling(self, token: str, conversation_id: str, content: Content) -> Call:
+    def _held(self, content: Content) -> Held:
+        """Return content as lines, of which as many are kept as there is room for."""
         lines = [_line(message, message.sequence) for message in content.messages]
         fitting, size = 0, 0
         while fitting < len(lines) and size + len(lines[-1 - fitting]) < self.limits.max_bytes:
             fitting, size = fitting + 1, size + len(lines[-1 - fitting]) + 1
         kept = lines[len(lines) - fitting :]
-        kind = "w" if content.whole and fitting == len(lines) else "p"
         newest = (content.messages[-1].sequence or 0) if content.messages else 0
         text = b"".join(line + b"\n" for line in kept)
-        bounds = (self._life(), self.limits.max_memory)
-        return self._call(scripts.FILL, conversation_id, token, content.revision, kind, newest, fitting, *bounds, text)
+        return Held(content.revision, content.whole and fitting == len(lines), text, fitting, newest)
+
+    def _filling(self, token: str, conversation_id: str, held: Held) -> Call:
+        head = (held.revision, "w" if held.whole else "p", held.newest, held.count)
+        return self._call(scripts.FILL, conversation_id, token, *head, self._life(), self.limits.max_memory, held.lines)
 
     def _done(self, conversations: Iterable[str], answers: Sequence[bytes | None]) -> list[str]:
         self.exchange.counters.add(appends=answers.count(b"kept"), evictions=answers.count(b"full"))

@@ -54,8 +54,9 @@ end
 """
 
 #: ARGV: token, life of recents and of a lease (ms), how many of the newest messages are wanted (0: all), how old the
-#: last check may be (ms). Answers ``hit`` with revision, kind, whether it was checked lately, the time and the
-#: messages; ``lease`` where it left one; ``miss`` where somebody else has it or nothing can be kept.
+#: last check may be (ms). Answers ``hit`` with revision, kind, newest sequence, how many, how old the last check is (-1
+#: where that is too old), the time and the messages; ``lease`` where it left one; ``miss`` where somebody else has it
+#: or nothing can be kept.
 READ: Final = Script(
     _BEGIN
     + """
@@ -67,16 +68,16 @@ redis.call('PEXPIRE', key, ARGV[2])
 local wanted = tonumber(ARGV[4])
 if wanted > 0 and tonumber(count) > wanted then
   at = skip(raw, at, tonumber(count) - wanted)
-  kind = 'p'
+  kind, count = 'p', ARGV[4]
 end
-local lately, now = '0', '0'
+local age, now = -1, '0'
 if ARGV[5] ~= '0' then
   local time = redis.call('TIME')
   now = time[1] .. string.format('%03d', math.floor(tonumber(time[2]) / 1000))
-  local age = tonumber(now) - tonumber(checked)
-  if age >= 0 and age <= tonumber(ARGV[5]) then lately = '1' end
+  age = tonumber(now) - tonumber(checked)
+  if age > tonumber(ARGV[5]) then age = -1 end
 end
-return {'hit', rev, kind, lately, now, string.sub(raw, at)}
+return {'hit', rev, kind, seq, count, age, now, string.sub(raw, at)}
 """
 )
 
