@@ -23,7 +23,7 @@ SUITE = """
         def open_store(self, path: Path, namespace: str = "default") -> Store:
             return Store(Chain.build([DriverSpec("memory-fallback", {{}}, frozenset({subjects}))]), namespace)
 """
-ALWAYS = {"aggregate", "revisions", "followers", "scan", "erase"}
+ALWAYS = {"aggregate", "erase", "expire", "followers", "revisions", "scan"}
 SUBJECTS = {"strategies", "statistics", "conversations"}
 
 
@@ -41,7 +41,8 @@ def test_one_class_with_one_method_runs_everything_that_is_claimed(pytester: pyt
     assert "failed" not in outcomes
     result.stdout.fnmatch_lines(
         [
-            "TestMyDriver claims: aggregate, conversations, erase, followers, revisions, scan, statistics, strategies",
+            "TestMyDriver claims: aggregate, conversations, erase, expire, followers, revisions, scan, statistics, "
+            "strategies",
             "TestMyDriver skips, and proves absent: durable, *",
         ]
     )

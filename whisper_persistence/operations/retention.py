@@ -85,12 +85,8 @@ async def apply_retention(
         StorageUnavailableError: the storage did not answer.
     """
     watch = watch or ClockWatch(clock_path())
-    moved = None if dry_run else watch.moved()
-    if moved is not None:
-        raise ClockMovedError(
-            f"nothing was removed: the clock was moved by {moved} since the last run; see that it is right, and say so "
-            "with whisper-persistence expire --trust-clock"
-        )
+    if not dry_run:
+        _believe(watch)
     began, now = time.perf_counter(), watch.now()
     tiers: dict[str, TierReport] = {}
     if dry_run:
@@ -104,6 +100,15 @@ async def apply_retention(
                 await asyncio.sleep(pause if more else 0)
         watch.note()
     return RetentionReport(now, dry_run, time.perf_counter() - began, tuple(tiers.values()))
+
+
+def _believe(watch: ClockWatch) -> None:
+    moved = watch.moved()
+    if moved is not None:
+        raise ClockMovedError(
+            f"nothing was removed: the clock was moved by {moved} since the last run; see that it is right, and say so "
+            "with whisper-persistence expire --trust-clock"
+        )
 
 
 def _join(tiers: dict[str, TierReport], reports: tuple[TierReport, ...]) -> int:

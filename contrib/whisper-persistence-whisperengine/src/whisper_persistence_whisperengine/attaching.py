@@ -47,10 +47,7 @@ async def attach(
         ConfigurationError: a setting is wrong; the core is as it was.
         PersistenceError: the storage answered, and can never be used as it is; the core is as it was.
     """
-    found = _attached.get(id(core))
-    if found is not None and found.is_detaching:
-        await found.detach()
-        found = _attached.get(id(core))
+    found = await _find_attached(core)
     if found is None:
         settings = None if store else load_settings(url=url, config=config, namespace=namespace)
         kept = LateStore(store or AsyncStore.from_settings(settings))
@@ -59,4 +56,13 @@ async def attach(
         found = Persistence(core, cast("AsyncStore", kept), manners, lambda: _attached.pop(id(core), None))
         _attached[id(core)] = found
     await found.begin()
+    return found
+
+
+async def _find_attached(core: Any) -> Persistence | None:
+    """Return what is attached to a core, once what is just being detached is gone."""
+    found = _attached.get(id(core))
+    if found is not None and found.is_detaching:
+        await found.detach()
+        found = _attached.get(id(core))
     return found
