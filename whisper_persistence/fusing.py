@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 import msgspec
@@ -25,12 +25,13 @@ from whisper_persistence.errors import ConfigurationError, ValidationError
 from whisper_persistence.records import Message, SearchHit, SearchQuery, SearchResult, Window, fields
 
 #: How many hits a layer that fuses asks for below, and so how many a query can page through at most.
-CANDIDATES: Final = 500
+CANDIDATES: Final = 200
 #: What a memory that was never scored is taken to be worth.
 _UNSCORED: Final = 0.5
 _DAY: Final = timedelta(days=1)
 _RELEVANT: Final = ("text", "meaning")
 
+K = TypeVar("K", bound=tuple[Any, ...])
 Load: TypeAlias = Callable[[Sequence[Window]], Mapping[Window, tuple[Message, ...]] | None]
 
 _read_cursor = msgspec.json.Decoder(tuple[datetime, float, str, str])
@@ -71,6 +72,11 @@ def to_weights(given: Weights | Mapping[str, Any]) -> Weights:
     except (TypeError, ValueError) as error:
         known = ", ".join(field.name for field in attrs.fields(Weights))
         raise ConfigurationError(f"weights of a search: {error.args[0]} (known: {known})") from None
+
+
+def memory_of(message: Message) -> str:
+    """Return the memory whose score is a message's importance: the one its extras name, or that of its own id."""
+    return str(message.extra.get("memory_id") or message.message_id)
 
 
 def candidates(query: SearchQuery) -> SearchQuery:
@@ -139,6 +145,24 @@ def _position(cursor: str) -> tuple[datetime, float, str, str]:
     if position is None or position[0].tzinfo is None:
         raise ValidationError("cursor", "is not one that a search returned: begin without one")
     return position
+
+
+def shortlist(fits: Mapping[K, float], query: SearchQuery, weights: Weights) -> list[K]:
+    """Return what may be on the page that a query asks for, from how well each message fits, the best first.
+
+    A score lies between ``fit * floor`` and ``fit``; so a layer that answers alone need not read the messages that are
+    on an earlier or a later page whatever they are worth.
+    """
+    ranked = sorted(fits, key=lambda key: (-fits[key], key))
+    if query.among is not None:
+        return ranked
+    last = 1.0 if query.cursor is None else -_position(query.cursor)[1]
+    open_ = [key for key in ranked if fits[key] * weights.floor <= last]
+    sure = [key for key in open_ if fits[key] <= last]
+    if len(sure) <= query.limit:
+        return open_
+    least = fits[sure[query.limit]] * weights.floor
+    return [key for key in open_ if fits[key] >= least]
 
 
 def surround(hits: Sequence[SearchHit], query: SearchQuery, load: Load) -> tuple[SearchHit, ...]:

@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from whisper_persistence.codec import decoder
-from whisper_persistence.fusing import CANDIDATES, Weights, page, surround
+from whisper_persistence.fusing import Weights, memory_of, page, shortlist, surround
 from whisper_persistence.neighbours import next_place
 from whisper_persistence.ranking import Turn, rank, rarity
 from whisper_persistence.records import Message, SearchHit, SearchQuery, SearchResult
@@ -46,10 +46,8 @@ def _search(state: State, query: SearchQuery) -> SearchResult:
     visible = {each.turn.key: each.message for each in seen if not each.cleared}
     shares = rank([each.turn for each in seen if not each.cleared], rarities)
     wanted = shares.keys() if query.among is None else set(query.among) & visible.keys()
-    chosen = sorted(
-        (key for key in wanted if _shows(query, visible[key])), key=lambda key: (-shares.get(key, 0.0), key)
-    )
-    hits = [_hit(state, visible[key], shares.get(key, 0.0)) for key in chosen[:CANDIDATES]]
+    fits = {key: shares.get(key, 0.0) for key in wanted if _shows(query, visible[key])}
+    hits = [_hit(state, visible[key], fits[key]) for key in shortlist(fits, query, Weights())]
     best, cursor = page(hits, _ANSWERED, Weights(), query)
     shown = surround(best, query, lambda windows: load_messages(state, windows))
     return SearchResult(
@@ -91,5 +89,5 @@ def _shows(query: SearchQuery, message: Message) -> bool:
 
 
 def _hit(state: State, message: Message, share: float) -> SearchHit:
-    scored = state.peek_user(message.user_id).scores.get(str(message.extra.get("memory_id") or message.message_id))
+    scored = state.peek_user(message.user_id).scores.get(memory_of(message))
     return SearchHit(message, 0.0, {"text": share, **({"importance": scored.score} if scored else {})})
