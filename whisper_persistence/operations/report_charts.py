@@ -109,4 +109,5 @@ def _cohorts(alt: Any, data: Any) -> Any:
     shade = alt.Color("rate:Q", legend=None, scale=alt.Scale(scheme="blues", domain=[0, 1]))
     base = alt.Chart(data).encode(x=alt.X("period:O", title="weeks later"), y=alt.Y("start:O", title="first week"))
     share = alt.Text("rate:Q", format=".0%")
-    return alt.layer(base.mark_rect().encode(color=shade), base.mark_text(fontSize=10).encode(text=share))
+    ink = alt.condition("datum.rate > 0.5", alt.value("white"), alt.value("black"))
+    return alt.layer(base.mark_rect().encode(color=shade), base.mark_text(fontSize=10).encode(text=share, color=ink))

@@ -27,8 +27,8 @@ p, figcaption { color: var(--soft); margin: .25rem 0; }
 figure { margin: 0; break-inside: avoid; } .chart { width: 100%; min-height: 1px; }
 .table { overflow-x: auto; } table { border-collapse: collapse; font-size: .875rem; width: 100%; }
 th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line);
-         font-variant-numeric: tabular-nums; }
-th:first-child, td:first-child { text-align: left; }
+         font-variant-numeric: tabular-nums; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 6.5rem; }
 @media print {
   body { max-width: none; padding: 0; font-size: 11px; } h2 { break-after: avoid; margin-top: 1.2rem; }
   .table { overflow: visible; } section, tr { break-inside: avoid; } @page { margin: 15mm; }
