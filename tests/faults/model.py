@@ -9,7 +9,8 @@ stalls between its read and its push. The search visits every reachable state.
 Checked in every state    READ    with SQL up, a read never returns anything but SQL's current value
                           SEARCH  with SQL up, a search never returns text SQL does not hold
                           SILENT  a replayed write never silently replaces a newer write, its own bot's or another's;
-                                  nor brings back erased text; nor is dropped for an erase it followed
+                                  nor brings back erased text; nor is dropped for an erase it followed; nor is set
+                                  aside where nobody but its own bot wrote
 Checked at rest           ACKED   every acknowledged write is in SQL (or was erased by an erase it did not follow)
                           ONCE    the counter equals the distinct increments applied
                           FOLLOW  cache and index hold SQL's value or nothing
@@ -39,8 +40,6 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-
-
 # sql: val, writer bot, rev, erase epoch, last erase as (bot, n), applied ops, counter, sibling vals, pending outbox (redis, chroma)
 Sql = namedtuple("Sql", "val writer rev epoch eby applied count sib outR outC")
 # follower: up, val, rev, snapshot (val, rev, gen), known (False: restarted, not yet emptied), generation
@@ -53,22 +52,24 @@ St = namedtuple("St", "up sql R C relR relC bots acked bud silent")
 # base: grows by one for each own write replayed before it; saw: what the bot had seen (for the checker only)
 Op = namedtuple("Op", "id bot kind base epoch ghost saw")
 
-RULES = dict(journal_first=1,      # acknowledge only after SQL committed or the journal append is durable
-             dedupe=1,             # op ids make replay idempotent
-             keep_until_commit=1,  # drop a journal entry only after SQL committed it
-             fifo=1,               # while a bot's journal is not empty, its new writes queue behind it
-             conflict=1,           # a replay that meets another bot's newer row keeps both
-             epoch=1,              # a replay from before an erase it did not follow is dropped
-             epoch_durable=1,      # the erase epoch a bot has seen survives a crash
-             own_order=1,          # a bot's writes after its own erase are never dropped by that erase
-             outbox=1,             # follower work is written in the SQL transaction
-             state_push=1,         # the relay pushes the current row, not the old op
-             clear_by_rev=1,       # the relay clears only outbox entries up to the rev it pushed
-             cas=1,                # Redis takes a value only if its rev is not older
-             fence=1,              # ... and only if the cache generation is the one seen before SQL was read
-             rev_read=1,           # a cached value is used only if its rev is SQL's
-             flush_on_restart=1,   # a restarted Redis is emptied (new generation) before it is used
-             filter_search=1)      # search hits are checked against SQL
+RULES = dict(
+    journal_first=1,  # acknowledge only after SQL committed or the journal append is durable
+    dedupe=1,  # op ids make replay idempotent
+    keep_until_commit=1,  # drop a journal entry only after SQL committed it
+    fifo=1,  # while a bot's journal is not empty, its new writes queue behind it
+    conflict=1,  # a replay that meets another bot's newer row keeps both
+    epoch=1,  # a replay from before an erase it did not follow is dropped
+    epoch_durable=1,  # the erase epoch a bot has seen survives a crash
+    own_order=1,  # a bot's writes after its own erase are never dropped by that erase
+    outbox=1,  # follower work is written in the SQL transaction
+    state_push=1,  # the relay pushes the current row, not the old op
+    clear_by_rev=1,  # the relay clears only outbox entries up to the rev it pushed
+    cas=1,  # Redis takes a value only if its rev is not older
+    fence=1,  # ... and only if the cache generation is the one seen before SQL was read
+    rev_read=1,  # a cached value is used only if its rev is SQL's
+    flush_on_restart=1,  # a restarted Redis is emptied (new generation) before it is used
+    filter_search=1,
+)  # search hits are checked against SQL
 
 
 def apply(sql, op, replay, ru):
@@ -77,7 +78,9 @@ def apply(sql, op, replay, ru):
         return sql, False
     own = ru["own_order"] and sql.eby and sql.eby[0] == op.bot and int(op.id[1]) > sql.eby[1]
     if ru["epoch"] and replay and op.kind != "erase" and op.epoch < sql.epoch and not own:
-        return sql._replace(applied=sql.applied | {"x" + op.id}), "ACKED WRITE DROPPED" if op.ghost >= sql.epoch else False
+        return sql._replace(
+            applied=sql.applied | {"x" + op.id}
+        ), "ACKED WRITE DROPPED" if op.ghost >= sql.epoch else False
     rev, bad = sql.rev + 1, False
     s = sql._replace(applied=sql.applied | {op.id}, rev=rev)
     if op.kind == "inc":
@@ -89,10 +92,19 @@ def apply(sql, op, replay, ru):
         judged = replay and sql.val is not None and sql.rev > op.base
         stale = replay and op.epoch < sql.epoch and not own
         if judged and ru["conflict"]:
+            bad = "OWN WRITE SET ASIDE" if ru["alone"] else False
             s = s._replace(sib=s.sib | {op.id})
         else:
             undone = replay and sql.val is not None and sql.writer == op.bot and sql.val[1] > op.id[1]
-            bad = "SILENT" if newer else "ERASED TEXT CAME BACK" if stale else "OLDER WRITE OF THE SAME BOT WON" if undone else False
+            bad = (
+                "SILENT"
+                if newer
+                else "ERASED TEXT CAME BACK"
+                if stale
+                else "OLDER WRITE OF THE SAME BOT WON"
+                if undone
+                else False
+            )
             s = s._replace(val=op.id, writer=op.bot)
     if ru["outbox"]:
         s = s._replace(outR=s.outR | {(op.id, rev)}, outC=s.outC | {(op.id, rev)})
@@ -101,7 +113,7 @@ def apply(sql, op, replay, ru):
 
 def put(f, val, rev, gen, ru, can_cas=True):
     """A cache write. Chroma has neither compare-and-set nor a generation; a file lock gives it one writer instead."""
-    if can_cas and ru["cas"] and rev < f.rev or can_cas and ru["fence"] and gen != f.gen:
+    if (can_cas and ru["cas"] and rev < f.rev) or (can_cas and ru["fence"] and gen != f.gen):
         return f
     return f._replace(val=val, rev=rev)
 
@@ -121,11 +133,14 @@ def moves(st, scripts, ru):
         return tuple(sorted(b.items()))
 
     def bot(b, **kw):
-        return st.bots[:b] + (st.bots[b]._replace(**kw),) + st.bots[b + 1:]
+        return st.bots[:b] + (st.bots[b]._replace(**kw),) + st.bots[b + 1 :]
 
     for b, me in enumerate(st.bots):
         if not me.alive:
-            yield f"bot{b} restarts", st._replace(bots=bot(b, alive=True, phase=None, seen=0, epoch=me.epoch if ru["epoch_durable"] else 0))
+            yield (
+                f"bot{b} restarts",
+                st._replace(bots=bot(b, alive=True, phase=None, seen=0, epoch=me.epoch if ru["epoch_durable"] else 0)),
+            )
             continue
         if me.phase is None and me.i < len(scripts[b]):
             kind = scripts[b][me.i]
@@ -139,10 +154,20 @@ def moves(st, scripts, ru):
             if st.up:
                 s, bad = apply(st.sql, op, False, ru)
                 # the generation is the one this bot knew before the transaction; a Redis nobody has emptied yet counts as known
-                yield f"bot{b} {op.id} committed", st._replace(sql=s, silent=st.silent or bad, acked=st.acked | {op.id},
-                                                               bots=bot(b, phase=("cache", op, s.rev, st.R.gen), seen=s.rev, epoch=s.epoch, ghost=s.epoch))
+                yield (
+                    f"bot{b} {op.id} committed",
+                    st._replace(
+                        sql=s,
+                        silent=st.silent or bad,
+                        acked=st.acked | {op.id},
+                        bots=bot(b, phase=("cache", op, s.rev, st.R.gen), seen=s.rev, epoch=s.epoch, ghost=s.epoch),
+                    ),
+                )
                 if bud["late"]:
-                    yield f"bot{b} {op.id} passes its deadline", miss._replace(bud=spend("late"), bots=bot(b, phase=("jrn", op), late=op))
+                    yield (
+                        f"bot{b} {op.id} passes its deadline",
+                        miss._replace(bud=spend("late"), bots=bot(b, phase=("jrn", op), late=op)),
+                    )
                 if bud["lost"]:
                     yield f"bot{b} {op.id} committed, reply lost", miss._replace(sql=s, bud=spend("lost"))
                     yield f"bot{b} {op.id} failed", miss._replace(bud=spend("lost"))
@@ -150,18 +175,27 @@ def moves(st, scripts, ru):
                 yield f"bot{b} {op.id} refused", miss
         if me.phase and me.phase[0] == "jrn":
             op = me.phase[1]
-            yield f"bot{b} {op.id} journaled", st._replace(acked=st.acked | {op.id}, bots=bot(b, phase=None, jr=me.jr + (op,)))
+            yield (
+                f"bot{b} {op.id} journaled",
+                st._replace(acked=st.acked | {op.id}, bots=bot(b, phase=None, jr=me.jr + (op,))),
+            )
         if me.phase and me.phase[0] == "cache":
             op, rev, gen = me.phase[1:]
             yield f"bot{b} skips cache", st._replace(bots=bot(b, phase=None))
             if st.R.up and op.kind == "put":
-                yield f"bot{b} writes cache {op.id}", st._replace(R=put(wake(st.R, ru), op.id, rev, gen, ru), bots=bot(b, phase=None))
+                yield (
+                    f"bot{b} writes cache {op.id}",
+                    st._replace(R=put(wake(st.R, ru), op.id, rev, gen, ru), bots=bot(b, phase=None)),
+                )
         if me.late:
             yield f"bot{b} {me.late.id} never lands", st._replace(bots=bot(b, late=None))
             if st.up:
                 s, bad = apply(st.sql, me.late, False, ru)
-                yield f"bot{b} {me.late.id} lands late", st._replace(sql=s, silent=st.silent or bad, bots=bot(b, late=None))
-        if me.jr and me.phase is None and st.up and me.late is None:     # replay the oldest entry
+                yield (
+                    f"bot{b} {me.late.id} lands late",
+                    st._replace(sql=s, silent=st.silent or bad, bots=bot(b, late=None)),
+                )
+        if me.jr and me.phase is None and st.up and me.late is None:  # replay the oldest entry
             rest = tuple(o._replace(base=o.base + 1) for o in me.jr[1:])
             op = me.jr[0]
             done = op.id in st.sql.applied or "x" + op.id in st.sql.applied
@@ -169,16 +203,35 @@ def moves(st, scripts, ru):
             after = dict(sql=s, silent=st.silent or bad)
             if not ru["keep_until_commit"]:
                 yield f"bot{b} drops {op.id} first", st._replace(bots=bot(b, jr=me.jr[1:], phase=("late", op)))
+            elif not done or not ru["dedupe"]:
+                yield (
+                    f"bot{b} replays {op.id}, clears it",
+                    st._replace(
+                        **after, bots=bot(b, jr=rest, seen=me.seen + 1 if rest else s.rev, epoch=s.epoch, ghost=s.epoch)
+                    ),
+                )
+                if bud["lost"]:
+                    yield (
+                        f"bot{b} replays {op.id}, dies or hears nothing before clearing",
+                        st._replace(**after, bud=spend("lost")),
+                    )
             else:
-                if not done or not ru["dedupe"]:
-                    yield f"bot{b} replays {op.id}, clears it", st._replace(**after, bots=bot(b, jr=rest, seen=me.seen + 1 if rest else s.rev, epoch=s.epoch, ghost=s.epoch))
-                    if bud["lost"]:
-                        yield f"bot{b} replays {op.id}, dies or hears nothing before clearing", st._replace(**after, bud=spend("lost"))
-                else:
-                    yield f"bot{b} clears {op.id}", st._replace(bots=bot(b, jr=rest, seen=me.seen + 1 if rest else st.sql.rev, epoch=st.sql.epoch, ghost=st.sql.epoch))
+                yield (
+                    f"bot{b} clears {op.id}",
+                    st._replace(
+                        bots=bot(
+                            b, jr=rest, seen=me.seen + 1 if rest else st.sql.rev, epoch=st.sql.epoch, ghost=st.sql.epoch
+                        )
+                    ),
+                )
         if me.phase and me.phase[0] == "late" and st.up:
             s, bad = apply(st.sql, me.phase[1], True, ru)
-            yield f"bot{b} replays late", st._replace(sql=s, silent=st.silent or bad, bots=bot(b, phase=None, seen=s.rev, epoch=s.epoch, ghost=s.epoch))
+            yield (
+                f"bot{b} replays late",
+                st._replace(
+                    sql=s, silent=st.silent or bad, bots=bot(b, phase=None, seen=s.rev, epoch=s.epoch, ghost=s.epoch)
+                ),
+            )
         if bud["crash"]:
             yield f"bot{b} CRASH", st._replace(bud=spend("crash"), bots=bot(b, alive=False, phase=None))
     for n, f, out, rel in (("R", st.R, st.sql.outR, st.relR), ("C", st.C, st.sql.outC, st.relC)):
@@ -198,9 +251,20 @@ def moves(st, scripts, ru):
                 if not ru["state_push"]:
                     left = out - {rel[3]}
                 else:
-                    stuck = n == "R" and ru["fence"] and rel[2] != f.gen        # the push was refused: leave the work in the outbox
-                    left = out if stuck else frozenset(e for e in out if e[1] > rel[1]) if ru["clear_by_rev"] else frozenset()
-                yield f"{name} relay pushes {rel[0]}, clears", st._replace(**{n: g, "rel" + n: None, "sql": st.sql._replace(**{"out" + n: left})})
+                    stuck = (
+                        n == "R" and ru["fence"] and rel[2] != f.gen
+                    )  # the push was refused: leave the work in the outbox
+                    left = (
+                        out
+                        if stuck
+                        else frozenset(e for e in out if e[1] > rel[1])
+                        if ru["clear_by_rev"]
+                        else frozenset()
+                    )
+                yield (
+                    f"{name} relay pushes {rel[0]}, clears",
+                    st._replace(**{n: g, "rel" + n: None, "sql": st.sql._replace(**{"out" + n: left})}),
+                )
     if bud["sql"]:
         yield ("SQL down" if st.up else "SQL up"), st._replace(up=not st.up, bud=spend("sql"))
     elif not st.up:
@@ -210,7 +274,10 @@ def moves(st, scripts, ru):
         yield "redis down", st._replace(R=R._replace(up=False), bud=spend("redis"))
         if R.known:
             yield "redis saves", st._replace(R=R._replace(snap=(R.val, R.rev, R.gen)), bud=spend("redis"))
-        yield "redis restarts from snapshot", st._replace(R=R._replace(val=R.snap[0], rev=R.snap[1], gen=R.snap[2], known=False), bud=spend("redis"))
+        yield (
+            "redis restarts from snapshot",
+            st._replace(R=R._replace(val=R.snap[0], rev=R.snap[1], gen=R.snap[2], known=False), bud=spend("redis")),
+        )
     if not R.up:
         yield "redis up", st._replace(R=R._replace(up=True))
 
@@ -225,14 +292,24 @@ def check(st, scripts, ru):
             return "READ"
     if st.up and not ru["filter_search"] and st.C.val is not None and st.C.val != s.val:
         return "SEARCH"
-    rest = (st.up and st.R.up and not s.outR and not s.outC and not st.relR and not st.relC
-            and all(b.alive and not b.jr and not b.late and b.phase is None and b.i == len(scripts[k]) for k, b in enumerate(st.bots)))
+    rest = (
+        st.up
+        and st.R.up
+        and not s.outR
+        and not s.outC
+        and not st.relR
+        and not st.relC
+        and all(
+            b.alive and not b.jr and not b.late and b.phase is None and b.i == len(scripts[k])
+            for k, b in enumerate(st.bots)
+        )
+    )
     if rest:
         for a in st.acked:
             if a not in s.applied:
                 after_erase = any(x[0] == a[0] and x[2:] == "erase" and int(x[1]) < int(a[1]) for x in s.applied)
                 others_erase = any(x[0] != a[0] and x[0] != "x" and x[2:] == "erase" for x in s.applied)
-                if "x" + a not in s.applied or after_erase and not others_erase:
+                if "x" + a not in s.applied or (after_erase and not others_erase):
                     return "ACKED"
         if s.count != sum(x[2:] == "inc" and x[0] != "x" for x in s.applied):
             return "ONCE"
@@ -245,10 +322,21 @@ def check(st, scripts, ru):
 def explore(scripts, budget, off=(), limit=4_000_000):
     budget = {"late": 0, **budget}
     ru = {k: v and k not in off for k, v in RULES.items()}
+    ru["alone"] = len(scripts) == 1
     E = frozenset()
     f0 = Fol(True, None, 0, (None, 0, 0), True, 0)
-    s0 = St(True, Sql(None, -1, 0, 0, None, E, 0, E, E, E), f0, f0, None, None,
-            tuple(Bot(True, 0, None, (), 0, 0, 0, None) for _ in scripts), E, tuple(sorted(budget.items())), False)
+    s0 = St(
+        True,
+        Sql(None, -1, 0, 0, None, E, 0, E, E, E),
+        f0,
+        f0,
+        None,
+        None,
+        tuple(Bot(True, 0, None, (), 0, 0, 0, None) for _ in scripts),
+        E,
+        tuple(sorted(budget.items())),
+        False,
+    )
     seen, todo, edges, rest = {s0: None}, [s0], 0, 0
     while todo:
         nxt = []
