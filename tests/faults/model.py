@@ -322,7 +322,7 @@ def check(st, scripts, ru):
 def explore(scripts, budget, off=(), limit=4_000_000):
     budget = {"late": 0, **budget}
     ru = {k: v and k not in off for k, v in RULES.items()}
-    ru["alone"] = len(scripts) == 1
+    ru["alone"] = len(scripts) == 1 and not budget["crash"]  # a process that died no longer knows what it saw
     E = frozenset()
     f0 = Fol(True, None, 0, (None, 0, 0), True, 0)
     s0 = St(

@@ -10,6 +10,7 @@ import pytest
 #: Small enough for every run: scripts, faults, and a limit of states.
 SMALL: dict[str, tuple[Any, dict[str, int]]] = {
     "two bots: put | erase, put": ((("put",), ("erase", "put")), {"crash": 0, "sql": 1, "lost": 0, "redis": 0}),
+    "one bot: put, put, late, no crash": ((("put", "put"),), {"crash": 0, "sql": 1, "lost": 0, "redis": 0, "late": 1}),
     "one bot: put, put": ((("put", "put"),), {"crash": 0, "sql": 2, "lost": 1, "redis": 0}),
     "one bot: put, put, late": ((("put", "put"),), {"crash": 1, "sql": 0, "lost": 0, "redis": 0, "late": 1}),
 }
