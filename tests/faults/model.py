@@ -9,7 +9,8 @@ stalls between its read and its push. The search visits every reachable state.
 Checked in every state    READ    with SQL up, a read never returns anything but SQL's current value
                           SEARCH  with SQL up, a search never returns text SQL does not hold
                           SILENT  a replayed write never silently replaces a newer write, its own bot's or another's;
-                                  nor brings back erased text; nor is dropped for an erase it followed
+                                  nor brings back erased text; nor is dropped for an erase it followed; nor is set
+                                  aside where nobody but its own bot wrote
 Checked at rest           ACKED   every acknowledged write is in SQL (or was erased by an erase it did not follow)
                           ONCE    the counter equals the distinct increments applied
                           FOLLOW  cache and index hold SQL's value or nothing
@@ -91,6 +92,7 @@ def apply(sql, op, replay, ru):
         judged = replay and sql.val is not None and sql.rev > op.base
         stale = replay and op.epoch < sql.epoch and not own
         if judged and ru["conflict"]:
+            bad = "OWN WRITE SET ASIDE" if ru["alone"] else False
             s = s._replace(sib=s.sib | {op.id})
         else:
             undone = replay and sql.val is not None and sql.writer == op.bot and sql.val[1] > op.id[1]
@@ -320,6 +322,7 @@ def check(st, scripts, ru):
 def explore(scripts, budget, off=(), limit=4_000_000):
     budget = {"late": 0, **budget}
     ru = {k: v and k not in off for k, v in RULES.items()}
+    ru["alone"] = len(scripts) == 1 and not budget["crash"]  # a process that died no longer knows what it saw
     E = frozenset()
     f0 = Fol(True, None, 0, (None, 0, 0), True, 0)
     s0 = St(

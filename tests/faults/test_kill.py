@@ -84,7 +84,7 @@ def check(opener: Opener, folder: Path, acknowledged: list[str], deaths: int) ->
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("times", [1, 6])
+@pytest.mark.parametrize("times", [2, pytest.param(6, marks=pytest.mark.long)])
 def test_process_killed_between_any_two_steps(opened: Opener, tmp_path: Path, step: str, times: int) -> None:
     seen = 0
 
@@ -120,7 +120,7 @@ def die_again_and_again(opener: Opener, folder: Path, deaths: int) -> None:
 
 
 def test_a_process_that_dies_again_and_again(opened: Opener, tmp_path: Path) -> None:
-    die_again_and_again(opened, tmp_path, 8)
+    die_again_and_again(opened, tmp_path, 5)
 
 
 @pytest.mark.long

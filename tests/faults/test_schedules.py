@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from fault_tools.faulty import Faulty
 from fault_tools.history import History
-from fault_tools.stores import Opener, crash, drained, hurried
+from fault_tools.stores import Opener, crash, drained, hurried, net_of, until
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
 from whisper_persistence import Store
@@ -83,6 +83,7 @@ class World:
         for store in self.stores:
             store.check_health()  # takes over what a crashed process left
             drained(store)
+            until(lambda store=store: net_of(store)._prober.is_open)
         self.history.check(self.stores[0])
         self.opener.close()
 

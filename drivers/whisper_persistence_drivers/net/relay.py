@@ -24,7 +24,7 @@ from whisper_persistence.errors import (
 from whisper_persistence.records.checks import MAX_BATCH
 from whisper_persistence_drivers.net.backlog import Backlog
 from whisper_persistence_drivers.net.calls import Calls
-from whisper_persistence_drivers.net.entries import ERASE, MERGED, SAVES, Entry, body_of
+from whisper_persistence_drivers.net.entries import ERASE, MERGED, SAVES, Entry, body_of, keys_of
 from whisper_persistence_drivers.net.memory import Memory
 from whisper_persistence_drivers.net.steps import reached
 
@@ -158,6 +158,8 @@ class Relay:
             raise
         self._breaks = 0
         reached("replay: committed, not cleared")
+        # A read that does not find these waiting any more must not find the memory from before them either.
+        self.memory.forget({key for entry in group for key in keys_of(entry.hook, entry.items())})
         self.backlog.done(group, _raised(first.hook, items))
         self._tell(first.hook, items, receipts)
         self.replayed += len(group)

@@ -9,7 +9,6 @@ import subprocess
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,8 +17,6 @@ import attrs
 import psycopg
 
 from fault_tools.proxy import Proxy
-
-_numbers = count(1)
 
 
 @attrs.define(eq=False)
@@ -97,7 +94,7 @@ def private_postgres_server() -> Generator[Postgres]:
 
 @attrs.define(eq=False)
 class Place:
-    """A database, straight and behind a proxy.
+    """A database, straight and behind a proxy; tests keep to namespaces of their own.
 
     Attributes:
         server: whose it is.
@@ -114,15 +111,9 @@ class Place:
 
 @contextmanager
 def proxied(server: Postgres) -> Generator[Place]:
-    """Make a new database, yield it behind a proxy, and remove it."""
-    name = f"fault_{os.getpid()}_{next(_numbers)}"
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
+    """Yield the server's database behind a proxy."""
     proxy = Proxy(("127.0.0.1", server.port))
-    straight = server.url.removesuffix("/postgres") + f"/{name}"
     try:
-        yield Place(server, proxy, straight.replace(f":{server.port}/", f":{proxy.port}/"), straight)
+        yield Place(server, proxy, server.url.replace(f":{server.port}/", f":{proxy.port}/"), server.url)
     finally:
         proxy.close()
-        with psycopg.connect(server.url, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

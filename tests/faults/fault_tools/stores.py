@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from whisper_persistence_drivers.postgres import PostgresDriver
 from whisper_persistence import Store
 from whisper_persistence.plugins import Chain
 
+_numbers = count(1)
 #: How long a test waits for what must happen, on a machine that may be busy.
 PATIENCE = 60.0
 
@@ -22,12 +25,13 @@ class Opener:
 
     def __init__(self, journals: Path) -> None:
         self.journals = journals
+        self.namespace = f"{os.getpid()} {next(_numbers)}"
         self.stores: list[Store] = []
 
-    def __call__(self, *below: tuple[str, object], namespace: str = "default", **options: Any) -> Store:
+    def __call__(self, *below: tuple[str, object], **options: Any) -> Store:
         """Open a store over these drivers, the first asked first."""
         net = MemoryFallbackDriver(**{"journal_directory": self.journals, "deadline": 2.0, **options})
-        self.stores.append(Store(Chain.of({"memory-fallback": net, **dict(below)}), namespace))
+        self.stores.append(Store(Chain.of({"memory-fallback": net, **dict(below)}), self.namespace))
         return hurried(self.stores[-1])
 
     def postgres(self, url: str, **options: Any) -> Store:
