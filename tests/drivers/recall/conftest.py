@@ -89,7 +89,8 @@ class Memory:
     def is_settled(self) -> bool:
         """Say whether all that was written was followed and nothing is being made."""
         known, seen = self.state, self.health().details
-        if not self.driver._opened.worker.begun.is_set():
+        worker = self.driver._opened.worker
+        if not worker.begun.is_set() or worker.keeper.maker._job is not None:
             return False
         calm = seen.get("pending") == 0 and known.outbox.behind_since is None and (known.filled or not known.owned)
         return calm and known.coming is None and known.scrub_at is None and known.doubted is None

@@ -158,6 +158,7 @@ def _network(pid: int) -> set[str]:
     return {line.split()[9] for table in tables if table.exists() for line in table.read_text().splitlines()[1:]}
 
 
+@pytest.mark.long
 def test_few_memories_need_no_index_and_many_get_one(memories: Any) -> None:
     memory = memories.open(index_from=50, few=10)
     memory.say(40)
@@ -243,6 +244,7 @@ print(logging.getLogger().handlers, logging.getLogger().level)
     assert ran.stdout == "[] 30\n"
 
 
+@pytest.mark.long
 def test_closing_leaves_nothing_behind_and_a_closed_one_is_refused(memories: Any) -> None:
     memory = memories.open()
     memory.say(5)
@@ -257,6 +259,7 @@ def test_closing_leaves_nothing_behind_and_a_closed_one_is_refused(memories: Any
         driver.embed(["x"])
 
 
+@pytest.mark.long
 def test_a_forked_process_scans_and_leaves_the_index_to_its_parent(memories: Any) -> None:
     memory = memories.open()
     memory.say(30)

@@ -15,6 +15,7 @@ def _own_embedders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
 
 
+@pytest.mark.long
 def test_another_embedder_takes_over_while_the_one_before_answers(memories: Any) -> None:
     before = memories.open(embedder="embedding:letters")
     before.say(60)

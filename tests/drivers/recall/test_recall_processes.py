@@ -97,7 +97,7 @@ def check_after_kills(memories: Any, acknowledged: set[str]) -> None:
     memory.store.close()
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [1, pytest.param(200, marks=pytest.mark.long)])
 def test_killed_at_random_moments_everything_is_found_afterwards(memories: Any, kills: int) -> None:
     moments = random.Random(20_26)
     acknowledged: set[str] = set()
