@@ -41,8 +41,7 @@ def test_one_class_with_one_method_runs_everything_that_is_claimed(pytester: pyt
     assert "failed" not in outcomes
     result.stdout.fnmatch_lines(
         [
-            "TestMyDriver claims: aggregate, conversations, erase, expire, followers, revisions, scan, statistics, "
-            "strategies",
+            "TestMyDriver claims: aggregate, conversations, erase, *",
             "TestMyDriver skips, and proves absent: durable, *",
         ]
     )

@@ -184,8 +184,10 @@ def surround(hits: Sequence[SearchHit], query: SearchQuery, load: Load) -> tuple
 
 
 def _window(hit: SearchHit, query: SearchQuery, *, before: bool) -> Window:
-    place = {"before" if before else "after": hit.message.sequence}
-    return Window(hit.message.conversation_id, query.context, user_id=query.user_id, **place)
+    talk, place = hit.message.conversation_id, hit.message.sequence
+    if before:
+        return Window(talk, query.context, before=place, user_id=query.user_id)
+    return Window(talk, query.context, after=place, user_id=query.user_id)
 
 
 def explain(hit: SearchHit, result: SearchResult, weights: Weights) -> str:

