@@ -11,6 +11,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,7 @@ WAYS: Final = ("text", "meaning", "fused")
 
 Embed = Callable[[Sequence[str]], Floats]
 Found = dict[str, list[str]]
+Counts = Counter[tuple[str, int]]
 
 
 @attrs.frozen(eq=False)
@@ -107,41 +109,39 @@ class Meaning:
         return meaning(query_vector(words, self.embed(words), rarity), self.vectors)
 
 
-def search(store: Store, talk: Talk, question: str, scan: Meaning, weights: Weights | None = None) -> Found:
+def search(store: Store, talk: Talk, question: str, scan: Meaning) -> Found:
     """Return the message ids that each way finds, the best first."""
     now = max(message.timestamp for message in talk.messages)
     query = SearchQuery(question, user_id=talk.name, limit=CANDIDATES)
     below = store.search_messages([query])[query]
     fits = scan.fits(question, below.rarity)
     parts = {hit.message.message_id: dict(hit.parts) for hit in below.hits}
-    hits = []
+    hits: list[SearchHit] = []
     for position in np.argsort(-fits, kind="stable")[:CANDIDATES]:
         parts.setdefault(talk.messages[position].message_id, {})
     for message, fit in zip(talk.messages, fits, strict=True):
         if message.message_id in parts:
             hits.append(SearchHit(message, 0.0, {**parts[message.message_id], "meaning": float(fit)}))
-    ranked = {
-        "text": fuse(hits, ["text"], weights or Weights(), now),
-        "meaning": fuse(hits, ["meaning"], weights or Weights(), now),
-        "fused": fuse(hits, ["text", "meaning"], weights or Weights(), now),
-    }
+    answered = {"text": ["text"], "meaning": ["meaning"], "fused": ["text", "meaning"]}
+    ranked = {way: fuse(hits, answered[way], Weights(), now) for way in WAYS}
     return {way: [hit.message.message_id for hit in found] for way, found in ranked.items()}
 
 
-def measure(store: Store, talks: Sequence[Talk], embed: Embed) -> dict[str, dict[int, float]]:
-    """Return for each way the share of questions with an evidence turn among the first 5, 10 and 20."""
-    counted = {way: dict.fromkeys(AT, 0) for way in WAYS}
-    asked = 0
-    for talk in talks:
-        for start in range(0, len(talk.messages), 500):
-            store.save_messages(talk.messages[start : start + 500])
-        scan = Meaning.of(talk.messages, embed)
-        for question, evidence in talk.questions:
-            asked += 1
-            for way, found in search(store, talk, question, scan).items():
-                for first in AT:
-                    counted[way][first] += not evidence.isdisjoint(found[:first])
-    return {way: {first: count / asked for first, count in shares.items()} for way, shares in counted.items()}
+def measure(store: Store, talk: Talk, embed: Embed) -> Counts:
+    """Store a conversation and return how many of its questions have an evidence turn among the first 5, 10, 20."""
+    for start in range(0, len(talk.messages), 500):
+        store.save_messages(talk.messages[start : start + 500])
+    scan = Meaning.of(talk.messages, embed)
+    counted: Counts = Counter()
+    for question, evidence in talk.questions:
+        for way, found in search(store, talk, question, scan).items():
+            counted.update((way, first) for first in AT if not evidence.isdisjoint(found[:first]))
+    return counted
+
+
+def share(counted: Counts, talks: Sequence[Talk], way: str, first: int) -> float:
+    """Return the share of the questions of some conversations that were answered among the first so many."""
+    return counted[way, first] / sum(len(talk.questions) for talk in talks)
 
 
 @contextmanager
@@ -166,11 +166,12 @@ def main() -> None:
     talks = read_talks(options.data)
     table = Table("searched by", *(f"among the first {first}" for first in AT))
     with opened(options.postgres) as store:
-        for talk in [*([[each] for each in talks] if len(talks) > 1 else []), talks]:
-            for way, shares in measure(store, talk, static_embedder()).items():
-                name = f"{way}, {talk[0].name}" if len(talk) == 1 else f"{way}, all"
-                table.add_row(name, *(f"{shares[first]:.3f}" for first in AT))
-    Console().print(table)
+        counted = {talk.name: measure(store, talk, static_embedder()) for talk in talks}
+    rows = [(talk.name, [talk], counted[talk.name]) for talk in talks]
+    for name, asked, counts in [*rows, ("all", talks, sum(counted.values(), Counts()))]:
+        for way in WAYS:
+            table.add_row(f"{way}, {name}", *(f"{share(counts, asked, way, first):.3f}" for first in AT))
+    Console(width=100).print(table)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,8 @@ def _scoped(flavour: Flavour, conditions: Sequence[str], *, counting: bool) -> P
     def build(given: Mapping[str, Any]) -> Any:
         wanted = [mine(columns), *(columns[name] == given[name] for name in conditions)]
         if counting:
-            counted = select(literal_column("1")).where(*wanted).limit(given["limit"]).subquery()
+            one: ColumnElement[int] = literal_column("1")
+            counted = select(one).where(*wanted).limit(given["limit"]).subquery()
             return select(func.count()).select_from(counted)
         return select(columns.record, columns.sequence).where(*wanted, _told(flavour)).limit(given["limit"])
 

@@ -23,8 +23,10 @@ from whisper_persistence.cli.commands.export import export
 from whisper_persistence.cli.commands.import_ import import_
 from whisper_persistence.cli.commands.migrate import migrate
 from whisper_persistence.cli.commands.new_driver import new_driver
+from whisper_persistence.cli.commands.reindex import reindex
 from whisper_persistence.cli.commands.report import report
 from whisper_persistence.cli.commands.restore import restore
+from whisper_persistence.cli.commands.search import search
 from whisper_persistence.cli.commands.show import show
 
 __all__ = ["main"]
@@ -44,8 +46,10 @@ _COMMANDS: Final[tuple[click.Command, ...]] = (
     import_,
     migrate,
     new_driver,
+    reindex,
     report,
     restore,
+    search,
     show,
 )
 

@@ -1,0 +1,20 @@
+"""The ``reindex`` command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from whisper_persistence.cli.commands.common import Command, open_store
+
+
+@click.command(cls=Command, examples=("whisper-persistence reindex", "whisper-persistence reindex --wait 60"))
+@click.option("--wait", default=3_600.0, show_default=True, help="Wait so many seconds for it to be done.")
+@click.pass_obj
+def reindex(overrides: dict[str, Any], wait: float) -> None:
+    """Build the search indexes anew from the messages that are stored; searches go on meanwhile."""
+    from whisper_persistence.cli.searching import rebuild
+
+    with open_store(overrides) as store:
+        rebuild(store, wait, show_progress=True)
