@@ -8,38 +8,39 @@ reach it: answers stay those of the database, only slower.
 with every edit, mark, expiry and erase. What is written (*committed*) at revision n is called change n. Redis holds
 for a conversation nothing, a *lease* or *recents*, which carry a label L.
 
-1. *A label never says too much.* Recents arise from a fill or an append. A fill asks, in this order, for a lease, for
-   the revision R and for the messages, so these stand at some revision S >= R, and it is labelled R. An append of
-   change n is accepted only upon label n - 1 (``cas``), and leaves out a message whose sequence is in there already;
-   the new label is n. No other change moves a label: it drops the recents (``DROP``), and so does an append upon
-   anything but its predecessor, or of a message of which it is not known that it was new.
-2. *Recents whose label is the database's revision are its present state.* Let L be both. The fill's S was reached
-   before, so S <= L; the changes from R to L were all appends, since nothing else moves a label, so those from S to L
-   were, too, and the ones up to S were left out by their sequence. What results is the state at S and every message
-   since.
-3. *Strict reading* (``rev_read``): the revision is asked for within the call, and only recents with that very label are
-   shown. The state at that moment holds every write acknowledged before the call, of whichever process. This needs
-   nothing of Redis but that it gives back what it was given: a lost, late or missed write there can only make labels
-   differ, and then the database answers.
+1. *Recents labelled L are the newest messages that the database showed at revision L.* They arise from a fill or an
+   append. A fill asks for the revision before it reads the messages and again after, and puts them there only if it
+   was the same, which is the label: nothing changed between, so they stood there at that revision. An append of change
+   n is accepted only upon label n - 1 (``cas``) and of a message of which it is known that change n stored it; the new
+   label is n. No other change moves a label: it drops the recents (``DROP``), and so does an append upon anything but
+   its predecessor.
+2. *Strict reading* (``rev_read``): the revision is asked for within the call, and only recents with that very label are
+   shown, whether they were fetched before or after. By step 1 they are what the database showed at the moment when it
+   was asked, which holds every write acknowledged before the call, of whichever process. This needs nothing of Redis
+   but that it gives back what it was given: a lost, late or missed write there can only make labels differ, and then
+   the database answers.
+3. *What a process holds itself*, in front of Redis, obeys steps 1 and 2: it comes from recents that were shown or
+   filled, is appended to by the same rule, and has the same label to be checked by.
 4. *Nothing that was cleared or erased stays in Redis.* Whoever commits change n tells Redis: an append, or a drop. Who
    dies or finds Redis away before leaves it to the outbox, where the commit itself put it (``outbox``); a relay drops
    what lacks change n, puts the present state there instead (``state_push``) and only then clears the outbox, up to n
    (``clear_by_rev``). One that comes too late changes nothing: an append upon nothing, or upon a label at or above its
    own, is ignored, and a fill needs its lease. A lease (``fence``) is gone with whatever removes it (a flush, an
-   eviction, a restart), and one that change n came across refuses fills labelled below n. After that, any fill has
-   asked for its revision later than change n was committed, so its label is at least n and its messages lack nothing
-   of it.
+   eviction, a restart), and one that change n came across refuses fills labelled below n. After that, any fill asks
+   for its second revision later than change n was committed, so its label is at least n and nothing of change n is
+   missing.
 5. *After a restart nothing of before is used* (``flush_on_restart``). Every string carries the run id of the server
    that wrote it, and every script compares it with the server's own in the same step: contents from a snapshot, of
    another node, of a replica that was promoted, are removed when they are touched, and by a sweep where they are not.
 6. *A database that was set back* (restored, or failed over to a replica that lacked writes) has revisions below
    labels. Recents whose label is above a revision that was asked for after they were read are removed.
 
-**Bounded staleness** (``staleness`` above 0) leaves step 3 out for a while. Recents carry the moment, by the server's
-clock, at which they were last *confirmed*: read, and then found by step 2 to be the database's present state; they are
-shown for so many seconds from then. What was committed before that moment is in them, so a read lacks at most what was
-committed within the last ``staleness`` seconds, whichever process and whatever fault; what was erased may be shown for
-as long. It relies on the server's clock not being set back.
+**Bounded staleness** (``staleness`` above 0) leaves step 2 out for a while. Recents carry the moment, by the server's
+clock (by the process's own, for what it holds itself), at which they were last *confirmed*: read, and then found to
+carry the revision that the database had afterwards; they are shown for so many seconds from then. What was committed
+before that moment is in them, and stays in them while messages are appended. So a read shows what the database showed
+at some moment within the last ``staleness`` seconds, whichever process wrote and whatever failed; what was erased may
+be shown for as long. It relies on the clock not being set back.
 
 ``tests/drivers/test_redis_model.py`` explores a model of these rules, with each of them removed in turn; and
 ``tests/drivers/test_redis_interleavings.py`` this code, over a real server, step by step in every order it can find.

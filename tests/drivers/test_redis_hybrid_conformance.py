@@ -1,7 +1,6 @@
 """The redis-hybrid driver over sqlite and postgres, on one server and on a real cluster, against the whole suite.
 
-What talk is about runs always; the whole suite, which mostly passes the driver by, once, and for all four where
-TEST_TIER is full.
+What concerns talk runs always; the whole suite, most of which passes the driver by, where TEST_TIER is full.
 """
 
 from __future__ import annotations
@@ -20,8 +19,11 @@ from whisper_persistence.testing import DriverConformance
 from whisper_persistence.testing.conversations import ConversationConformance
 from whisper_persistence.testing.edits import EditConformance
 from whisper_persistence.testing.erasing import EraseConformance
+from whisper_persistence.testing.following import FollowerConformance
 from whisper_persistence.testing.namespaces import NamespaceConformance
+from whisper_persistence.testing.receipts import ReceiptConformance
 from whisper_persistence.testing.redis_servers import RedisCluster
+from whisper_persistence.testing.sequences import SequenceConformance
 from whisper_persistence.testing.windows import WindowConformance
 
 CAPABILITIES = frozenset(
@@ -80,6 +82,7 @@ class OnCluster:
         monkeypatch.setenv("CONFORMANCE_REDIS_URL", redis_cluster.url())
 
 
+@pytest.mark.long
 class TestRedisOverSqlite(OnOneServer, OverSqlite, DriverConformance):
     pass
 
@@ -99,13 +102,27 @@ class TestRedisClusterOverPostgres(OnCluster, OverPostgres, DriverConformance):
     pass
 
 
+class TestTalkInRedisOverSqlite(
+    OnOneServer,
+    OverSqlite,
+    ConversationConformance,
+    WindowConformance,
+    EditConformance,
+    EraseConformance,
+    FollowerConformance,
+    ReceiptConformance,
+    SequenceConformance,
+):
+    pass
+
+
 class TestTalkInRedisOverPostgres(OnOneServer, OverPostgres, WindowConformance, EditConformance):
     pass
 
 
-class TestTalkInRedisClusterOverSqlite(OnCluster, OverSqlite, ConversationConformance, EraseConformance):
+class TestTalkInRedisClusterOverSqlite(OnCluster, OverSqlite, WindowConformance, EditConformance):
     pass
 
 
-class TestTalkInRedisClusterOverPostgres(OnCluster, OverPostgres, WindowConformance, NamespaceConformance):
+class TestTalkInRedisClusterOverPostgres(OnCluster, OverPostgres, NamespaceConformance):
     pass

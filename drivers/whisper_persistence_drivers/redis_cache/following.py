@@ -61,7 +61,7 @@ class Relay:
         told = [work for work in pending if answers[work.thing_id] is not None]
         leases = {name: token for name, answer in answers.items() if answer == b"lease"}
         if leases:
-            self.reader.refill(leases)
+            self.reader.refill(leases, {})
         if told:
             self.below.clear_pending(pending=told)
         repaired = sum(answer in (b"lease", b"dropped") for answer in answers.values())

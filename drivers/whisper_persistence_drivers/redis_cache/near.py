@@ -27,7 +27,6 @@ class Held:
         whole: whether there are no older messages than these.
         lines: a message a line, oldest first.
         count: how many.
-        newest: the newest sequence among them.
         confirmed: when, by this process's clock, it was last certain that they were the database's; 0 for never.
         kept: when they came here.
     """
@@ -36,21 +35,16 @@ class Held:
     whole: bool
     lines: bytes = attrs.field(repr=False)
     count: int
-    newest: int
     confirmed: float = 0.0
     kept: float = attrs.field(factory=time.monotonic)
 
-    def appended(self, revision: int, sequence: int, line: bytes, recent: int) -> Held | None:
+    def appended(self, revision: int, line: bytes, recent: int) -> Held | None:
         """Return them with a message that the database took; ``None`` where a change between is missing."""
         if revision <= self.revision:
             return self
         if revision != self.revision + 1 or not line:
             return None
-        if sequence <= self.newest:
-            return attrs.evolve(self, revision=revision)
-        grown = attrs.evolve(
-            self, revision=revision, lines=self.lines + line + b"\n", count=self.count + 1, newest=sequence
-        )
+        grown = attrs.evolve(self, revision=revision, lines=self.lines + line + b"\n", count=self.count + 1)
         if grown.count <= recent:
             return grown
         return attrs.evolve(grown, whole=False, lines=grown.lines.split(b"\n", 1)[1], count=recent)
@@ -93,12 +87,12 @@ class Near:
                 return
             self._place(name, held)
 
-    def append(self, name: str, revision: int, sequence: int, line: bytes) -> None:
+    def append(self, name: str, revision: int, line: bytes) -> None:
         """Add a message that the database took, or remove what lacks a change before it."""
         with self._lock:
             there = self._held.get(name)
             if there is not None:
-                grown = there.appended(revision, sequence, line, self.recent)
+                grown = there.appended(revision, line, self.recent)
                 self._remove(name) if grown is None else self._place(name, grown)
 
     def drop(self, names: Iterable[str]) -> None:

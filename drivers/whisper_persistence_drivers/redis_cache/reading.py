@@ -50,21 +50,25 @@ class Reader:
         asked = self.below.load_messages(windows=rest)
         return None if asked is None else {**shown, **asked}
 
-    def refill(self, leases: Mapping[str, str]) -> dict[str, Content]:
+    def refill(self, leases: Mapping[str, str], revisions: Mapping[str, int]) -> dict[str, Content]:
         """Fetch conversations whose leases, by conversation, were granted before, and put them into Redis.
 
-        The revision is asked for after the lease was granted and before the messages are read: what is read can only be
-        newer than its label, and whatever is written later finds the lease or the content.
+        What is put there stood in the database at the very revision that it is labelled with, since that was the same
+        before the messages were read and after; a conversation that changed meanwhile is fetched, and not put there.
+
+        Args:
+            leases: the token of each conversation's lease.
+            revisions: those of their revisions that were asked for already, within this call of the driver.
         """
         limit = self.recents.limits.recent
         with self.flights.over(leases):
-            revisions = self.revisions(leases)
+            before = {**self.revisions(name for name in leases if name not in revisions), **revisions}
             pages = self.below.load_messages(windows=[Window(name, limit + 1) for name in leases]) or {}
-            contents = {
-                name: Content.of(revisions[name], pages.get(Window(name, limit + 1), ()), limit) for name in leases
-            }
-            for token in set(leases.values()):
-                self.recents.fill(token, {name: contents[name] for name in leases if leases[name] == token})
+            after = self.revisions(leases)
+            contents = {name: Content.of(after[name], pages.get(Window(name, limit + 1), ()), limit) for name in leases}
+            steady = {name: token for name, token in leases.items() if after[name] == before[name]}
+            for token in set(steady.values()):
+                self.recents.fill(token, {name: contents[name] for name in steady if steady[name] == token})
         return contents
 
     def revisions(self, conversations: Iterable[str]) -> dict[str, int]:
@@ -110,7 +114,7 @@ class Reader:
         leases |= self._reclaim(
             {name: hit.held.revision for name, hit in hits.items() if name not in current}, revisions
         )
-        fetched = self.refill(leases) if leases else {}
+        fetched = self.refill(leases, revisions) if leases else {}
         return cached, fetched, [name for name in rest if name not in cached and name not in fetched]
 
     def _look_near(self, wanted: Mapping[str, int]) -> tuple[dict[str, Content], dict[str, int]]:

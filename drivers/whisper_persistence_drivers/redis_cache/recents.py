@@ -93,9 +93,9 @@ class Asked:
             return None
         if answer[0] == b"lease":
             return Lease(self._token)
-        _, revision, kind, newest, count, age, moment, lines = answer
+        _, revision, kind, count, age, moment, lines = answer
         confirmed = self._began - age / 1000 if age >= 0 else 0.0
-        held = Held(int(revision), kind == b"w", lines, int(count), int(newest), confirmed)
+        held = Held(int(revision), kind == b"w", lines, int(count), confirmed)
         return Hit(held, age >= 0, moment)
 
 
@@ -153,8 +153,8 @@ class Recents:
         items: dict[str, list[Any]] = {}
         for message, receipt in zip(messages, receipts, strict=True):
             text = _line(message, receipt.sequence) if receipt.repeated is False else b""
-            self.near.append(message.conversation_id, receipt.revision, receipt.sequence or 0, text)
-            items.setdefault(message.conversation_id, []).extend((receipt.revision, receipt.sequence, text))
+            self.near.append(message.conversation_id, receipt.revision, text)
+            items.setdefault(message.conversation_id, []).extend((receipt.revision, text))
         limits = (self._life(), self.limits.recent, self.limits.max_bytes, self.limits.max_memory)
         calls = [self._call(scripts.APPEND, conversation, *limits, *item) for conversation, item in items.items()]
         return self._done(items, self.exchange.run(calls))
@@ -189,12 +189,11 @@ class Recents:
         while fitting < len(lines) and size + len(lines[-1 - fitting]) < self.limits.max_bytes:
             fitting, size = fitting + 1, size + len(lines[-1 - fitting]) + 1
         kept = lines[len(lines) - fitting :]
-        newest = (content.messages[-1].sequence or 0) if content.messages else 0
         text = b"".join(line + b"\n" for line in kept)
-        return Held(content.revision, content.whole and fitting == len(lines), text, fitting, newest)
+        return Held(content.revision, content.whole and fitting == len(lines), text, fitting)
 
     def _filling(self, token: str, conversation_id: str, held: Held) -> Call:
-        head = (held.revision, "w" if held.whole else "p", held.newest, held.count)
+        head = (held.revision, "w" if held.whole else "p", held.count)
         return self._call(scripts.FILL, conversation_id, token, *head, self._life(), self.limits.max_memory, held.lines)
 
     def _done(self, conversations: Iterable[str], answers: Sequence[bytes | None]) -> list[str]:

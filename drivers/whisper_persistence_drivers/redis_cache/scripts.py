@@ -1,9 +1,9 @@
 """The scripts, which keep one string a conversation: a line that says what it is, then a message a line.
 
-There are two kinds of string. A **recents** string begins ``RUN REV KIND SEQ COUNT CHECKED``: the run id of the server
-that wrote it, the revision it is labelled with, ``w`` where it holds the whole conversation or ``p`` where only its
-newest part, the newest sequence in it, how many messages it holds, and when it was last found to be the database's
-(the server's clock, milliseconds; 0 for never). A **lease** is the line ``RUN REV l TOKEN``: whoever has the token may
+There are two kinds of string. A **recents** string begins ``RUN REV KIND COUNT CHECKED``: the run id of the server that
+wrote it, the revision it is labelled with, ``w`` where it holds the whole conversation or ``p`` where only its newest
+part, how many messages it holds, and when it was last found to be the database's (the server's clock, milliseconds; 0
+for never). A **lease** is the line ``RUN REV l TOKEN``: whoever has the token may
 put recents there, labelled with REV or later.
 
 A string of another run id is nothing: the server was restarted, or another one took its place, and what it brought
@@ -22,7 +22,7 @@ _BEGIN: Final = """
 local key = KEYS[1]
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local raw = redis.call('GET', key)
-local rev, kind, seq, count, checked, token, at
+local rev, kind, count, checked, token, at
 if raw then
   local born
   born, rev, kind = string.match(raw, '^(%x+) (%d+) (%a) ')
@@ -32,7 +32,7 @@ if raw then
   elseif kind == 'l' then
     token = string.match(raw, ' (%x+)$')
   else
-    seq, count, checked, at = string.match(raw, '^%x+ %d+ %a (%d+) (%d+) (%d+)\\n()')
+    count, checked, at = string.match(raw, '^%x+ %d+ %a (%d+) (%d+)\\n()')
   end
 end
 local function put(text, ...)
@@ -54,9 +54,9 @@ end
 """
 
 #: ARGV: token, life of recents and of a lease (ms), how many of the newest messages are wanted (0: all), how old the
-#: last check may be (ms). Answers ``hit`` with revision, kind, newest sequence, how many, how old the last check is (-1
-#: where that is too old), the time and the messages; ``lease`` where it left one; ``miss`` where somebody else has it
-#: or nothing can be kept.
+#: last check may be (ms). Answers ``hit`` with revision, kind, how many, how old the last check is (-1 where that is
+#: too old), the time and the messages; ``lease`` where it left one; ``miss`` where somebody else has it or nothing can
+#: be kept.
 READ: Final = Script(
     _BEGIN
     + """
@@ -77,11 +77,11 @@ if ARGV[5] ~= '0' then
   age = tonumber(now) - tonumber(checked)
   if age > tonumber(ARGV[5]) then age = -1 end
 end
-return {'hit', rev, kind, seq, count, age, now, string.sub(raw, at)}
+return {'hit', rev, kind, count, age, now, string.sub(raw, at)}
 """
 )
 
-#: ARGV: token, revision, kind, newest sequence, how many messages, life (ms), memory bound, messages. Answers ``kept``,
+#: ARGV: token, revision, kind, how many messages, life (ms), memory bound, messages. Answers ``kept``,
 #: ``refused`` where the lease is gone or overtaken, ``full`` where there is no room.
 FILL: Final = Script(
     _BEGIN
@@ -91,42 +91,39 @@ if tonumber(ARGV[2]) < tonumber(rev) then
   redis.call('DEL', key)
   return 'refused'
 end
-if not room(ARGV[7]) then
+if not room(ARGV[6]) then
   redis.call('DEL', key)
   return 'full'
 end
-local line = table.concat({ARGV[2], ARGV[3], ARGV[4], ARGV[5], '0'}, ' ')
-return put(line .. '\\n' .. ARGV[8], 'PX', ARGV[6]) and 'kept' or 'full'
+local line = table.concat({ARGV[2], ARGV[3], ARGV[4], '0'}, ' ')
+return put(line .. '\\n' .. ARGV[7], 'PX', ARGV[5]) and 'kept' or 'full'
 """
 )
 
-#: ARGV: life (ms), how many messages and bytes at most, memory bound; then for each message in order its revision, its
-#: sequence and its text, which is empty where it was stored before. Answers ``kept``, ``current`` where all of it is
-#: in there, ``absent``, ``leased``, ``gap`` where an earlier change is missing, ``full``; the last two remove it.
+#: ARGV: life (ms), how many messages and bytes at most, memory bound; then for each message in order its revision and
+#: its text, which is empty where it was stored before. Answers ``kept``, ``current`` where all of it is in there,
+#: ``absent``, ``leased``, ``gap`` where an earlier change is missing, ``full``; the last two remove it.
 APPEND: Final = Script(
     _BEGIN
     + """
 if not raw then return 'absent' end
-local last = ARGV[#ARGV - 2]
+local last = ARGV[#ARGV - 1]
 if tonumber(last) <= tonumber(rev) then return 'current' end
 if kind == 'l' then
   put(last .. ' l ' .. token, 'KEEPTTL')
   return 'leased'
 end
 local current, number, body = tonumber(rev), tonumber(count), {string.sub(raw, at)}
-for i = 5, #ARGV, 3 do
+for i = 5, #ARGV, 2 do
   local revision = tonumber(ARGV[i])
   if revision > current then
-    if revision ~= current + 1 or ARGV[i + 2] == '' then
+    if revision ~= current + 1 or ARGV[i + 1] == '' then
       redis.call('DEL', key)
       return 'gap'
     end
     current = revision
-    if tonumber(ARGV[i + 1]) > tonumber(seq) then
-      seq = ARGV[i + 1]
-      number = number + 1
-      body[#body + 1] = ARGV[i + 2] .. '\\n'
-    end
+    number = number + 1
+    body[#body + 1] = ARGV[i + 1] .. '\\n'
   end
 end
 if not room(ARGV[4]) then
@@ -139,7 +136,7 @@ while number > 0 and (number > tonumber(ARGV[2]) or #text - from + 1 > tonumber(
   number = number - 1
   kind = 'p'
 end
-local line = table.concat({last, kind, seq, string.format('%d', number), checked}, ' ')
+local line = table.concat({last, kind, string.format('%d', number), checked}, ' ')
 return put(line .. '\\n' .. string.sub(text, from), 'PX', ARGV[1]) and 'kept' or 'full'
 """
 )
@@ -168,7 +165,7 @@ CONFIRM: Final = Script(
     _BEGIN
     + """
 if not raw or kind == 'l' or rev ~= ARGV[1] or tonumber(checked) >= tonumber(ARGV[2]) then return 'absent' end
-local line = table.concat({rev, kind, seq, count, ARGV[2]}, ' ')
+local line = table.concat({rev, kind, count, ARGV[2]}, ' ')
 return put(line .. '\\n' .. string.sub(raw, at), 'KEEPTTL') and 'kept' or 'absent'
 """
 )
