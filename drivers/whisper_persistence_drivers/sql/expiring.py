@@ -190,23 +190,28 @@ def _things(flavour: Flavour, kind: Kind) -> Prepared:
 
 @cache
 def _expired(flavour: Flavour, kind: Kind, shapes: tuple[Shape, ...], *, counted: bool) -> Prepared:
-    found = _ranked(flavour, kind).subquery("found")
+    found = _ranked(flavour, kind, placed=any(shape.counted for shape in shapes)).subquery("found")
     gone = or_(false(), *(_goes(flavour, found.c, place, shape) for place, shape in enumerate(shapes)))
     if counted:
         return flavour.prepare(select(func.count()).select_from(found).where(gone))
-    listed = select(found.c.thing, found.c.item, found.c.mark).where(gone).order_by(found.c.thing, found.c.position)
+    listed = (
+        select(found.c.thing, found.c.item, found.c.mark)
+        .where(gone)
+        .order_by(found.c.thing, found.c.mark, found.c.item)
+    )
     return flavour.prepare(listed.limit(bindparam("limit", type_=BigInteger())))
 
 
-def _ranked(flavour: Flavour, kind: Kind) -> Any:
-    """Return the records of a page of users or conversations, with their place among all of the same one."""
+def _ranked(flavour: Flavour, kind: Kind, *, placed: bool) -> Any:
+    """Return the records of a page of users or conversations, with their place among all of the same one if need be."""
     table: Table = getattr(flavour.tables, kind.name)
     owner, nothing = table.c[kind.owner], cast("ColumnElement[Any]", literal_column("NULL"))
     moment: ColumnElement[Any] = flavour.moment(table.c.record, MOMENTS[kind.name])
     item: ColumnElement[Any] = literal_column("''") if kind.item is None else table.c[kind.item]
     mark: ColumnElement[Any] = table.c.sequence if kind.order == "sequence" else moment
-    oldest_first, newest_first = (mark, item), (mark.desc(), item.desc())
-    place = func.row_number().over(partition_by=owner, order_by=newest_first)
+    place: ColumnElement[int] = literal_column("1", BigInteger())
+    if placed and kind.order is not None:
+        place = func.row_number().over(partition_by=owner, order_by=(mark.desc(), item.desc()))
     columns = (
         owner.label("thing"),
         item.label("item"),
@@ -214,8 +219,7 @@ def _ranked(flavour: Flavour, kind: Kind) -> Any:
         moment.label("moment"),
         table.c.user_id.label("user_id"),
         (table.c.other_author if kind.name == "messages" else nothing).label("author_id"),
-        (literal_column("1", BigInteger()) if kind.order is None else place).label("place"),
-        func.row_number().over(partition_by=owner, order_by=oldest_first).label("position"),
+        place.label("place"),
     )
     bounds = (owner > bindparam("after"), owner <= bindparam("last"))
     whole = (table.c.stored_scores == literal_column("0"),) if kind.name == "statistics" else ()
