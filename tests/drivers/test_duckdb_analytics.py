@@ -437,7 +437,7 @@ def test_a_lost_change_is_noticed_by_the_numbers_of_records(path, caplog):
         other.update_statistics([rec.StatisticsChange("zoe", [samples.score("m", 0.5, "zoe")])])
         other.clear_pending(other.load_pending("duckdb-analytics", 100))
         store.update_patterns([rec.PatternChange("alice", "new")])
-        store.chain.drivers["duckdb-analytics"]._replica._checked = None
+        store.chain.drivers["duckdb-analytics"]._replica._counted_at = None
 
         assert same_answers(store, other)
     assert caplog.text.count("cannot be trusted") == 1
