@@ -59,7 +59,7 @@ def drivers(path: Path) -> dict[str, list[DriverSpec]]:
 def test_drivers_measure_as_numpy_and_scipy_do(name, tmp_path):
     with Store(Chain.build(drivers(tmp_path)[name])) as store:
 
-        @settings(max_examples=5 if name == "duckdb-analytics" else 25, deadline=None, derandomize=True, database=None)
+        @settings(max_examples=3 if name == "duckdb-analytics" else 15, deadline=None, derandomize=True, database=None)
         @given(scores, scores)
         def check(importance: list[float], helped: list[float]) -> None:
             store.erase_users(["u"])

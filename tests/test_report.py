@@ -45,10 +45,11 @@ def run(url: str, *arguments: str) -> Result:
 
 
 def test_a_report_on_everybody_names_nobody(database):
-    shown = run(database)
+    shown = run(database, "--minimum-group", "2")
 
     assert shown.exit_code == 0, shown.output
-    assert all(title in shown.output for title in ("What helps", "Does it get better?", "When people talk"))
+    titles = ("What helps", "Does it get better?", "Patterns")
+    assert [title for title in titles if title not in shown.output] == []
     assert "are left out" in shown.output
     assert not [user for user in ("alice", "bob", "u_1", "alone") if user in shown.output]
     assert "stolen" not in shown.output

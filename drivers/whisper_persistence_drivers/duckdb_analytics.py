@@ -100,6 +100,8 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
         if not answering.knows(question):
             return self._below.aggregate(question=question)
         self._pacer.start(self._replica.refresh)
+        if self._replica.folder.newest() is None:
+            self._pacer.hurry()
         return _translated(lambda: self._replica.ask(question, fresh=not self.interval))
 
     @hookimpl

@@ -115,13 +115,13 @@ def refresh_elsewhere(folder: Path, done: Any) -> None:
         done.put(timed(lambda: store.aggregate(ImportanceByUser(limit=1)))[0])
 
 
-def compare_appends(folder: Path, users: int, new: int, *, background: bool) -> Line:
+def compare_appends(folder: Path, given: argparse.Namespace, *, background: bool) -> Line:
     """Append while many new rows are brought into the replica, and while nothing else happens."""
     with open_store(folder, replica=background, interval=0.5 if background else 0.0) as store:
         driver: Any = store.chain.drivers.get("duckdb-analytics")
-        quiet = append_latency(store, lambda: False, 600)
+        quiet = append_latency(store, lambda: False, given.appends)
         with open_store(folder, replica=False) as other:
-            fill(other, users, max(1, new // users), random.randrange(1 << 40))
+            fill(other, given.users, max(1, given.new // given.users), random.randrange(1 << 40))
         if background:
             began = perf_counter()
             older = driver._replica.folder.newest()
@@ -138,7 +138,7 @@ def compare_appends(folder: Path, users: int, new: int, *, background: bool) -> 
     where = "in a thread of the writer" if background else "in another process"
     detail = f"{statistics.median(quiet) * 1e6:.0f}, {statistics.median(busy) * 1e6:.0f} us over {len(busy)} appends; "
     detail += f"p99 {quantile(quiet, 0.99) * 1e3:.1f}, {quantile(busy, 0.99) * 1e3:.1f} ms; refresh {took:.1f} s"
-    return Line(f"append while {new:,} rows are refreshed {where} / alone", "<= 1.2", ratio, ratio <= 1.2, detail)
+    return Line(f"append while {given.new:,} rows are refreshed {where} / alone", "<= 1.2", ratio, ratio <= 1.2, detail)
 
 
 def quantile(values: list[float], share: float) -> float:
@@ -148,13 +148,13 @@ def quantile(values: list[float], share: float) -> float:
 
 def make_large(folder: Path, scores: int) -> Path:
     """Make a snapshot of so many scores, as the driver makes them."""
-    path, table = folder / "large.duckdb", TABLES["scores"]
+    path, table, step = folder / "large.duckdb", TABLES["scores"], min(100_000, scores)
     with building(Limits("1GiB", 2, folder / "spill"), [folder]) as connection:
         attach(connection, path, "large")
         make_tables(connection, "large", "default")
-        for start in range(0, scores, 100_000):
+        for start in range(0, scores, step):
             rows = (
-                score for user in range(start // 500, (start + 100_000) // 500) for score in scores_of(user, 500).scores
+                score for user in range(start // 500, (start + step) // 500) for score in scores_of(user, 500).scores
             )
             insert(connection, "large.scores", table.batch(rows))
         connection.execute("DETACH large")
@@ -189,14 +189,16 @@ def measure(given: argparse.Namespace, folder: Path) -> Iterator[Line]:
         fill(store, given.users, given.scores // given.users)
     yield compare_questions(folder, given.users, given.rounds)
     for background in (False, True):
-        yield compare_appends(folder, given.users, given.new, background=background)
+        yield compare_appends(folder, given, background=background)
     yield measure_memory(folder, given.large)
 
 
 def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, size in {"scores": 1_000_000, "users": 10_000, "new": 100_000, "large": 5_000_000, "rounds": 3}.items():
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--appends", type=int, default=600)
+    for name, size in {"scores": 1_000_000, "users": 10_000, "new": 100_000, "large": 5_000_000}.items():
         parser.add_argument(f"--{name}", type=int, default=size)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()

@@ -26,7 +26,10 @@ from whisper_persistence.testing import samples
 from whisper_persistence.testing.aggregating import BEGIN, Sample, near
 
 ALL = frozenset({"strategies", "statistics", "conversations"})
-KINDS = [kind for kind in rec.QUESTIONS if kind.subject]
+#: One question for each table of the replica.
+QUESTIONS = (rec.ImportanceByUser(), rec.TopPatterns(), rec.EffectivenessTrend(), rec.ActivityByDay())
+#: Beside the quick case of a test, those that take longer.
+long = pytest.mark.long
 
 
 def open_store(path: Path, namespace: str = "elena", below: str = "sqlite", **options: Any) -> Store:
@@ -46,7 +49,7 @@ def write(store: Store, seed: int = 1) -> None:
 
 
 def same_answers(store: Store, reference: Store) -> bool:
-    return all(near(store.aggregate(kind()), reference.aggregate(kind())) for kind in KINDS)
+    return all(near(store.aggregate(one), reference.aggregate(one)) for one in QUESTIONS)
 
 
 def snapshots(path: Path) -> list[Path]:
@@ -109,7 +112,14 @@ def test_files_are_for_their_owner_alone(path):
     assert {file.stat().st_mode & 0o077 for file in (path / "analytics").rglob("*")} == {0}
 
 
-@pytest.mark.parametrize("damage", ["missing", "empty", "garbage", "truncated", "flipped", "format", "folder"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "missing",
+        "flipped",
+        *(pytest.param(name, marks=long) for name in ("empty", "garbage", "truncated", "format", "folder")),
+    ],
+)
 def test_a_damaged_replica_is_rebuilt_with_one_message(path, damage, caplog):
     with open_store(path) as store, plain(path) as other:
         write(store)
@@ -215,7 +225,7 @@ def failing(path: Path) -> Iterator[Callable[[], tuple[Store, Failing]]]:
         store.close()
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["asked", "answered"])
+@pytest.mark.parametrize("after", [False, pytest.param(True, marks=long)])
 def test_a_refresh_that_fails_at_any_call_is_made_good_by_the_next(path, failing, after):
     """One replica, failed at the first call, then at the second ..., while it is loaded and while it follows."""
     store, layer = failing()
@@ -223,7 +233,7 @@ def test_a_refresh_that_fails_at_any_call_is_made_good_by_the_next(path, failing
     with plain(path) as other:
         write(other)
         failures = 0
-        for call in (*range(1, 24), 31, 40):
+        for call in range(1, 22):
             layer.left = call
             try:
                 store.aggregate(rec.TopPatterns())
@@ -243,6 +253,7 @@ def refresh_forever(path: Path) -> None:
             store.aggregate(rec.TopPatterns())
 
 
+@long
 def test_a_refresh_that_is_killed_is_made_good_by_the_next(path):
     context = multiprocessing.get_context("spawn")
     with plain(path) as other:
@@ -325,6 +336,7 @@ def test_an_erase_that_cannot_rebuild_removes_the_replica(path, failing, caplog)
     assert store.aggregate(rec.ImportanceByUser()).rows == ()
 
 
+@long
 def test_several_processes_read_while_one_refreshes(path):
     context = multiprocessing.get_context("spawn")
     with open_store(path) as store:
@@ -425,7 +437,7 @@ def test_a_lost_change_is_noticed_by_the_numbers_of_records(path, caplog):
         other.update_statistics([rec.StatisticsChange("zoe", [samples.score("m", 0.5, "zoe")])])
         other.clear_pending(other.load_pending("duckdb-analytics", 100))
         store.update_patterns([rec.PatternChange("alice", "new")])
-        store.chain.drivers["duckdb-analytics"]._replica._checked = None
+        store.chain.drivers["duckdb-analytics"]._replica._counted_at = None
 
         assert same_answers(store, other)
     assert caplog.text.count("cannot be trusted") == 1

@@ -26,7 +26,7 @@ from whisper_persistence import (
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.hookspecs import Below, ConversationSpecs, LifecycleSpecs, StrategySpecs
 from whisper_persistence.plugins import Chain
-from whisper_persistence.records import MemoryScore, Page, TierHealth, TierReport
+from whisper_persistence.records import MemoryScore, Page, TierHealth, TierReport, TopPatterns
 
 
 def use_a_store() -> None:
@@ -38,6 +38,7 @@ def use_a_store() -> None:
         assert_type(receipts[0].sequence, int | None)
         assert_type(store.load_messages([Window("talk")]), Mapping[Window, tuple[Message, ...]])
         assert_type(store.load_strategies(["alice"])["alice"], Strategy)
+        assert_type(store.aggregate(TopPatterns()).rows[0].users, int)
         assert_type(store.load_scores([ScoreQuery("alice")]), Mapping[ScoreQuery, tuple[MemoryScore, ...]])
         assert_type(store.scan("messages", None, 100), Page)
         assert_type(store.erase_users(["alice"]), tuple[TierReport, ...])

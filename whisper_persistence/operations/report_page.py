@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from html import escape
 from importlib import import_module
 from typing import Any, Final
@@ -80,9 +81,16 @@ def _drawing(charts: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 def _bundle() -> str:
     try:
-        bundle: str = import_module("vl_convert").javascript_bundle()
+        import_module("vl_convert")
     except ImportError:
         raise MissingLibraryError(
             "a page with charts needs vl-convert-python: install whisper-persistence[duckdb]"
         ) from None
+    return _scripts()
+
+
+@cache
+def _scripts() -> str:
+    """Return what draws charts, which takes a second to put together."""
+    bundle: str = import_module("vl_convert").javascript_bundle()
     return bundle.replace("</script", "<\\/script")

@@ -59,7 +59,8 @@ class Replica:
     follower: str
     exported: Path | None
     pause: Callable[[], None]
-    _checked: float | None = attrs.field(init=False, default=None)
+    _registered_at: float | None = attrs.field(init=False, default=None)
+    _counted_at: float | None = attrs.field(init=False, default=None)
     _distrusted: bool = attrs.field(init=False, default=False)
 
     def ask(self, question: Question[Any], *, fresh: bool) -> Any:
@@ -130,12 +131,11 @@ class Replica:
 
     def _registered(self) -> Path | None:
         """Have the database tell us of changes, and return the newest snapshot, unless it did not tell us before."""
-        if self._is_due() and self.below.register_follower(follower=Follower(self.follower, KINDS)):
-            self._discard()
+        if _is_due(self._registered_at):
+            if self.below.register_follower(follower=Follower(self.follower, KINDS)):
+                self._discard()
+            self._registered_at = time.monotonic()
         return self.folder.newest()
-
-    def _is_due(self) -> bool:
-        return self._checked is None or time.monotonic() - self._checked > _CHECKED_EVERY
 
     def _caught_up(self, base: Path | None, forgotten: Sequence[str]) -> Path:
         builder = Builder(self.folder, self.limits, self.below, self.namespace, self.follower, self.pause)
@@ -152,9 +152,9 @@ class Replica:
 
     def _counted(self, snapshot: Path) -> Path:
         """Return the snapshot, or a new one where the database, with nothing pending, has other numbers of records."""
-        if not self._is_due():
+        if not _is_due(self._counted_at):
             return snapshot
-        self._checked = time.monotonic()
+        self._counted_at = time.monotonic()
         answer = self.below.aggregate(question=CompareNamespaces())
         theirs = (
             [(row.memories, row.interventions) for row in answer.rows if row.namespace == self.namespace]
@@ -205,3 +205,7 @@ class Replica:
             except duckdb.IOException:
                 if snapshot.exists():
                     raise
+
+
+def _is_due(done: float | None) -> bool:
+    return done is None or time.monotonic() - done > _CHECKED_EVERY
