@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 import msgspec
@@ -25,15 +25,16 @@ from whisper_persistence.errors import ConfigurationError, ValidationError
 from whisper_persistence.records import Message, SearchHit, SearchQuery, SearchResult, Window, fields
 
 #: How many hits a layer that fuses asks for below, and so how many a query can page through at most.
-CANDIDATES: Final = 500
+CANDIDATES: Final = 200
 #: What a memory that was never scored is taken to be worth.
 _UNSCORED: Final = 0.5
 _DAY: Final = timedelta(days=1)
 _RELEVANT: Final = ("text", "meaning")
 
+K = TypeVar("K", bound=tuple[Any, ...])
 Load: TypeAlias = Callable[[Sequence[Window]], Mapping[Window, tuple[Message, ...]] | None]
 
-_read_cursor = msgspec.json.Decoder(tuple[float, str, str])
+_read_cursor = msgspec.json.Decoder(tuple[datetime, float, str, str])
 
 _share = attrs.validators.and_(attrs.validators.ge(0.0), attrs.validators.le(1.0))
 _part: Any = {"converter": float, "validator": attrs.validators.ge(0.0)}
@@ -71,6 +72,11 @@ def to_weights(given: Weights | Mapping[str, Any]) -> Weights:
     except (TypeError, ValueError) as error:
         known = ", ".join(field.name for field in attrs.fields(Weights))
         raise ConfigurationError(f"weights of a search: {error.args[0]} (known: {known})") from None
+
+
+def memory_of(message: Message) -> str:
+    """Return the memory whose score is a message's importance: the one its extras name, or that of its own id."""
+    return str(message.extra.get("memory_id") or message.message_id)
 
 
 def candidates(query: SearchQuery) -> SearchQuery:
@@ -113,24 +119,50 @@ def _rank(hit: SearchHit) -> tuple[float, str, str]:
     return (-hit.score, hit.message.conversation_id, hit.message.message_id)
 
 
-def cut(ranked: Sequence[SearchHit], query: SearchQuery) -> tuple[tuple[SearchHit, ...], str | None]:
-    """Return one page of what `fuse` returned, and the cursor of the next.
+def page(
+    hits: Iterable[SearchHit], answered: Sequence[str], weights: Weights, query: SearchQuery
+) -> tuple[tuple[SearchHit, ...], str | None]:
+    """Return one page of fused hits, and the cursor of the next; hits that fit in no way are on none.
+
+    All pages of a query count ages from the moment of the first, so that no score changes between them.
 
     Raises:
         ValidationError: the query's cursor is not one.
     """
-    after = None if query.cursor is None else _position(query.cursor)
-    found = [hit for hit in ranked if hit.score > 0.0 or query.among is not None]
-    left = found if after is None else [hit for hit in found if _rank(hit) > after]
-    page = tuple(left[: query.limit])
-    return page, msgspec.json.encode(_rank(page[-1])).decode() if len(left) > len(page) else None
+    now, *after = (fields.now(),) if query.cursor is None else _position(query.cursor)
+    ranked = [hit for hit in fuse(hits, answered, weights, now) if hit.score > 0.0 or query.among is not None]
+    left = [hit for hit in ranked if _rank(hit) > tuple(after)] if after else ranked
+    shown = tuple(left[: query.limit])
+    more = len(left) > len(shown)
+    return shown, msgspec.json.encode((now, *_rank(shown[-1]))).decode() if more else None
 
 
-def _position(cursor: str) -> tuple[float, str, str]:
+def _position(cursor: str) -> tuple[datetime, float, str, str]:
     try:
-        return _read_cursor.decode(cursor)
+        position = _read_cursor.decode(cursor)
     except msgspec.MsgspecError:
-        raise ValidationError("cursor", "is not one that a search returned: begin without one") from None
+        position = None
+    if position is None or position[0].tzinfo is None:
+        raise ValidationError("cursor", "is not one that a search returned: begin without one")
+    return position
+
+
+def shortlist(fits: Mapping[K, float], query: SearchQuery, weights: Weights) -> list[K]:
+    """Return what may be on the page that a query asks for, from how well each message fits, the best first.
+
+    A score lies between ``fit * floor`` and ``fit``; so a layer that answers alone need not read the messages that are
+    on an earlier or a later page whatever they are worth.
+    """
+    ranked = sorted(fits, key=lambda key: (-fits[key], key))
+    if query.among is not None:
+        return ranked
+    last = 1.0 if query.cursor is None else -_position(query.cursor)[1]
+    open_ = [key for key in ranked if fits[key] * weights.floor <= last]
+    sure = [key for key in open_ if fits[key] <= last]
+    if len(sure) <= query.limit:
+        return open_
+    least = fits[sure[query.limit]] * weights.floor
+    return [key for key in open_ if fits[key] >= least]
 
 
 def surround(hits: Sequence[SearchHit], query: SearchQuery, load: Load) -> tuple[SearchHit, ...]:

@@ -78,20 +78,17 @@ def _count(
     places: Mapping[int, Sequence[Turn]], wanted: Mapping[str, float]
 ) -> Iterable[tuple[Turn, Mapping[str, float], float]]:
     """Return for each turn of a stream that is near a wanted word how often it has each, and how long it is."""
-    sizes = {place: sum(len(turn.words) for turn in turns) for place, turns in places.items()}
-    having = {place: found for place, turns in places.items() if (found := _wanted(turns, wanted))}
-    near = {place + step for place in having for step, _ in _INFLUENCE} & places.keys()
-    for place in near:
-        counts: dict[str, float] = defaultdict(float)
-        length = 0.0
-        for step, weight in _INFLUENCE:
-            length += weight * sizes.get(place + step, 0)
-            for word, count in having.get(place + step, {}).items():
-                counts[word] += weight * count
+    sizes = {place: sum([len(turn.words) for turn in turns]) for place, turns in places.items()}
+    counts: dict[int, dict[str, float]] = {}
+    for place, turns in places.items():
+        having = Counter([word for turn in turns for word in turn.words if word in wanted])
+        for step, weight in _INFLUENCE if having else ():
+            if place + step in places:
+                near = counts.setdefault(place + step, {})
+                for word, count in having.items():
+                    near[word] = near.get(word, 0.0) + weight * count
+    for place, found in counts.items():
+        length = sum([weight * sizes.get(place + step, 0) for step, weight in _INFLUENCE])
         for turn in places[place]:
-            named = {word: counts.get(word, 0.0) + _NAME for word in turn.names if word in wanted}
-            yield turn, {**counts, **named}, max(length, 1.0)
-
-
-def _wanted(turns: Sequence[Turn], wanted: Mapping[str, float]) -> Mapping[str, int]:
-    return Counter(word for turn in turns for word in turn.words if word in wanted)
+            named = {word: found.get(word, 0.0) + _NAME for word in turn.names if word in wanted}
+            yield turn, {**found, **named} if named else found, max(length, 1.0)

@@ -16,11 +16,12 @@ from whisper_persistence.hookspecs import (
     FollowerSpecs,
     LifecycleSpecs,
     MaintenanceSpecs,
+    SearchSpecs,
     StatisticsSpecs,
     StrategySpecs,
     hookimpl,
 )
-from whisper_persistence_drivers.memory import following, learning, maintenance, talk
+from whisper_persistence_drivers.memory import following, learning, maintenance, searching, talk
 from whisper_persistence_drivers.memory.state import LOCK, State
 from whisper_persistence_drivers.memory.tables import PATTERNS, PREFERENCES, STATISTICS, STRATEGIES, load_patterns
 
@@ -32,7 +33,7 @@ T = TypeVar("T")
 
 @attrs.define(eq=False)
 class MemoryFallbackDriver(
-    LifecycleSpecs, StrategySpecs, StatisticsSpecs, ConversationSpecs, FollowerSpecs, MaintenanceSpecs
+    LifecycleSpecs, StrategySpecs, StatisticsSpecs, ConversationSpecs, SearchSpecs, FollowerSpecs, MaintenanceSpecs
 ):
     """Keeps everything in this process, as strictly as a database would, and loses it when it is closed."""
 
@@ -153,6 +154,11 @@ class MemoryFallbackDriver(
     def update_messages(self, changes: Sequence[rec.MessageChange]) -> Sequence[rec.Receipt]:
         """Edit, redact or clear."""
         return self._do(talk.update_messages, changes)
+
+    @hookimpl
+    def search_messages(self, queries: Sequence[rec.SearchQuery]) -> Mapping[rec.SearchQuery, rec.SearchResult]:
+        """Return what each query finds by its words."""
+        return self._do(searching.search_messages, queries)
 
     @hookimpl
     def register_follower(self, follower: rec.Follower) -> bool:

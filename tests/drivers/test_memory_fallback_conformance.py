@@ -11,7 +11,9 @@ from whisper_persistence.testing import DriverConformance
 
 
 class TestMemoryFallback(DriverConformance):
-    capabilities = frozenset({"strategies", "statistics", "conversations", "revisions", "followers", "scan", "erase"})
+    capabilities = frozenset(
+        {"strategies", "statistics", "conversations", "revisions", "followers", "scan", "erase", "search"}
+    )
 
     def open_store(self, path: Path, namespace: str = "default") -> Store:
         return Store(Chain.build([DriverSpec("memory-fallback")]), namespace)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from whisper_persistence import Store
 from whisper_persistence.discovery import DriverSpec
+from whisper_persistence.operations.reindexing import wait_for_indexes
 from whisper_persistence.plugins import Chain
-from whisper_persistence.testing import Conformance
-from whisper_persistence.testing.conversations import ConversationConformance
+from whisper_persistence.records import SearchQuery, SearchResult
 from whisper_persistence.testing.declared import DeclarationConformance
-from whisper_persistence.testing.edits import EditConformance
 from whisper_persistence.testing.erasing import EraseConformance
+from whisper_persistence.testing.hits import HitConformance
 from whisper_persistence.testing.searching import SearchConformance
 
 KEPT = frozenset(
@@ -23,9 +24,7 @@ KEPT = frozenset(
 )
 
 
-class Searching(
-    DeclarationConformance, ConversationConformance, EditConformance, EraseConformance, SearchConformance, Conformance
-):
+class Searching(DeclarationConformance, EraseConformance, SearchConformance, HitConformance):
     __test__ = False
     capabilities = KEPT
 
@@ -34,6 +33,24 @@ class TestSqliteSearch(Searching):
     def open_store(self, path: Path, namespace: str = "default") -> Store:
         options = {"path": path / "memory.db", "search": True}
         return Store(Chain.build([DriverSpec("sqlite", options)]), namespace)
+
+
+class Settled(Store):
+    """A store whose every search waits until the index has seen all."""
+
+    def search_messages(self, queries: Sequence[SearchQuery]) -> Mapping[SearchQuery, SearchResult]:
+        wait_for_indexes(self, 60.0)
+        return super().search_messages(queries)
+
+
+class TestSqliteIndexed(SearchConformance, HitConformance):
+    """The same, found by the index alone."""
+
+    capabilities = KEPT
+
+    def open_store(self, path: Path, namespace: str = "default") -> Store:
+        options = {"path": path / "memory.db", "search": True}
+        return Settled(Chain.build([DriverSpec("sqlite", options)]), namespace)
 
 
 class TestPostgresSearch(Searching):

@@ -116,6 +116,38 @@ def show(overrides: dict[str, Any], user: str, limit: int, conversation: tuple[s
 
 
 @main.command()
+@click.argument("words", nargs=-1, required=True)
+@click.option("--user", metavar="ID", help="Only messages that concern this user.")
+@click.option("--conversation", metavar="ID", help="Only messages of this conversation.")
+@click.option("--author", metavar="ID", help="Only messages by this author.")
+@click.option("--since", type=click.DateTime(), help="Only messages from this time on, in UTC.")
+@click.option("--until", type=click.DateTime(), help="Only messages before this time, in UTC.")
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(1), help="At most this many hits.")
+@click.option("--context", default=2, show_default=True, type=click.IntRange(0), help="So many turns around each hit.")
+@_as_json
+@click.pass_obj
+def search(overrides: dict[str, Any], /, words: tuple[str, ...], as_json: bool, **filters: Any) -> None:
+    """Find messages again by their words, and by their meaning where a driver knows it."""
+    from whisper_persistence.cli.searching import describe_result, find, print_result, to_query
+
+    query = to_query(" ".join(words), filters)
+    with _open_store(overrides) as store:
+        result = find(store, query)
+    _print_json(describe_result(result)) if as_json else print_result(result, query)
+
+
+@main.command()
+@click.option("--wait", default=3_600.0, show_default=True, help="Wait so many seconds for it to be done.")
+@click.pass_obj
+def reindex(overrides: dict[str, Any], wait: float) -> None:
+    """Build the search indexes anew from the messages that are stored; searches go on meanwhile."""
+    from whisper_persistence.cli.searching import rebuild
+
+    with _open_store(overrides) as store:
+        rebuild(store, wait, show_progress=True)
+
+
+@main.command()
 @click.option("--path", metavar="FILE", help="Keep the demo's SQLite file here, instead of removing it at the end.")
 @click.pass_obj
 def demo(overrides: dict[str, Any], path: str | None) -> None:

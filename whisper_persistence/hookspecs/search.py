@@ -20,9 +20,9 @@ class SearchSpecs:
 
         A layer that adds a part of its own, such as ``meaning``, asks below for `fusing.candidates` of the query, then
         with ``among`` for what it found itself: the answer has the messages that are there and that the filters let
-        through, with the parts from below. It adds its part to every hit, and `fusing.fuse`, `fusing.cut` and
-        `fusing.surround` make the page. ``answered`` names the part that a layer gave, and after a blank the way where
-        there are several (``text``, ``meaning``, ``meaning by scan``).
+        through, with the parts from below. It adds its part to every hit, and `fusing.page` and `fusing.surround` make
+        the page. ``answered`` names the part that a layer gave, and after a blank the way where there are several
+        (``text``, ``meaning``, ``meaning by scan``).
         """
 
     @hookspec(firstresult=True)

@@ -9,6 +9,7 @@ from whisper_persistence.testing.edits import EditConformance
 from whisper_persistence.testing.erasing import EraseConformance
 from whisper_persistence.testing.expiring import ExpiryConformance
 from whisper_persistence.testing.following import FollowerConformance
+from whisper_persistence.testing.hits import HitConformance
 from whisper_persistence.testing.learning import LearningConformance
 from whisper_persistence.testing.namespaces import NamespaceConformance
 from whisper_persistence.testing.patterns import PatternConformance
@@ -46,6 +47,7 @@ class DriverConformance(
     EraseConformance,
     ExpiryConformance,
     SearchConformance,
+    HitConformance,
     VectorConformance,
     RestartConformance,
     ConcurrencyConformance,

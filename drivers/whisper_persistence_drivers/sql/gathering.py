@@ -10,6 +10,7 @@ import attrs
 from sqlalchemy import BigInteger, ColumnElement, and_, exists, func, literal_column, select
 from sqlalchemy.types import TypeEngine
 
+from whisper_persistence.fusing import memory_of
 from whisper_persistence.neighbours import RADIUS
 from whisper_persistence.records import Message
 from whisper_persistence.records.fields import from_units
@@ -18,7 +19,7 @@ from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.following import load_pending
 from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.tables import PlainText
-from whisper_persistence_drivers.sql.terms import FOLLOWER, TermRow, term_row
+from whisper_persistence_drivers.sql.terms import FOLLOWER, Key, TermRow, term_row
 from whisper_persistence_drivers.sql.text_index import Scope
 from whisper_persistence_drivers.sql.windows import read_messages
 
@@ -26,8 +27,6 @@ from whisper_persistence_drivers.sql.windows import read_messages
 _SHORT: Final = 500
 #: A turn's score depends on neighbours of its neighbours: their lengths.
 _AROUND: Final = 2 * RADIUS
-
-Key = tuple[str, int]
 
 
 @attrs.frozen(eq=False)
@@ -86,7 +85,8 @@ def _scoped(flavour: Flavour, conditions: Sequence[str], *, counting: bool) -> P
     def build(given: Mapping[str, Any]) -> Any:
         wanted = [mine(columns), *(columns[name] == given[name] for name in conditions)]
         if counting:
-            counted = select(literal_column("1")).where(*wanted).limit(given["limit"]).subquery()
+            one: ColumnElement[int] = literal_column("1")
+            counted = select(one).where(*wanted).limit(given["limit"]).subquery()
             return select(func.count()).select_from(counted)
         return select(columns.record, columns.sequence).where(*wanted, _told(flavour)).limit(given["limit"])
 
@@ -134,7 +134,7 @@ def count_terms(session: Session, scope: Scope, limit: int) -> int:
 
 def find_named(session: Session, keys: Sequence[tuple[str, str]], tail: Sequence[TermRow]) -> list[TermRow]:
     """Return the messages of these conversation and message ids, as far as they are there and have words."""
-    late = {(row.conversation_id, row.sequence): row for row in tail}
+    late = {row.key(): row for row in tail}
     places = [(message.conversation_id, message.sequence or 0) for message in _named(session, dict.fromkeys(keys))]
     asked = [key for key in places if key not in late]
     sets = [{"conversation_id": conversation_id, "sequence": sequence} for conversation_id, sequence in asked]
@@ -146,8 +146,8 @@ def gather_neighbours(session: Session, rows: Sequence[TermRow], tail: Sequence[
     """Return messages together with all that their neighbours' scores depend on, each once."""
     spans = _spans(rows)
     found = session.each(_statements(session.flavour).around, spans)
-    late = {(row.conversation_id, row.sequence): row for row in (*tail, *rows)}
-    near = {(row[0], row[1]): TermRow(*row) for each in found for row in each}
+    late = {row.key(): row for row in (*tail, *rows)}
+    near = {row.key(): row for each in found for row in map(TermRow._make, each)}
     return list({**near, **late}.values())
 
 
@@ -173,26 +173,14 @@ def read_marks(session: Session, conversation_ids: Iterable[str]) -> dict[str, i
     return {keyed[key]: cleared for key, cleared in rows}
 
 
-def read_all(session: Session, keys: Sequence[Key]) -> list[tuple[Key, Message]]:
+def read_all(session: Session, keys: Sequence[Key]) -> list[Message]:
     """Return messages by conversation and sequence, as far as they are there."""
     sets = [{"conversation_id": conversation_id, "sequence": sequence} for conversation_id, sequence in keys]
-    found = session.each(_statements(session.flavour).placed, sets)
-    messages = read_messages([row for rows in found for row in rows])
-    return [((message.conversation_id, message.sequence or 0), message) for message in messages]
+    return read_messages([row for rows in session.each(_statements(session.flavour).placed, sets) for row in rows])
 
 
-def read_importance(session: Session, messages: Sequence[Message]) -> dict[tuple[str, str], dict[str, float]]:
-    """Return the part ``importance`` of those messages that were scored as memories, by conversation and message id.
-
-    A message is the memory of its own id, or that which its extras name as ``memory_id``.
-    """
-    sets = [
-        {"user_id": message.user_id, "memory_id": str(message.extra.get("memory_id") or message.message_id)}
-        for message in messages
-    ]
+def read_importance(session: Session, messages: Sequence[Message]) -> list[dict[str, float]]:
+    """Return the part ``importance`` of each message, where it was scored as a memory."""
+    sets = [{"user_id": message.user_id, "memory_id": memory_of(message)} for message in messages]
     found = session.each(_statements(session.flavour).scores, sets)
-    return {
-        (message.conversation_id, message.message_id): {"importance": from_units(rows[0][0])}
-        for message, rows in zip(messages, found, strict=True)
-        if rows
-    }
+    return [{"importance": from_units(rows[0][0])} if rows else {} for rows in found]

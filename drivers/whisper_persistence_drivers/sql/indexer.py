@@ -14,7 +14,7 @@ import attrs
 from whisper_persistence.errors import PersistenceError
 
 #: So long it waits for more messages after the first, in seconds, so that a busy bot is not interrupted for each.
-_GATHERING: Final = 0.05
+_GATHERING: Final = 0.25
 #: So often it looks for what other processes wrote, in seconds.
 _POLLING: Final = 1.0
 #: It rests so many times as long as it worked, so that writers hardly notice it; and at most so many seconds.

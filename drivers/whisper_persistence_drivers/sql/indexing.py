@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import attrs
-from sqlalchemy import BigInteger, bindparam, delete, func, insert, literal, literal_column, select
+from sqlalchemy import BigInteger, ColumnElement, bindparam, delete, func, insert, literal, literal_column, select
 from sqlalchemy.types import TypeEngine
 
 from whisper_persistence.errors import StorageDamagedError
@@ -72,7 +72,8 @@ def _statements(flavour: Flavour) -> _Statements:
 
     text: TypeEngine[Any] = PlainText
     number = BigInteger()
-    first = select(literal_column("1")).where(*followed).limit(bindparam("limit", type_=number)).subquery()
+    one: ColumnElement[int] = literal_column("1")
+    first = select(one).where(*followed).limit(bindparam("limit", type_=number)).subquery()
     return _Statements(
         find=flavour.each(named, conversation_id=text, message_id=text),
         forget=flavour.each(placed, conversation_id=text, sequence=number),
@@ -86,13 +87,10 @@ def _statements(flavour: Flavour) -> _Statements:
 
 def _tell_all(flavour: Flavour) -> Any:
     messages = flavour.tables.messages.c
-    told: tuple[Any, ...] = (
-        literal(FOLLOWER),
-        literal_column("'messages'"),
-        messages.conversation_id,
-        messages.message_id,
-    )
-    every = select(messages.namespace, *told, literal_column("0")).where(mine(messages))
+    kind: ColumnElement[str] = literal_column("'messages'")
+    never: ColumnElement[int] = literal_column("0")
+    message = (messages.conversation_id, messages.message_id)
+    every = select(messages.namespace, literal(FOLLOWER), kind, *message, never).where(mine(messages))
     columns = ["namespace", "follower", "kind", "thing_id", "item", "revision"]
     return insert(flavour.tables.outbox).from_select(columns, every)
 

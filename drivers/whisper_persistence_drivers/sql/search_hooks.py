@@ -17,7 +17,7 @@ from whisper_persistence_drivers.sql.lifecycle import SqlLifecycle
 from whisper_persistence_drivers.sql.text_index import TextIndex
 
 #: So many messages are indexed in one transaction: few, since a SQLite file has one writer.
-_BATCH: Final = 64
+_BATCH: Final = 128
 #: More messages that wait are not counted for `check_health`.
 _COUNTED: Final = 100_000
 
@@ -31,7 +31,7 @@ class SqlSearch(SqlLifecycle, SearchSpecs):
         weights: how scores are put together, as `whisper_persistence.fusing.Weights` names them.
     """
 
-    search: bool = attrs.field(default=False, kw_only=True)
+    search: bool = attrs.field(default=False, kw_only=True, converter=attrs.converters.to_bool)
     weights: Weights = attrs.field(factory=Weights, converter=to_weights, kw_only=True)
 
     _indexer: Indexer | None = attrs.field(init=False, default=None, repr=False)
@@ -75,6 +75,14 @@ class SqlSearch(SqlLifecycle, SearchSpecs):
     def load_vectors(self, queries: Sequence[rec.VectorQuery]) -> Mapping[rec.VectorQuery, rec.Page]:
         """Return pages of vectors."""
         return self._read(sql_vectors.load_vectors, queries)
+
+    def reindex(self) -> bool:
+        """Begin the text index anew, and say whether there is one; it is filled while searches go on."""
+        if self._indexer is None:
+            return False
+        self._write(indexing.begin_anew)
+        self._indexer.wake()
+        return True
 
     def describe_search(self) -> dict[str, Any]:
         """Return how far the text index is behind, for `check_health`."""

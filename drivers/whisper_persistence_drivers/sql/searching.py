@@ -12,13 +12,13 @@ from typing import Final
 
 import attrs
 
-from whisper_persistence.fusing import CANDIDATES, Weights, cut, fuse, surround
+from whisper_persistence.fusing import Weights, page, shortlist, surround
 from whisper_persistence.ranking import Turn, rank, rarity
 from whisper_persistence.records import SearchHit, SearchQuery, SearchResult
 from whisper_persistence.words import content_words, stem
 from whisper_persistence_drivers.sql import gathering
 from whisper_persistence_drivers.sql.session import Session
-from whisper_persistence_drivers.sql.terms import TermRow, token
+from whisper_persistence_drivers.sql.terms import Key, TermRow, token
 from whisper_persistence_drivers.sql.text_index import Scope, TextIndex
 from whisper_persistence_drivers.sql.windows import load_messages
 
@@ -57,9 +57,10 @@ def _search(session: Session, query: SearchQuery, index: TextIndex, weights: Wei
     scope = Scope.of(query)
     tail = gathering.read_tail(session, scope.wide())
     found = _match(session, index, list(dict.fromkeys(tokens.values())), scope, tail)
-    hits = _hits(session, query, scope, found, tail)
-    page, cursor = cut(fuse(hits, ANSWERED, weights), query)
-    shown = surround(page, query, lambda windows: load_messages(session, windows))
+    shares = _shares(session, query, scope, found, tail)
+    hits = _hits(session, shares, shortlist(shares, query, weights))
+    best, cursor = page(hits, ANSWERED, weights, query)
+    shown = surround(best, query, lambda windows: load_messages(session, windows))
     rarities = {word: found.rarities[hashed] for word, hashed in tokens.items() if hashed in found.rarities}
     return SearchResult(shown, ANSWERED, cursor=cursor, rarity=rarities)
 
@@ -72,13 +73,13 @@ def _match(
         return _Matches((), {})
     total = gathering.count_terms(session, scope.wide(), _MOST_COUNTED) + len(tail)
     wanted = frozenset(tokens)
-    late = {(row.conversation_id, row.sequence) for row in tail}
+    late = {row.key() for row in tail}
     rows = index.match(session, tokens, scope.wide(), _MOST_MATCHES + 1)
     many = len(rows) > _MOST_MATCHES
     having = _count_all(session, index, tokens, scope.wide()) if many else Counter[str]()
     if many:
         rows = index.match(session, _rarest(having), scope, _MOST_MATCHES)
-    both = [*(row for row in rows if (row.conversation_id, row.sequence) not in late), *tail]
+    both = [*(row for row in rows if row.key() not in late), *tail]
     matching = [row for row in both if not wanted.isdisjoint(row.words())]
     counted = having or Counter(word for row in matching for word in wanted.intersection(row.words()))
     return _Matches(matching, {word: rarity(total, count) for word, count in counted.items() if count})
@@ -99,30 +100,28 @@ def _rarest(having: Mapping[str, int]) -> list[str]:
     return chosen or list(having)
 
 
-def _hits(
+def _shares(
     session: Session, query: SearchQuery, scope: Scope, found: _Matches, tail: Sequence[TermRow]
-) -> list[SearchHit]:
-    """Return the best messages with their share of the query's words."""
+) -> dict[Key, float]:
+    """Return the share of the query's words of every message that may be a hit."""
     named = None if query.among is None else gathering.find_named(session, query.among, tail)
     rows = gathering.gather_neighbours(session, [*found.rows, *(named or ())], tail)
     cleared = gathering.read_marks(session, {row.conversation_id for row in rows})
     visible = [row for row in rows if row.sequence > cleared.get(row.conversation_id, 0)]
     shares = rank([_turn(row) for row in visible], found.rarities)
-    keys = None if named is None else {(row.conversation_id, row.sequence) for row in named}
-    chosen = {
-        (row.conversation_id, row.sequence): shares.get((row.conversation_id, row.sequence), 0.0)
-        for row in visible
-        if scope.shows(row) and ((row.conversation_id, row.sequence) in (shares if keys is None else keys))
-    }
-    best = sorted(chosen, key=lambda key: (-chosen[key], key))[: CANDIDATES if keys is None else None]
-    messages = gathering.read_all(session, best)
-    valued = gathering.read_importance(session, [message for _, message in messages])
+    wanted = shares.keys() if named is None else {row.key() for row in named}
+    return {row.key(): shares.get(row.key(), 0.0) for row in visible if row.key() in wanted and scope.shows(row)}
+
+
+def _hits(session: Session, shares: Mapping[Key, float], keys: Sequence[Key]) -> list[SearchHit]:
+    messages = gathering.read_all(session, keys)
+    valued = gathering.read_importance(session, messages)
     return [
-        SearchHit(message, 0.0, {"text": chosen[key], **valued.get((message.conversation_id, message.message_id), {})})
-        for key, message in messages
+        SearchHit(message, 0.0, {"text": shares[message.conversation_id, message.sequence or 0], **worth})
+        for message, worth in zip(messages, valued, strict=True)
     ]
 
 
 def _turn(row: TermRow) -> Turn:
     stream = (row.user_id, row.conversation_id)
-    return Turn((row.conversation_id, row.sequence), stream, row.place, row.words(), row.names.split(" "))
+    return Turn(row.key(), stream, row.place, row.words(), row.names.split(" "))

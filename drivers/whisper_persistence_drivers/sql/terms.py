@@ -11,7 +11,7 @@ from base64 import b32encode
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from whisper_persistence.records import Message
 from whisper_persistence.words import content_words, stem
@@ -25,6 +25,10 @@ _MOST_WORDS: Final = 20_000
 _MOST_NAMES: Final = 8
 #: Stands for the words of a message that has none; no hash looks like it.
 _NOTHING: Final = "0"
+
+
+#: Conversation id and sequence.
+Key: TypeAlias = tuple[str, int]
 
 
 class TermRow(NamedTuple):
@@ -47,6 +51,10 @@ class TermRow(NamedTuple):
     place: int
     terms: str
     names: str
+
+    def key(self) -> Key:
+        """Return which message it is."""
+        return self.conversation_id, self.sequence
 
     def words(self) -> Sequence[str]:
         """Return the hashes of its words."""
