@@ -54,6 +54,9 @@ class Maker:
         except (StorageUnavailableError, StorageDamagedError) as error:
             self.drop()
             self._put_off(str(error))
+        except BaseException:
+            self.drop()
+            raise
         return True
 
     def drop(self) -> None:
