@@ -23,7 +23,6 @@ from whisper_persistence.testing.following import FollowerConformance
 from whisper_persistence.testing.namespaces import NamespaceConformance
 from whisper_persistence.testing.receipts import ReceiptConformance
 from whisper_persistence.testing.redis_servers import RedisCluster
-from whisper_persistence.testing.sequences import SequenceConformance
 from whisper_persistence.testing.windows import WindowConformance
 
 CAPABILITIES = frozenset(
@@ -111,7 +110,6 @@ class TestTalkInRedisOverSqlite(
     EraseConformance,
     FollowerConformance,
     ReceiptConformance,
-    SequenceConformance,
 ):
     pass
 

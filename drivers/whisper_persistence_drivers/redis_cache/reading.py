@@ -129,7 +129,7 @@ class Reader:
         if self.recents.limits.staleness:
             for name, found in current.items():
                 near.put(name, attrs.evolve(found, confirmed=began))
-        contents = {name: read(found) for name, found in (lately | current).items()}
+        contents = {name: read(found, wanted[name]) for name, found in (lately | current).items()}
         return {name: content for name, content in contents.items() if content}, revisions
 
     def _ask(
@@ -156,7 +156,7 @@ class Reader:
             self.recents.confirm(confirmed)
         for name, hit in current.items():
             self.recents.near.put(name, hit.held)
-        contents = {name: read(hit.held) for name, hit in current.items()}
+        contents = {name: read(hit.held, 0) for name, hit in current.items()}
         return {name: content for name, content in contents.items() if content}
 
     def _reclaim(self, stale: Mapping[str, int], revisions: Mapping[str, int]) -> dict[str, str]:

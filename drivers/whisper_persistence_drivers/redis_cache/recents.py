@@ -99,13 +99,15 @@ class Asked:
         return Hit(held, age >= 0, moment)
 
 
-def read(held: Held) -> Content | None:
-    """Return recents as messages; ``None`` where they cannot be read."""
+def read(held: Held, wanted: int) -> Content | None:
+    """Return so many of the newest recents as messages, 0 for all; ``None`` where they cannot be read."""
+    cut = 0 < wanted < held.count
+    lines = held.lines[:-1].rsplit(b"\n", wanted)[1:] if cut else held.lines[:-1].split(b"\n")
     try:
-        messages = _read_all(b"[" + held.lines[:-1].replace(b"\n", b",") + b"]")
+        messages = _read_all(b"[" + b",".join(lines) + b"]")
     except StorageDamagedError:
         return None
-    return Content(held.revision, held.whole, messages)
+    return Content(held.revision, held.whole and not cut, messages)
 
 
 @attrs.define(eq=False)
