@@ -72,7 +72,7 @@ class Searcher:
             hits.update(self._resolve(wide, more, found))
         added = [_with(hit, meaning.fits.get(key)) for key, hit in hits.items()]
         answered = (*found.answered, *meaning.answered)
-        page, cursor = fusing.cut(fusing.fuse(added, answered, self.weights), query)
+        page, cursor = fusing.page(added, answered, self.weights, query)
         shown = fusing.surround(page, query, lambda windows: self.state.below.load_messages(windows=windows))
         return SearchResult(shown, answered, (*found.silent, *meaning.silent), cursor, found.rarity)
 
