@@ -11,6 +11,7 @@ import attrs
 from whisper_persistence.errors import StorageRefusedError, StorageUnavailableError
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.records import Embedding, Follower, Message, Pending, Vector
+from whisper_persistence.words import content_words
 from whisper_persistence_drivers.recall.embedders import Embedder
 from whisper_persistence_drivers.recall.sources import Key, first_shown, key_of, load_shown
 
@@ -150,10 +151,15 @@ def embed(below: Below, embedder: Embedder, messages: Sequence[Message]) -> list
     """Embed messages and keep their vectors in SQL; return those that it kept: the others are gone meanwhile."""
     if not messages:
         return []
-    values = embedder.embed([message.content for message in messages])
+    values = embedder.embed([_wording(embedder, message.content) for message in messages])
     vectors = [
         Vector(message.conversation_id, message.message_id, Embedding(embedder.identity, vector))
         for message, vector in zip(messages, values, strict=True)
     ]
     receipts = below.save_vectors(vectors=vectors) or ()
     return [message for message, receipt in zip(messages, receipts, strict=True) if receipt.sequence is not None]
+
+
+def _wording(embedder: Embedder, text: str) -> str:
+    """Return what of a text is embedded: without function words, where the vector is the mean of all words."""
+    return (" ".join(content_words(text)) or text) if embedder.by_words else text
