@@ -74,7 +74,7 @@ def server(request: pytest.FixtureRequest, **options: Any) -> Tier:
     if not place.is_dir():
         pytest.skip("the files of an external server are not at hand")
     own = {"url": url, "statement_timeout": 60.0, **options}
-    ready = (lambda: None) if options["rewrite_on_erase"] else lambda: run_documented(url, "VACUUM")
+    ready = (lambda: None) if options["rewrite_on_erase"] else lambda: run_documented(url, "DELETE")
     return Tier(lambda: Store.from_settings(drivers=["postgres"], options={"postgres": own}), (place,), ready)
 
 
@@ -131,7 +131,7 @@ def test_no_byte_of_an_erased_user_is_left(tier, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     with tier.open() as store:
         samples.fill(store, frozenset({"strategies", "statistics", "conversations"}), "bob", "talk of bob")
-        plant(store, turns=120)
+        plant(store, turns=80)
         store.register_follower(FOLLOWER)
         plant(store, f"{MARK}-again", 3)
         before = contents(store)
