@@ -59,6 +59,7 @@ def test_a_broken_driver_is_caught_by_the_test_meant_for_it(
     broken: BrokenDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WHISPER_PERSISTENCE_SHRINK", "0")
+    monkeypatch.setenv("WHISPER_PERSISTENCE_EXAMPLES", "300")  # the first that fails ends the search
     with pytest.raises((AssertionError, PersistenceError, pytest.fail.Exception)):
         run(broken, broken.driver, tmp_path)
 

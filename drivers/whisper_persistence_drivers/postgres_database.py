@@ -31,6 +31,8 @@ _RESTED: Final = 1.0
 _MIGRATION_LOCK: Final = 0x77686973706572
 
 _open: WeakSet[PostgresDatabase] = WeakSet()
+#: libpq gives a refused login no code of its own, only words.
+_LOGIN_REFUSED = ("authentication failed", "no password supplied", "does not exist")
 
 
 @attrs.define(eq=False)
@@ -122,6 +124,10 @@ class PostgresDatabase(Database):
             return TransactionLostError(name)
         if state.startswith(("22", "42")) or isinstance(error, (psycopg.DataError, psycopg.ProgrammingError)):
             return StorageRefusedError(f"the PostgreSQL database refuses what is asked ({name}): see its log")
+        if not state and any(words in str(error) for words in _LOGIN_REFUSED):
+            return StorageUnavailableError(
+                f"the PostgreSQL server refused the login ({name}): check user, password and database"
+            )
         return StorageUnavailableError(f"the PostgreSQL database did not answer ({name}): try again")
 
     def before_migration(self, version: str | None) -> None:

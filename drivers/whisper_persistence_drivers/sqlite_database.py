@@ -78,7 +78,7 @@ class SqliteDatabase(Database):
 
     @contextmanager
     def reading(self) -> Generator[sqlite3.Connection]:
-        """Lend one of the readers, inside a transaction that sees one state of the file from first to last."""
+        """Lend one of the readers; each statement sees one state of the file, and `Flavour.one_state` joins several."""
         with self._places:
             self._check_open()
             try:
@@ -86,11 +86,8 @@ class SqliteDatabase(Database):
             except IndexError:
                 connection = self._connect()
             try:
-                connection.execute("BEGIN")
                 yield connection
             finally:
-                if connection.in_transaction:
-                    connection.execute("COMMIT")
                 self._idle.append(connection)
                 if self._closed:
                     self._close_readers()

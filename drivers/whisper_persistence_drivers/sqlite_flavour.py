@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ from whisper_persistence_drivers.sql.session import Session
 from whisper_persistence_drivers.sql.transaction import Transaction
 
 _DIALECT: Final = sqlite.dialect()
+#: The columns of a counted row, in order.
+_RAISED: Final = ("thing", "revision", "epoch", "sequence")
 
 
 @attrs.frozen
@@ -46,7 +49,20 @@ class SqliteFlavour(Flavour):
 
     def fetch_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> list[list[Any]]:
         """Return the rows for every set of values."""
-        return [session.rows(statement, **values) for values in sets]
+        with self.one_state(session) if len(sets) > 1 else nullcontext():
+            return [session.rows(statement, **values) for values in sets]
+
+    @contextmanager
+    def one_state(self, session: Session) -> Generator[None]:
+        """Let a block of several statements see one state of the file, unless a transaction does so already."""
+        if session.connection.in_transaction:
+            yield
+            return
+        session.connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            session.connection.execute("COMMIT")
 
     def run_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> int:
         """Run a statement for every set of values, and return how many rows it touched."""
@@ -59,19 +75,30 @@ class SqliteFlavour(Flavour):
         session.connection.executemany(statement.sql, rows)
 
     def count(self, transaction: Transaction, rows: Sequence[tuple[str, int, int, int]]) -> list[Any]:
-        """Raise revision, epoch and sequence of every thing, which go as JSON."""
+        """Raise revision, epoch and sequence of every thing; many go as JSON, and one alone is spared the reading."""
+        if len(rows) == 1:
+            return transaction.rows(_count_one(self), **dict(zip(_RAISED, rows[0], strict=True)))
         return transaction.rows(_count(self), things=encode(rows))
 
 
 @cache
 def _count(flavour: SqliteFlavour) -> Prepared:
-    revisions, followers = flavour.tables.revisions, flavour.tables.followers.c
-    columns, insert = revisions.c, sqlite.insert(revisions)
     given = func.json_each(bindparam("things")).table_valued("value").c.value
-    parts = (func.json_extract(given, literal_column(f"'$[{place}]'")) for place in range(4))
+    parts = (func.json_extract(given, literal_column(f"'$[{place}]'")) for place in range(len(_RAISED)))
     # Without a WHERE, SQLite takes the ON of ON CONFLICT for that of a join.
     rows = select(*parts, literal_column("0")).where(literal_column("true"))
-    insert = insert.from_select([column.name for column in columns], rows)
+    insert = sqlite.insert(flavour.tables.revisions)
+    return _counting(flavour, insert.from_select([*_RAISED, "cleared"], rows))
+
+
+@cache
+def _count_one(flavour: SqliteFlavour) -> Prepared:
+    given: dict[str, Any] = {name: bindparam(name) for name in _RAISED}
+    return _counting(flavour, sqlite.insert(flavour.tables.revisions).values(**given, cleared=literal_column("0")))
+
+
+def _counting(flavour: SqliteFlavour, insert: Any) -> Prepared:
+    columns, followers = flavour.tables.revisions.c, flavour.tables.followers.c
     raised = {name: columns[name] + insert.excluded[name] for name in ("revision", "epoch", "sequence")}
     followed = select(func.count()).where(followers.namespace == bindparam("namespace")).scalar_subquery()
     return flavour.prepare(

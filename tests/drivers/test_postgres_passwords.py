@@ -173,6 +173,8 @@ def test_what_cannot_be_connected_to(address, way):
         opened(way(address, listener.getsockname()[1]))
 
     assert hidden(whole(caught.value))
+    if way in (wrong_password, wrong_password_in_a_url, no_such_role, no_such_database):
+        assert "check user, password and database" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from whisper_persistence.codec import encode
 from whisper_persistence.plugins import Chain
 from whisper_persistence.records import Thing
 from whisper_persistence.testing import samples
-from whisper_persistence.testing.servers import _new_database
+from whisper_persistence.testing.servers import new_postgres_database
 
 #: What a namespace is filled with: users, each with a conversation; then messages, outcomes and scores of each user.
 FILLING = """
@@ -58,7 +58,7 @@ def fill(url: str, namespace: str, users: int, messages: int, rows: int = 5) -> 
 @pytest.fixture(scope="module")
 def filled_url(postgres_server: str) -> Iterator[str]:
     """A database of 2,000 users and 200,000 messages in two namespaces, and one of 2,000 messages."""
-    with _new_database(postgres_server) as url:
+    with new_postgres_database(postgres_server) as url:
         Store(Chain.of({"postgres": PostgresDriver(url)})).close()
         fill(url, "other", 1_000, 100)
         fill(url, "small", 20, 100)

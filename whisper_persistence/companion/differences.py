@@ -6,7 +6,7 @@ import uuid
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import attrs
 import msgspec
@@ -40,9 +40,8 @@ def differences(before: Strategy | None, after: Strategy, *, keep_style: bool = 
     outcomes = [outcome for outcome in (_outcome(after.user_id, *entry) for entry in entries) if outcome]
     kept = [outcome.history_entry() for outcome in outcomes]
     raw = [entry for entry, _ in entries if entry not in kept]
-    first = attrs.evolve(_change(start, after), outcomes=outcomes, support_history=raw)
-    if keep_style:
-        first = attrs.evolve(first, communication_style=after.communication_style)
+    more: dict[str, Any] = {"communication_style": after.communication_style} if keep_style else {}
+    first = _change(start, after, outcomes=outcomes, support_history=raw, **more)
     if before is not None and not _says_anything(first) and after.last_updated <= before.last_updated:
         return []
     second = _change(fold(start, [first]), after)
@@ -106,17 +105,17 @@ def _entries_of(change: StrategyChange) -> list[dict[str, Any]]:
     return [*change.support_history, *(outcome.history_entry() for outcome in change.outcomes)]
 
 
-def _change(start: Strategy, after: Strategy) -> StrategyChange:
+def _change(start: Strategy, after: Strategy, **more: Any) -> StrategyChange:
     lists = {name: _list_steps(getattr(start, name), getattr(after, name)) for name in _LISTS}
     tables = {name: _table_steps(getattr(start, name), getattr(after, name)) for name in _TABLES}
     steps = {**lists, **tables}
-    return StrategyChange(
-        after.user_id,
-        communication_style=_unless_equal(after.communication_style, start.communication_style),
-        removed={name: removed for name, (removed, _) in steps.items() if removed},
-        timestamp=after.last_updated if after.last_updated > NEVER else fields.now(),
-        **cast("dict[str, Any]", {name: added for name, (_, added) in steps.items()}),
-    )
+    told: dict[str, Any] = {
+        "communication_style": _unless_equal(after.communication_style, start.communication_style),
+        "removed": {name: removed for name, (removed, _) in steps.items() if removed},
+        "timestamp": after.last_updated if after.last_updated > NEVER else fields.now(),
+        **{name: added for name, (_, added) in steps.items()},
+    }
+    return StrategyChange(after.user_id, **{**told, **more})
 
 
 def _unless_equal(value: str, before: str) -> str | None:

@@ -20,8 +20,10 @@ _LISTS: Final = ("effective_approaches", "approaches_to_avoid")
 _TABLES: Final = ("optimal_timing", "user_preferences")
 #: The fields of a strategy that a bot's own class has.
 FIELDS: Final = ("strategy_id", *_LISTS, *_TABLES, "communication_style", "support_history", "last_updated")
+_RECORDED: Final = tuple(field.name for field in attrs.fields(Strategy))
 #: What only the record has; a class with these fields is given them and never asked for them.
 _RECORD_ONLY: Final = ("user_id", "interventions", "successes", "effectiveness_sum", "extra")
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 #: The last update of a strategy that was never updated.
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -74,8 +76,9 @@ def to_value(record: Strategy, value_class: Any) -> Any:
 
 def write_into(value: Any, record: Strategy) -> Any:
     """Make what a bot holds equal to a record, in place where it can be changed, and return it or its replacement."""
-    held, now = _held_by(record), _fields_of(value)
-    changed = {name: item for name, item in held.items() if name not in now or now[name] != item}
+    now = _fields_of(value)
+    held = {**{name: getattr(record, name) for name in _RECORDED}, **record.extra}
+    changed = {name: _copy(item) for name, item in held.items() if name not in now or not _same(now[name], item)}
     is_mapping = isinstance(cast("object", value), Mapping)
     try:
         for name, item in changed.items():
@@ -98,9 +101,12 @@ def in_time_order(entries: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ..
 
 
 def _held_by(record: Strategy) -> dict[str, Any]:
-    held = attrs.asdict(record, recurse=False)
-    plain = {name: _copy(item) for name, item in held.items()}
-    return {**plain, **_copy(record.extra)}
+    return {**{name: _copy(getattr(record, name)) for name in _RECORDED}, **_copy(record.extra)}
+
+
+def _same(shown: Any, item: Any) -> bool:
+    """Say whether a bot shows this already; what the record keeps as a tuple, the bot has as a list."""
+    return bool(shown == (list(cast("tuple[Any, ...]", item)) if isinstance(item, tuple) else item))
 
 
 def _fields_of(value: Any) -> dict[str, Any]:
@@ -178,8 +184,10 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def _copy(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_copy(item) for item in cast("Iterable[Any]", value)]
+    """Return a copy of plain data, its tuples as lists; most of it is scalars, which are not worth a call each."""
     if isinstance(value, dict):
-        return {key: _copy(item) for key, item in cast("dict[Any, Any]", value).items()}
+        items = cast("dict[Any, Any]", value).items()
+        return {key: item if type(item) in _SCALARS else _copy(item) for key, item in items}
+    if isinstance(value, (list, tuple)):
+        return [item if type(item) in _SCALARS else _copy(item) for item in cast("Iterable[Any]", value)]
     return value

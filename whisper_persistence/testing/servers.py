@@ -54,19 +54,20 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def postgres_shared_url(postgres_server: str) -> Iterator[str]:
     """Yield the URL of one database for the whole run, for tests that keep to namespaces of their own."""
-    with _new_database(postgres_server) as url:
+    with new_postgres_database(postgres_server) as url:
         yield url
 
 
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """Yield the URL of a new, empty database."""
-    with _new_database(postgres_server) as url:
+    with new_postgres_database(postgres_server) as url:
         yield url
 
 
 @contextmanager
-def _new_database(server: str) -> Generator[str]:
+def new_postgres_database(server: str) -> Generator[str]:
+    """Make a new, empty database on a server, yield its URL, and drop it."""
     import psycopg
 
     name = f"whisper_{os.getpid()}_{next(_numbers)}"

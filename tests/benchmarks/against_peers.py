@@ -1,0 +1,232 @@
+"""Measure this package against others that keep a bot's talk, side by side in one run.
+
+``python tests/benchmarks/against_peers.py [--backend NAME] [--users N] [--rounds N] [--json FILE]`` prints one table a
+backend. Every side runs through asyncio in one event loop, takes its turn in every round, and keeps the same turns at
+the same durability; synchronous peers are called directly. Peers that are not installed are named and left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import statistics
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from random import Random
+from time import perf_counter_ns
+from typing import Any, Final
+
+import attrs
+import data
+from peers.entries import ENTRIES, Entry, Places, postgres_place, sqlite_place
+from peers.side import Side
+from rich.console import Console
+from rich.table import Table
+
+TASKS: Final = 32
+#: A slow side is given one user in so many.
+FEWER: Final = 20
+
+_say = Console(stderr=True).print
+
+
+@attrs.define
+class Player:
+    """A side that is open and filled.
+
+    Attributes:
+        name: as the table shows it.
+        side: what is measured.
+        users: how many users it was given.
+        filled: nanoseconds for each message of the filling.
+    """
+
+    name: str
+    side: Side
+    users: int
+    filled: float
+
+
+Measure = Callable[[Player, Random], Awaitable[list[float]]]
+
+
+async def single_calls(call: Callable[..., Awaitable[Any]], arguments: list[Any]) -> list[float]:
+    """Return the nanoseconds of each call, awaited one after the other."""
+    spent: list[float] = []
+    for argument in arguments:
+        began = perf_counter_ns()
+        await call(argument)
+        spent.append(perf_counter_ns() - began)
+    return spent
+
+
+def anybody(player: Player, chance: Random, count: int) -> list[str]:
+    """Draw users that the side was given."""
+    return [data.user_name(chance.randrange(player.users)) for _ in range(count)]
+
+
+async def append_hot(player: Player, chance: Random) -> list[float]:
+    """Append turns to one conversation."""
+    return await single_calls(player.side.append, [data.turn("hot", "hot", chance.randrange(9**9)) for _ in range(20)])
+
+
+async def append_users(player: Player, chance: Random) -> list[float]:
+    """Append turns to the conversations of random users."""
+    names = anybody(player, chance, 20)
+    return await single_calls(player.side.append, [data.turn(name, name, chance.randrange(9**9)) for name in names])
+
+
+async def last_long(player: Player, chance: Random) -> list[float]:
+    """Read the last 20 messages of a conversation of 1,000 turns."""
+    del chance
+    return await single_calls(player.side.last, [data.LONG] * 10)
+
+
+async def last_users(player: Player, chance: Random) -> list[float]:
+    """Read the last 20 messages of random users."""
+    return await single_calls(player.side.last, anybody(player, chance, 20))
+
+
+async def many_tasks(player: Player, chance: Random) -> list[float]:
+    """Return the nanoseconds of an operation while 32 tasks append and read, one conversation each."""
+
+    async def task(number: int, seed: int) -> None:
+        mine, name = Random(seed), f"task {number}"
+        for _ in range(5):
+            await player.side.append(data.turn(name, name, mine.randrange(9**9)))
+            await player.side.last(name)
+
+    began = perf_counter_ns()
+    await asyncio.gather(*(task(number, chance.randrange(9**9)) for number in range(TASKS)))
+    return [(perf_counter_ns() - began) / (TASKS * 10)]
+
+
+WORKLOADS: Final[dict[str, Measure]] = {
+    "append a turn": append_hot,
+    "append a turn, random user": append_users,
+    "last 20 of 1,000 turns": last_long,
+    "last 20, random user": last_users,
+    "32 tasks, append and read": many_tasks,
+}
+
+
+async def prepare(entry: Entry, place: Any, users: int, stack: AsyncExitStack) -> Player:
+    """Open a side and fill it with everybody's talk."""
+    given = max(users // FEWER, 20) if entry.slow else users
+    side = await entry.open(place)
+    stack.push_async_callback(side.close)
+    turns = [data.turn(data.user_name(user), data.user_name(user), n) for n in range(20) for user in range(given)]
+    turns += [data.turn(data.LONG, data.LONG, number) for number in range(1_000)]
+    began = perf_counter_ns()
+    await side.fill(turns)
+    filled = (perf_counter_ns() - began) / (2 * len(turns))
+    kept = await side.last(data.LONG)
+    if len(kept) != data.LAST:
+        raise SystemExit(f"{entry.name} keeps {len(kept)} of the last {data.LAST} messages")
+    _say(f"{entry.name} is filled: {given:,} users")
+    return Player(entry.name, side, given, filled)
+
+
+async def race(players: list[Player], rounds: int) -> dict[str, dict[str, list[float]]]:
+    """Return the nanoseconds of every workload and side, who take turns, another first each time."""
+    spent: dict[str, dict[str, list[float]]] = {name: {p.name: [] for p in players} for name in WORKLOADS}
+    for name, measure in WORKLOADS.items():
+        _say(f"measuring: {name}")
+        gc.collect()
+        for number in range(rounds + 1):
+            first = number % len(players)
+            for player in players[first:] + players[:first]:
+                values = await measure(player, Random(f"{name}/{number}"))
+                spent[name][player.name] += values if number else []  # the first round warms up
+    spent["import, each message"] = {player.name: [player.filled] for player in players}
+    return spent
+
+
+async def compare(backend: str, places: Places, users: int, rounds: int) -> dict[str, dict[str, list[float]]]:
+    """Open every side of a backend that is installed, and measure."""
+    async with AsyncExitStack() as stack:
+        players: list[Player] = []
+        for number, entry in enumerate(ENTRIES[backend]):
+            try:
+                players.append(await prepare(entry, places(number, entry), users, stack))
+            except ImportError as error:
+                _say(f"left out: {entry.name} (not installed: {error.name})")
+        return await race(players, rounds)
+
+
+def as_table(backend: str, spent: dict[str, dict[str, list[float]]]) -> Table:
+    """Return a table for people: how many times as long as ours each peer took."""
+    peers = [name for name in next(iter(spent.values())) if name != "ours"]
+    title = f"{backend}: times as long as ours (medians of one run; above 1 is slower than ours)"
+    table = Table("workload", "ours p50 / p99 us", *peers, "best peer", title=title)
+    for workload, sides in spent.items():
+        mine = statistics.median(sides["ours"])
+        ratios = {name: statistics.median(sides[name]) / mine for name in peers}
+        others = [ratio for name, ratio in ratios.items() if not name.startswith("ours")]
+        best = f"{min(others):.2f}" if others else "-"
+        ours = f"{mine / 1e3:.0f} / {_p99(sides['ours']) / 1e3:.0f}"
+        table.add_row(workload, ours, *(f"{ratio:.2f}" for ratio in ratios.values()), best)
+    return table
+
+
+def _p99(values: list[float]) -> float:
+    return sorted(values)[int(0.99 * (len(values) - 1))]
+
+
+@asynccontextmanager
+async def _sqlite() -> AsyncIterator[Places]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield lambda number, entry: sqlite_place(Path(folder), number, entry)
+
+
+@asynccontextmanager
+async def _postgres() -> AsyncIterator[Places]:
+    from whisper_persistence.testing.servers import new_postgres_database, private_postgres
+
+    with private_postgres() as server, contextmanager(_databases)(new_postgres_database, server) as make:
+        yield lambda _, entry: postgres_place(make(), entry)
+
+
+def _databases(new_database: Any, server: str) -> Any:
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(new_database(server))
+
+
+BACKENDS: Final = {"sqlite": _sqlite, "postgres": _postgres}
+
+
+async def measure(backends: list[str], users: int, rounds: int) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """Return what every side spent on each backend."""
+    figures: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for backend in backends:
+        async with BACKENDS[backend]() as places:
+            figures[backend] = await compare(backend, places, users, rounds)
+        Console(width=200).print(as_table(backend, figures[backend]))
+    return figures
+
+
+def main() -> None:
+    """Run what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backend", choices=BACKENDS, action="append", help="only this backend; may be given again")
+    parser.add_argument("--users", type=int, default=1_000, help="how many users' conversations of 20 turns are stored")
+    parser.add_argument("--rounds", type=int, default=15, help="rounds of a run")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the medians")
+    asked = parser.parse_args()
+    figures = asyncio.run(measure(asked.backend or list(BACKENDS), asked.users, asked.rounds))
+    if asked.json:
+        medians = {
+            backend: {w: {side: statistics.median(v) for side, v in sides.items()} for w, sides in spent.items()}
+            for backend, spent in figures.items()
+        }
+        asked.json.write_text(json.dumps(medians, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

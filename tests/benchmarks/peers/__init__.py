@@ -1,0 +1,1 @@
+"""What other packages offer to keep a bot's talk, used as their documentation says."""
