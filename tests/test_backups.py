@@ -43,15 +43,21 @@ def opened(path: Path, namespace: str = "bot") -> Store:
     return Store.from_settings(settings(path, namespace))
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A memory of two bots, closed."""
-    path = tmp_path / "memory.db"
+    path = tmp_path_factory.mktemp("filled") / "memory.db"
     for namespace in ("bot", "other bot"):
         with opened(path, namespace) as store:
             for user in ("alice", "bob"):
                 samples.fill(store, ALL, user, f"talk of {user}")
     return path
+
+
+@pytest.fixture
+def path(filled: Path, tmp_path: Path) -> Path:
+    """A copy of it for one test."""
+    return Path(shutil.copy(filled, tmp_path / "memory.db"))
 
 
 @pytest.fixture

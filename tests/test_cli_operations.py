@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import pexpect
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
+from whisper_persistence_drivers.sqlite import SqliteDriver
 
 from whisper_persistence import Store
 from whisper_persistence.cli import main
+from whisper_persistence.plugins import Chain
 from whisper_persistence.testing import samples
 from whisper_persistence.testing.markers import MARK
 
@@ -23,16 +26,24 @@ ALL = frozenset({"strategies", "statistics", "conversations"})
 PRINTING = ("backup", "copy", "drivers", "erase", "export", "import", "migrate", "restore", "show")
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A memory of two users, closed."""
+    path = tmp_path_factory.mktemp("filled") / "memory.db"
+    with Store(Chain.of({"sqlite": SqliteDriver(path)})) as store:
+        for user in ("alice", "bob"):
+            samples.fill(store, ALL, user, f"talk of {user}")
+    return path
+
+
 @pytest.fixture(autouse=True)
-def url(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """A memory of two users, which every command finds by the environment."""
+def url(filled: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A copy of it for one test, which every command finds by the environment."""
     for name in [name for name in os.environ if name.startswith(("WHISPER", "POSTGRES", "ENV_MODE", "DISCORD_BOT"))]:
         monkeypatch.delenv(name)
     url = f"sqlite:///{tmp_path}/memory.db"
     monkeypatch.setenv("WHISPER_PERSISTENCE_URL", url)
-    with Store.from_settings(url=url) as store:
-        for user in ("alice", "bob"):
-            samples.fill(store, ALL, user, f"talk of {user}")
+    shutil.copy(filled, tmp_path / "memory.db")
     return url
 
 
@@ -199,7 +210,7 @@ def test_a_migration_of_postgresql_is_told_before_it_is_done(postgres_url):
     assert run_json("--url", postgres_url, "migrate", "--dry-run")["databases"][0]["steps"] == []
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("shell", ["bash", "fish"])
 def test_a_shell_completes_commands(shell, monkeypatch):
     script = run("completion", shell).output
     complete = pexpect.run(

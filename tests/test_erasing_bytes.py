@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from whisper_persistence.records import Follower
 from whisper_persistence.records.maintenance import TierReport
 from whisper_persistence.testing import samples
 from whisper_persistence.testing.markers import MARK, USER, contents, find_markers, plant
+from whisper_persistence.testing.servers import private_postgres
 
 PRIVACY = Path(__file__).parents[1] / "docs" / "privacy.md"
 FOLLOWER = Follower("index", ("strategies", "outcomes", "scores", "patterns", "messages", "conversations"))
@@ -63,18 +64,24 @@ def postgres_by_hand(request: pytest.FixtureRequest, folder: Path) -> Tier:
     return server(request, rewrite_on_erase=False)
 
 
-def server(request: pytest.FixtureRequest, **options: Any) -> Tier:
-    """A database on the server of the test run, whose files are at hand, set up as the page on privacy says."""
-    url = request.getfixturevalue("postgres_url")
-    run_documented(url, "ALTER SYSTEM")
-    deadline = time.monotonic() + 60
-    while ask(url, "SHOW log_error_verbosity") != "terse" and time.monotonic() < deadline:
-        time.sleep(0.05)
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[str]:
+    """A server on which nobody else leaves markers, set up as the page on privacy says."""
+    with private_postgres() as url:
+        run_documented(url, "ALTER SYSTEM")
+        deadline = time.monotonic() + 60
+        while ask(url, "SHOW log_error_verbosity") != "terse" and time.monotonic() < deadline:
+            time.sleep(0.05)
+        yield url
+
+
+def server(request: pytest.FixtureRequest, *, rewrite_on_erase: bool) -> Tier:
+    """A schema of its own on a server whose files are at hand."""
+    url = request.getfixturevalue("own_server")
+    schema = "whisper_persistence" if not rewrite_on_erase else "rewritten"
+    own = {"url": url, "schema": schema, "statement_timeout": 60.0, "rewrite_on_erase": rewrite_on_erase}
+    ready = (lambda: None) if rewrite_on_erase else lambda: run_documented(url, "DELETE")
     place = Path(ask(url, "SHOW data_directory"))
-    if not place.is_dir():
-        pytest.skip("the files of an external server are not at hand")
-    own = {"url": url, "statement_timeout": 60.0, **options}
-    ready = (lambda: None) if options["rewrite_on_erase"] else lambda: run_documented(url, "VACUUM")
     return Tier(lambda: Store.from_settings(drivers=["postgres"], options={"postgres": own}), (place,), ready)
 
 
@@ -131,7 +138,7 @@ def test_no_byte_of_an_erased_user_is_left(tier, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     with tier.open() as store:
         samples.fill(store, frozenset({"strategies", "statistics", "conversations"}), "bob", "talk of bob")
-        plant(store, turns=120)
+        plant(store, turns=80)
         store.register_follower(FOLLOWER)
         plant(store, f"{MARK}-again", 3)
         before = contents(store)

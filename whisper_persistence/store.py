@@ -51,7 +51,11 @@ class Store:
         self.chain = chain
         chain.open(self.namespace)
         self._hook = chain.hook
-        erasures.finish(self._hook)
+        try:
+            erasures.finish(self._hook)
+        except BaseException:
+            chain.close(quietly=True)
+            raise
 
     @classmethod
     def from_settings(cls, settings: Settings | None = None, **overrides: Any) -> Self:

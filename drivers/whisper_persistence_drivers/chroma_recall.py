@@ -81,6 +81,7 @@ class ChromaRecallDriver(LifecycleSpecs, ConversationSpecs, SearchSpecs, Mainten
     """
 
     contract_version: ClassVar[int] = 1
+    local: ClassVar[bool] = True
 
     path: Path = attrs.field(factory=_default_folder, converter=_folder)
     url: str | None = attrs.field(default=None, repr=False)

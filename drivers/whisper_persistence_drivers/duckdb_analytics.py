@@ -53,6 +53,7 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
     """
 
     contract_version: ClassVar[int] = 1
+    local: ClassVar[bool] = True
 
     path: Path = attrs.field(factory=_own_place, converter=_absolute)
     interval: float = attrs.field(default=0.0, converter=float, validator=attrs.validators.ge(0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, Final
 
 import psycopg
@@ -36,11 +36,30 @@ def scrub(connect: Callable[[], psycopg.Connection[Any]], tables: Tables) -> Scr
     with closing(connect()) as connection:
         connection.autocommit = True
         connection.execute(_PATIENCE)
+        _forget_samples(
+            connection, str(tables.metadata.schema), [table.name for table in tables.metadata.sorted_tables]
+        )
         refused = [name for name in (*names, _SAMPLES) if not _vacuum(connection, name)]
         log = _recycle_log(connection)
     rewritten = [name for name in (*names, _SAMPLES) if name not in refused]
     remaining = [f"deleted rows in the files of {name}: VACUUM (FULL, ANALYZE) it as its owner" for name in refused]
     return Scrubbed((*rewritten, *(() if log else ("write-ahead log",))), (*remaining, *log, _BACKUPS))
+
+
+def _forget_samples(connection: psycopg.Connection[Any], schema: str, names: list[str]) -> None:
+    """Forget the planner's samples of tables, since ANALYZE leaves those of a table alone that has become empty.
+
+    Before PostgreSQL 18 only a superuser can; for others the vacuum of the samples is refused, and named, anyhow.
+    """
+    ours = "schemaname = %s AND regexp_replace(tablename, '_[0-9]+$', '') = ANY(%s)"
+    if connection.info.server_version >= 180000:
+        given = "schemaname, tablename, attname, inherited"
+        clear = f"SELECT pg_clear_attribute_stats({given}) FROM pg_stats WHERE {ours}"  # noqa: S608
+    else:
+        found = f"SELECT format('%%I.%%I', schemaname, tablename)::regclass FROM pg_stats WHERE {ours}"  # noqa: S608
+        clear = f"DELETE FROM {_SAMPLES} WHERE starelid IN ({found})"  # noqa: S608
+    with suppress(InsufficientPrivilege):
+        connection.execute(clear.encode(), (schema, names))
 
 
 def _vacuum(connection: psycopg.Connection[Any], name: str) -> bool:

@@ -62,8 +62,12 @@ def _prepare(path: Path, unfinished: Path) -> None:
 def _copy(database: SqliteDatabase, unfinished: Path) -> datetime:
     """Copy one state of a file, which others may change meanwhile, and mark the copy with what that state holds."""
     with database.reading() as source, closing(sqlite3.connect(unfinished, isolation_level=None)) as copy:
-        contents, made_at = read_contents(source), datetime.now(UTC)
-        source.backup(copy)
+        source.execute("BEGIN")
+        try:
+            contents, made_at = read_contents(source), datetime.now(UTC)
+            source.backup(copy)
+        finally:
+            source.execute("COMMIT")
         copy.execute("PRAGMA journal_mode = DELETE")
         write_mark(copy, Mark(made_at, contents))
     with unfinished.open("rb") as file:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,8 @@ from whisper_persistence_drivers.sqlite_errors import name_of
 
 #: How long a copy that an upgrade made is kept, in days.
 COPY_DAYS: Final = 30
+#: A file up to so many bytes is written anew in memory.
+_IN_MEMORY: Final = 256 << 20
 
 
 def scrub(connection: sqlite3.Connection, path: Path) -> Scrubbed:
@@ -22,7 +25,7 @@ def scrub(connection: sqlite3.Connection, path: Path) -> Scrubbed:
     rewritten: list[str] = []
     remaining: list[str] = []
     try:
-        connection.execute("VACUUM")
+        _vacuum(connection)
         rewritten.append("file")
     except sqlite3.OperationalError as error:
         remaining.append(f"unused space of {path}, which could not be written anew ({name_of(error)}): erase again")
@@ -37,6 +40,16 @@ def scrub(connection: sqlite3.Connection, path: Path) -> Scrubbed:
     return Scrubbed(tuple(rewritten), (*remaining, "backups and snapshots made by others"))
 
 
+def _vacuum(connection: sqlite3.Connection) -> None:
+    """Write the file anew by way of a copy, which is kept in memory as long as it is small."""
+    (pages,), (size,) = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
+    connection.execute(f"PRAGMA temp_store = {'FILE' if pages * size > _IN_MEMORY else 'MEMORY'}")
+    try:
+        connection.execute("VACUUM")
+    finally:
+        connection.execute("PRAGMA temp_store = MEMORY")
+
+
 def copies(path: Path) -> list[Path]:
     """Return the copies of a file that upgrades of its schema made."""
     return sorted(path.parent.glob(f"{path.name}.before-*"))
@@ -44,13 +57,11 @@ def copies(path: Path) -> list[Path]:
 
 def remove_old_copies(path: Path) -> None:
     """Remove copies that are so old that nobody goes back to them, and what restoring left when it was interrupted."""
-    oldest = time.time() - COPY_DAYS * 86_400
-    for copy in copies(path):
-        if copy.stat().st_mtime < oldest:
-            copy.unlink(missing_ok=True)
-    for leftover in path.parent.glob(f"{path.name}.restoring*"):
-        if leftover.stat().st_mtime < time.time() - 86_400:
-            leftover.unlink(missing_ok=True)
+    for days, found in ((COPY_DAYS, copies(path)), (1, list(path.parent.glob(f"{path.name}.restoring*")))):
+        for copy in found:
+            with suppress(FileNotFoundError):  # another process may remove it at the same time
+                if copy.stat().st_mtime < time.time() - days * 86_400:
+                    copy.unlink()
 
 
 def remove_with_logs(path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -35,6 +35,14 @@ def show_progress(shown: bool) -> Generator[Report]:
 
         yield report
         _finish(progress)
+
+
+@contextmanager
+def show_status(text: str, *, shown: bool) -> Generator[None]:
+    """Show that work is going on of which it is not known how far it has come, where standard error is a terminal."""
+    console = Console(stderr=True)
+    with console.status(text) if shown and console.is_terminal else nullcontext():
+        yield
 
 
 def _finish(progress: Progress) -> None:

@@ -163,7 +163,8 @@ def _sort(path: Path, index: list[_Group]) -> None:
     with path.open("rb") as source, _create(other) as target:
         for group in ordered:
             source.seek(group.start)
-            target.write(source.read(group.end - group.start))
+            while source.tell() < group.end:
+                target.write(source.read(min(1 << 20, group.end - source.tell())))
     other.replace(path)
 
 

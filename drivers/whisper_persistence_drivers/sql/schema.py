@@ -20,8 +20,6 @@ SCHEMA_VERSION: Final = "0004"
 #: What our tables' names begin with where tables of the same names are there already, in another's shape.
 PREFIX: Final = "whisper_persistence_"
 
-_MIGRATIONS: Final = Path(__file__).with_name("migrations")
-
 _log = logging.getLogger(__name__)
 
 
@@ -71,10 +69,14 @@ def describe_schema(tier: str, version: str | None) -> SchemaReport:
     """Return which schema a storage has, and what opening it would do."""
     from alembic.script import ScriptDirectory
 
-    newest_first = ScriptDirectory(str(_MIGRATIONS)).walk_revisions()
+    newest_first = ScriptDirectory(_migrations()).walk_revisions()
     missing = [script for script in newest_first if version is None or script.revision > version]
     steps = tuple(f"{script.revision}: {script.doc}" for script in reversed(missing))
     return SchemaReport(tier, version, SCHEMA_VERSION, steps)
+
+
+def _migrations() -> str:
+    return str(Path(__file__).with_name("migrations"))
 
 
 def _select(schema: str | None) -> str:
@@ -148,7 +150,7 @@ def run_migrations(connection: Connection, schema: str | None, prefix: str, hist
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("script_location", _migrations())
     given = {"connection": connection, "schema": schema, "prefix": prefix, "history_partitions": history_partitions}
     config.attributes.update(given)
     command.upgrade(config, "head")

@@ -27,8 +27,9 @@ def backup(overrides: dict[str, Any], file: Path, as_json: bool) -> None:
     """
     from whisper_persistence import codec
     from whisper_persistence.cli.backups import print_backup
+    from whisper_persistence.cli.progress import show_status
     from whisper_persistence.operations import back_up
 
-    with open_store(overrides) as store:
+    with open_store(overrides) as store, show_status("copying and verifying", shown=not as_json):
         made = back_up(store, file)
     print_json(codec.to_mapping(made)) if as_json else print_backup(made)

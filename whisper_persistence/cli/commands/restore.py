@@ -29,10 +29,13 @@ def restore(overrides: dict[str, Any], file: Path, overwrite: bool, yes: bool, a
     """
     from whisper_persistence import codec
     from whisper_persistence.cli.backups import print_restore
+    from whisper_persistence.cli.progress import show_status
     from whisper_persistence.operations import restore as restore_backup
     from whisper_persistence.settings import load_settings
 
     if overwrite:
         confirm("The memory that is there is replaced by the backup. Restore?", yes=yes)
-    report = restore_backup(load_settings(**overrides), file, overwrite=overwrite)
+    settings = load_settings(**overrides)
+    with show_status("verifying and restoring", shown=not as_json):
+        report = restore_backup(settings, file, overwrite=overwrite)
     print_json(codec.to_mapping(report)) if as_json else print_restore(report)
