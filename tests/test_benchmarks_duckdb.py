@@ -21,6 +21,7 @@ def measure(folder: Path, *sizes: str) -> list[dict[str, Any]]:
     return lines
 
 
+@pytest.mark.long
 def test_sqlite_and_the_replica_answer_the_same_and_everything_is_measured(tmp_path):
     sizes = (
         "--scores",

@@ -363,10 +363,10 @@ class Watching:
         return self.below.load_strategies(user_ids=user_ids)
 
     def _before(self, hook: str, impls: Sequence[Any], arguments: Any) -> None:
-        self.heard.append(("before", hook, impls[-1].plugin_name, *arguments["user_ids"]))
+        self.heard += [("before", hook, impl.plugin_name, *arguments.get("user_ids", ())) for impl in impls[-1:]]
 
     def _after(self, outcome: Any, hook: str, impls: Sequence[Any], arguments: Any) -> None:
-        self.heard.append(("after", hook, impls[-1].plugin_name, *outcome.get_result()))
+        self.heard += [("after", hook, impl.plugin_name, *(outcome.get_result() or ())) for impl in impls[-1:]]
 
 
 class Keeping:
@@ -380,6 +380,7 @@ class Keeping:
 def test_a_monitor_hears_every_tier_by_name_until_it_ends():
     watching = Watching()
     with Store(Chain.of({"upper": watching, "lower": Keeping()})) as store:
+        watching.heard.clear()
         store.load_strategies(["alice"])
         watching.end()
         store.load_strategies(["bob"])

@@ -400,11 +400,11 @@ def expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Res
 def test_the_command_counts_asks_and_removes(expire):
     assert "messages      10" in expire("--dry-run").output
     refused = expire(input="n\n")
-    assert (refused.exit_code, "remove 10 records for good?" in refused.output) == (1, True)
+    assert (refused.exit_code, "Remove 10 records for good?" in refused.output) == (1, True)
     done = expire(input="y\n")
     assert (done.exit_code, "gone" in done.output) == (0, True)
     again = expire()
-    assert (again.exit_code, "remove" in again.output) == (0, False)
+    assert (again.exit_code, "Remove" in again.output) == (0, False)
 
 
 def test_the_command_for_machines(expire):

@@ -40,9 +40,7 @@ class AsyncStore:
             namespace: as `Store` takes it.
             workers: how many threads talk to the drivers, and how many batches of one hook may be on their way.
         """
-        self._chain = chain
-        self._namespace = namespace
-        self._workers = workers
+        self._chain, self._namespace, self._workers = chain, namespace, workers
         self._crew = Crew(workers)
         self._store: Store | None = None
         self._moving: asyncio.Future[None] | None = None

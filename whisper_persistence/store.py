@@ -1,7 +1,4 @@
-"""The typed face of a chain of drivers: one method per hook, of the same name.
-
-It refuses bad input before any driver is asked, and an answer that is not one: a hook that no driver has raises.
-"""
+"""The typed face of a chain of drivers: one method per hook; bad input is refused before any driver is asked."""
 
 from __future__ import annotations
 

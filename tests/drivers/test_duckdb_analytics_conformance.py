@@ -23,6 +23,9 @@ CLAIMS = frozenset(
         "scan",
         "erase",
         "aggregate",
+        "expire",
+        "vectors",
+        "replays",
         "durable",
         "processes",
     }

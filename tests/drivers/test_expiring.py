@@ -145,5 +145,5 @@ def test_deleted_words_are_not_left_in_the_files(tmp_path):
         (report,) = store.expire([Retention("messages", DAY, now=samples.MOMENT + 9 * DAY)], False)
         left = b"".join(file.read_bytes() for file in tmp_path.iterdir())
 
-        assert report.rewritten == ("wal",)
+        assert report.rewritten == ("file", "wal")
         assert b"canary-" not in left

@@ -23,6 +23,9 @@ KEPT = frozenset(
         "scan",
         "erase",
         "replays",
+        "expire",
+        "aggregate",
+        "vectors",
         "durable",
         "processes",
     }
@@ -39,6 +42,7 @@ class TestNetOverSqlite(DriverConformance):
         return Store(Chain.build([net, DriverSpec("sqlite", {"path": path / "memory.db"})]), namespace)
 
 
+@pytest.mark.long
 class TestNetOverPostgres(DriverConformance):
     """Over a network; the deadline is long, since the machine may be busy."""
 

@@ -20,7 +20,19 @@ from whisper_persistence.testing.hits import HitConformance
 from whisper_persistence.testing.searching import SearchConformance
 
 KEPT = frozenset(
-    {"strategies", "statistics", "conversations", "revisions", "followers", "scan", "erase", "search", "vectors"}
+    {
+        "strategies",
+        "statistics",
+        "conversations",
+        "revisions",
+        "followers",
+        "scan",
+        "erase",
+        "expire",
+        "aggregate",
+        "search",
+        "vectors",
+    }
 )
 
 

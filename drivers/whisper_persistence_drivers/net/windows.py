@@ -15,7 +15,7 @@ def fold_window(window: Window, base: Any, calls: Sequence[tuple[str, Sequence[A
     What waits has no sequence yet and comes after all that has one. A window whose stored part is not known is known
     all the same where as many messages wait as it shows.
     """
-    if window.before is not None:
+    if window.before is not None or window.message_id is not None:
         return base if not calls else unknown
     known = base is not unknown
     shown: list[Message] = list(base or ()) if known else []

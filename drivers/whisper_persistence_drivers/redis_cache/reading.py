@@ -38,7 +38,7 @@ class Reader:
         for window in windows:
             name = window.conversation_id
             content = cached.get(name) or fetched.get(name)
-            answer = content.show(window) if content and window.limit <= self.recents.limits.recent else None
+            answer = content.show(window) if content and self._may_show(window) else None
             if answer is None:
                 rest.append(window)
             elif answer:
@@ -79,11 +79,15 @@ class Reader:
         found = self.below.load_revisions(things=list(things.values())) or {}
         return {name: found.get(thing, Revision()).revision for name, thing in things.items()}
 
+    def _may_show(self, window: Window) -> bool:
+        """Say whether the newest messages may be what a window shows; one message by its id is asked for below."""
+        return window.limit <= self.recents.limits.recent and window.message_id is None
+
     def _wanted(self, windows: Sequence[Window]) -> dict[str, int]:
         """Return which conversations to ask Redis for, and how many of their newest messages each, 0 for all."""
         wanted: dict[str, int] = {}
         for window in windows:
-            if window.limit <= self.recents.limits.recent:
+            if self._may_show(window):
                 plain = window.before is None and window.after is None and window.user_id is None
                 number, known = window.limit + 1 if plain else 0, wanted.get(window.conversation_id, 1)
                 wanted[window.conversation_id] = max(number, known) if number and known else 0

@@ -19,9 +19,9 @@ from sqlalchemy.types import TypeEngine
 
 from whisper_persistence.records import Pending
 from whisper_persistence.records.following import ThingKind
+from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine, to_micros
-from whisper_persistence_drivers.sql.tables import PlainText
 from whisper_persistence_drivers.sql.transaction import Counter, Transaction
 
 #: How long a follower may take to see an erase before it is forgotten, in microseconds: 30 days.

@@ -11,10 +11,10 @@ from sqlalchemy import BigInteger, bindparam, delete, literal_column, select
 from sqlalchemy.types import TypeEngine
 
 from whisper_persistence.records import Follower, Pending, Revision, Thing
+from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.erasures import release
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine
-from whisper_persistence_drivers.sql.tables import PlainText
 from whisper_persistence_drivers.sql.transaction import Transaction
 
 

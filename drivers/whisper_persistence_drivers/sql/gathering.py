@@ -15,10 +15,10 @@ from whisper_persistence.neighbours import RADIUS
 from whisper_persistence.records import Message
 from whisper_persistence.records.fields import from_units
 from whisper_persistence_drivers.sql import indexing
+from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.following import load_pending
 from whisper_persistence_drivers.sql.session import Session, mine
-from whisper_persistence_drivers.sql.tables import PlainText
 from whisper_persistence_drivers.sql.terms import FOLLOWER, Key, TermRow, term_row
 from whisper_persistence_drivers.sql.text_index import Scope
 from whisper_persistence_drivers.sql.windows import read_messages

@@ -36,9 +36,9 @@ from whisper_persistence.records.memories import CORE_AT
 from whisper_persistence.records.questions.base import ORIGIN
 from whisper_persistence_drivers.aggregation.folding import SUCCESS_UNITS
 from whisper_persistence_drivers.aggregation.groups import Outcomes, Seen
+from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import NEWEST, Session, mine, to_micros
-from whisper_persistence_drivers.sql.tables import PlainText
 
 _DAY: Final = 24 * 3_600 * 1_000_000
 _ONE: Final[ColumnElement[int]] = literal_column("1")

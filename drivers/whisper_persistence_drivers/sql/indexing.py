@@ -13,10 +13,10 @@ from sqlalchemy.types import TypeEngine
 from whisper_persistence.errors import StorageDamagedError
 from whisper_persistence.neighbours import next_place
 from whisper_persistence.records import Follower, Message, Pending
+from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.following import clear_pending, load_pending, register_follower
 from whisper_persistence_drivers.sql.session import Session, from_micros, mine
-from whisper_persistence_drivers.sql.tables import PlainText
 from whisper_persistence_drivers.sql.terms import FOLLOWER, TermRow, term_row
 from whisper_persistence_drivers.sql.text_index import TextIndex
 from whisper_persistence_drivers.sql.transaction import Transaction

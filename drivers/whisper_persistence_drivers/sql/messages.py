@@ -18,10 +18,10 @@ from whisper_persistence.records import (
     MessageRedaction,
     Receipt,
 )
+from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.indexing import forget_terms
 from whisper_persistence_drivers.sql.session import Session, mine
-from whisper_persistence_drivers.sql.tables import PlainText
 from whisper_persistence_drivers.sql.transaction import Step, Transaction
 from whisper_persistence_drivers.sql.vectors import forget_vectors
 from whisper_persistence_drivers.sql.windows import read_messages

@@ -12,9 +12,9 @@ from sqlalchemy import select
 from whisper_persistence.codec import decoder, encode
 from whisper_persistence.records import Pattern, PatternChange, Preferences, PreferencesChange, Receipt
 from whisper_persistence.records.following import FollowedKind
+from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine
-from whisper_persistence_drivers.sql.tables import PlainText
 from whisper_persistence_drivers.sql.transaction import Transaction
 
 _pattern = decoder(Pattern)

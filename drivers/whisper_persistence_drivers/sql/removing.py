@@ -13,10 +13,10 @@ from sqlalchemy import BigInteger, bindparam, delete, select
 from whisper_persistence.records import StatisticsChange
 from whisper_persistence.records.following import ThingKind
 from whisper_persistence.records.maintenance import MOMENTS, RecordKind
+from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import mine
 from whisper_persistence_drivers.sql.statistics import update_statistics
-from whisper_persistence_drivers.sql.tables import PlainText
 from whisper_persistence_drivers.sql.transaction import Transaction
 
 #: Removing something is no news about a user: it leaves the time of the last news as it is.

@@ -12,9 +12,9 @@ from sqlalchemy import BigInteger, ColumnElement, delete, func, select, tuple_
 from whisper_persistence.codec import decoder, encode
 from whisper_persistence.records import MemoryScore, Receipt, ScoreQuery, Statistics, StatisticsChange
 from whisper_persistence.records.fields import from_units, quantise, to_units
+from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import NEWEST, Session, mine, set_sequence
-from whisper_persistence_drivers.sql.tables import PlainText
 from whisper_persistence_drivers.sql.transaction import Step, Transaction
 
 _statistics = decoder(Statistics)

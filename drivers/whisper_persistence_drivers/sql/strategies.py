@@ -12,9 +12,9 @@ from sqlalchemy import BigInteger, select
 from whisper_persistence.codec import decoder, encode
 from whisper_persistence.records import Outcome, OutcomeQuery, Receipt, Strategy, StrategyChange
 from whisper_persistence.records.fields import to_units
+from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import NEWEST, Session, mine, set_sequence, to_micros
-from whisper_persistence_drivers.sql.tables import PlainText
 from whisper_persistence_drivers.sql.transaction import Step, Transaction
 
 _strategy = decoder(Strategy)

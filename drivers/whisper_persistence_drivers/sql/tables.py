@@ -14,28 +14,23 @@ from typing import Any, Final
 
 import attrs
 from sqlalchemy import (
-    BigInteger,
     Column,
     ForeignKeyConstraint,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
-    PrimaryKeyConstraint,
     Table,
-    Text,
     UniqueConstraint,
-    func,
     text,
 )
-from sqlalchemy.dialects import postgresql
+
+from whisper_persistence_drivers.sql.columns import PlainText, keys, number, string
+from whisper_persistence_drivers.sql.search_tables import message_terms, message_vectors
 
 #: Where Alembic writes down the version of the schema; the same in every installation.
 VERSION_TABLE: Final = "whisper_persistence_version"
 #: Where an installation keeps its prefix and its key for hashes; the same in every installation.
 INSTALLATION_TABLE: Final = "whisper_persistence_installation"
-#: Text that compares by code point on every database.
-PlainText = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 
 
 @attrs.frozen(eq=False)
@@ -78,11 +73,11 @@ def tables(schema: str | None = None, prefix: str = "") -> Tables:
 
     profiles = table(
         "user_emotional_profiles",
-        *_keys("user_id"),
-        _number("created_at"),
-        _number("interventions", server_default=text("0")),
-        _number("successes", server_default=text("0")),
-        _number("effectiveness_sum", server_default=text("0")),
+        *keys("user_id"),
+        number("created_at"),
+        number("interventions", server_default=text("0")),
+        number("successes", server_default=text("0")),
+        number("effectiveness_sum", server_default=text("0")),
         clustered=True,
     )
 
@@ -92,22 +87,22 @@ def tables(schema: str | None = None, prefix: str = "") -> Tables:
 
     outcomes = table(
         "support_strategy_history",
-        *_keys("user_id", "sequence"),
-        _string("outcome_id"),
-        _string("intervention_style"),
-        _number("effectiveness"),
-        _number("occurred_at"),
-        _string("record"),
+        *keys("user_id", "sequence"),
+        string("outcome_id"),
+        string("intervention_style"),
+        number("effectiveness"),
+        number("occurred_at"),
+        string("record"),
         owned(),
         UniqueConstraint("namespace", "user_id", "outcome_id"),
         clustered=True,
     )
     scores = table(
         "memory_importance_scores",
-        *_keys("user_id", "memory_id"),
-        _number("score"),
-        _number("sequence"),
-        _string("record"),
+        *keys("user_id", "memory_id"),
+        number("score"),
+        number("sequence"),
+        string("record"),
         owned(),
         clustered=True,
     )
@@ -123,11 +118,11 @@ def tables(schema: str | None = None, prefix: str = "") -> Tables:
     )
     messages = table(
         "conversation_history",
-        *_keys("conversation_id", "sequence"),
-        _string("message_id"),
-        _string("user_id"),
+        *keys("conversation_id", "sequence"),
+        string("message_id"),
+        string("user_id"),
         Column("other_author", PlainText),
-        _string("record"),
+        string("record"),
         owned(),
         UniqueConstraint("namespace", "conversation_id", "message_id"),
         clustered=True,
@@ -147,107 +142,53 @@ def tables(schema: str | None = None, prefix: str = "") -> Tables:
         sqlite_where=elsewhere,
         postgresql_where=elsewhere,
     )
-    vectors = table(
-        "message_vectors",
-        *_keys("conversation_id", "sequence", "model"),
-        Column("embedding", LargeBinary, nullable=False),
-        ForeignKeyConstraint(
-            ["namespace", "conversation_id", "sequence"],
-            [messages.c.namespace, messages.c.conversation_id, messages.c.sequence],
-            ondelete="CASCADE",
-        ),
-        clustered=True,
-    )
-    terms = _terms(table, messages, schema, prefix)
-    applied = table("applied_changes", *_keys("change_id"), _number("applied_at"), clustered=True)
+    applied = table("applied_changes", *keys("change_id"), number("applied_at"), clustered=True)
     Index(f"{prefix}applied_changes_age", applied.c.applied_at)
     return Tables(
         metadata,
         profiles=profiles,
-        strategies=table("user_support_strategies", *_keys("user_id"), _string("record"), owned()),
+        strategies=table("user_support_strategies", *keys("user_id"), string("record"), owned()),
         outcomes=outcomes,
         statistics=table(
-            "user_memory_statistics", *_keys("user_id"), _number("stored_scores"), _string("record"), owned()
+            "user_memory_statistics", *keys("user_id"), number("stored_scores"), string("record"), owned()
         ),
         scores=scores,
         patterns=table(
-            "memory_importance_patterns", *_keys("user_id", "pattern_id"), _string("record"), owned(), clustered=True
+            "memory_importance_patterns", *keys("user_id", "pattern_id"), string("record"), owned(), clustered=True
         ),
-        preferences=table("user_memory_preferences", *_keys("user_id"), _string("record"), owned()),
+        preferences=table("user_memory_preferences", *keys("user_id"), string("record"), owned()),
         messages=messages,
-        vectors=vectors,
-        terms=terms,
+        vectors=message_vectors(table, messages),
+        terms=message_terms(table, messages, schema, prefix),
         revisions=table(
             "revisions",
             Column("thing", PlainText, primary_key=True),
-            *(_number(name) for name in ("revision", "epoch", "sequence", "cleared")),
+            *(number(name) for name in ("revision", "epoch", "sequence", "cleared")),
             clustered=True,
         ),
         applied=applied,
         tombstones=table(
             "tombstones",
             Column("thing", PlainText, primary_key=True),
-            _number("number"),
-            _string("writer"),
-            _number("writers_number"),
-            _number("erased_at"),
+            number("number"),
+            string("writer"),
+            number("writers_number"),
+            number("erased_at"),
             clustered=True,
         ),
         conflicts=table(
-            "conflicts", *_keys("user_id", "kind", "item", "change_id"), _number("noted_at"), _string("record"), owned()
+            "conflicts", *keys("user_id", "kind", "item", "change_id"), number("noted_at"), string("record"), owned()
         ),
-        followers=table("followers", *_keys("name", "kind"), clustered=True),
-        outbox=table("outbox", *_keys("follower", "kind", "thing_id", "item"), _number("revision"), clustered=True),
+        followers=table("followers", *keys("name", "kind"), clustered=True),
+        outbox=table("outbox", *keys("follower", "kind", "thing_id", "item"), number("revision"), clustered=True),
         erasures=table(
-            "erasures", *_keys("subject"), *(_number(name) for name in ("noted_at", "revision")), clustered=True
+            "erasures", *keys("subject"), *(number(name) for name in ("noted_at", "revision")), clustered=True
         ),
         installation=Table(
             INSTALLATION_TABLE,
             metadata,
             Column("id", Integer, primary_key=True, autoincrement=False),
-            _string("prefix"),
-            _string("hash_key"),
+            string("prefix"),
+            string("hash_key"),
         ),
     )
-
-
-def _terms(table: Any, messages: Table, schema: str | None, prefix: str) -> Table:
-    """Return what the text index knows of each message; SQLite's FTS5 names its rows by number, PostgreSQL by key."""
-    place = ("namespace", "conversation_id", "sequence")
-    parent = [messages.c[name] for name in place]
-    columns = [_number(name) if name == "sequence" else _string(name) for name in place]
-    numbered = [Column("id", Integer, primary_key=True), *columns, UniqueConstraint(*place)]
-    terms: Table = table(
-        "message_terms",
-        *(numbered if schema is None else [*columns, PrimaryKeyConstraint(*place)]),
-        *(_string(name) for name in ("user_id", "author_id")),
-        *(_number(name) for name in ("written_at", "place")),
-        *(_string(name) for name in ("marks", "terms", "names")),
-        ForeignKeyConstraint(place, parent, ondelete="CASCADE"),
-    )
-    columns_of = terms.c
-    user = (columns_of.namespace, columns_of.user_id, columns_of.conversation_id, columns_of.place)
-    Index(f"{prefix}message_terms_user", *user)
-    if schema is not None:
-        Index(f"{prefix}message_terms_words", lexemes(columns_of), postgresql_using="gin")
-    return terms
-
-
-def lexemes(columns: Any) -> Any:
-    """Return the words of a message as PostgreSQL's text search indexes them: as they are."""
-    blank = text("' '")
-    words = func.string_to_array(columns.marks.op("||")(blank).op("||")(columns.terms), blank)
-    return func.array_to_tsvector(words)
-
-
-def _keys(*names: str) -> tuple[Any, ...]:
-    columns = [_number(name) if name == "sequence" else _string(name) for name in ("namespace", *names)]
-    return (*columns, PrimaryKeyConstraint(*(column.name for column in columns)))
-
-
-def _string(name: str) -> Column[str]:
-    return Column(name, PlainText, nullable=False)
-
-
-def _number(name: str, **options: Any) -> Column[int]:
-    return Column(name, BigInteger, nullable=False, **options)

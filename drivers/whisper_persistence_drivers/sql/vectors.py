@@ -14,9 +14,9 @@ from sqlalchemy.types import TypeEngine
 from whisper_persistence.codec import encode
 from whisper_persistence.errors import ValidationError
 from whisper_persistence.records import Embedding, Message, Page, Receipt, Vector, VectorQuery
+from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import NEWEST, Session, mine
-from whisper_persistence_drivers.sql.tables import PlainText
 from whisper_persistence_drivers.sql.transaction import Transaction
 from whisper_persistence_drivers.sql.windows import read_messages
 

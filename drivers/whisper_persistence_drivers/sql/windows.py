@@ -12,9 +12,9 @@ from sqlalchemy.types import TypeEngine
 
 from whisper_persistence.codec import decoder
 from whisper_persistence.records import Message, Window
+from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Build, Flavour, Prepared
 from whisper_persistence_drivers.sql.session import NEWEST, Session, mine
-from whisper_persistence_drivers.sql.tables import PlainText
 
 _read_all = decoder(list[Message])
 #: Sets the sequence of a message that nobody else has seen yet, as `set_sequence` does, at a quarter of its cost.

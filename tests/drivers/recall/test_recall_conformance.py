@@ -29,6 +29,8 @@ CLAIMS: Final = frozenset(
         "followers",
         "scan",
         "erase",
+        "expire",
+        "aggregate",
         "search",
         "vectors",
         "embed",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from whisper_persistence.hookspecs import hookimpl
-from whisper_persistence.records import Pending, Receipt, SearchQuery, SearchResult, Strategy
+from whisper_persistence.records import Embedding, Pending, Receipt, Strategy
 from whisper_persistence.testing.broken.breaking import Breaker, caught_by
 
 
@@ -29,13 +29,13 @@ class LeaksANamespace(Breaker):
 
 
 @caught_by("test_every_hook_that_is_not_claimed_is_refused")
-class FakesSearch(Breaker):
-    """Finds nothing where it cannot search."""
+class FakesEmbedding(Breaker):
+    """Returns nothing for a vector where it has no embedder."""
 
     @hookimpl
-    def search_messages(self, queries: Sequence[SearchQuery]) -> Mapping[SearchQuery, SearchResult]:
-        """Return no hits."""
-        return {query: SearchResult() for query in queries}
+    def embed(self, texts: Sequence[str]) -> Sequence[Embedding]:
+        """Return empty vectors."""
+        return [Embedding("none", b"") for _ in texts]
 
 
 @caught_by("test_a_strategy_and_its_outcomes_are_told")
