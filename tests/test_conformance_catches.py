@@ -15,7 +15,18 @@ from whisper_persistence.testing.broken import BROKEN_DRIVERS, BrokenDriver, bre
 from whisper_persistence.testing.broken.breaking import Breaker
 
 KEPT = frozenset(
-    {"strategies", "statistics", "conversations", "revisions", "followers", "scan", "erase", "expire", "aggregate"}
+    {
+        "strategies",
+        "statistics",
+        "conversations",
+        "revisions",
+        "followers",
+        "scan",
+        "erase",
+        "expire",
+        "aggregate",
+        "search",
+    }
 )
 CASES = [pytest.param(broken, id=broken.driver.__name__) for broken in BROKEN_DRIVERS]
 

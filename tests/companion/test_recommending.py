@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from datetime import timedelta
 from statistics import mean
@@ -179,8 +180,7 @@ async def test_after_fifty_outcomes_what_is_proposed_is_better_than_after_none(s
         return mean(person.helped_by[each.approach] for person, each in zip(people, advice, strict=True))
 
     before = await quality()
-    for person in people:
-        await meet(mind, person, 50)
+    await asyncio.gather(*(meet(mind, person, 50) for person in people))
     after = await quality()
     reborn = EmotionalIntelligence(store)
     kept = [(await reborn.recommend_approach(person.user_id)).approach for person in people]

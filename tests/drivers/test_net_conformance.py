@@ -35,11 +35,16 @@ KEPT = frozenset(
 class TestNetOverSqlite(DriverConformance):
     """The chain of the preset ``desktop``."""
 
-    capabilities = KEPT
+    capabilities = KEPT - {"processes"}
 
     def open_store(self, path: Path, namespace: str = "default") -> Store:
         net = DriverSpec("memory-fallback", {"journal_directory": path / "journals"})
         return Store(Chain.build([net, DriverSpec("sqlite", {"path": path / "memory.db"})]), namespace)
+
+
+@pytest.mark.long
+class TestNetOverSqliteInProcesses(TestNetOverSqlite):
+    capabilities = KEPT
 
 
 @pytest.mark.long
