@@ -22,6 +22,7 @@ class TestOverSqlite(DriverConformance):
             "followers",
             "scan",
             "erase",
+            "expire",
             "search",
             "durable",
             "processes",

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
 import pytest
 from marked import MASTER
 from whisper_persistence_encryption import EncryptionDriver
 
-from whisper_persistence import NotSupportedError, Store, ValidationError
+from whisper_persistence import NotSupportedError, Store
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.hookspecs import hookimpl
 from whisper_persistence.plugins import Chain
-from whisper_persistence.records import Answer, ClearMark, Embedding, Question, SearchQuery, Vector, VectorQuery
+from whisper_persistence.records import ActivityByHour, Answer, ClearMark, Embedding, SearchQuery, Vector, VectorQuery
 from whisper_persistence.testing import samples
 
 
@@ -24,35 +23,6 @@ def found(store: Store, text: str, **options: Any) -> list[str]:
 
 def speak(store: Store, *contents: str, conversation_id: str = "talk", user_id: str = "alice") -> None:
     store.save_messages([samples.message(conversation_id, content, user_id) for content in contents])
-
-
-def test_whole_words_are_found_in_any_case_the_rarest_first(opened):
-    store = opened()
-    speak(store, "the lighthouse", "the Lighthouse keeper's cat", "lighthouses", "the dog", "CAT!")
-
-    assert found(store, "LIGHTHOUSE cat") == ["the Lighthouse keeper's cat", "CAT!", "the lighthouse"]
-    assert found(store, "light") == found(store, "...") == []
-
-
-def test_scores_pages_and_context_are_as_everywhere(opened):
-    store = opened()
-    speak(store, *(f"word {n}" for n in range(7)))
-    query, pages = SearchQuery("word", limit=3, context=1, conversation_id="talk"), []
-    while True:
-        result = store.search_messages([query])[query]
-        pages.append(result)
-        if result.cursor is None:
-            break
-        query = attrs.evolve(query, cursor=result.cursor)
-    hits = [hit for page in pages for hit in page.hits]
-
-    assert [len(page.hits) for page in pages] == [3, 3, 1]
-    assert len({hit.message.content for hit in hits}) == 7
-    assert all(0 < hit.score <= 1 and hit.parts == {"text": hit.score} for hit in hits)
-    around = next(hit.context for hit in hits if hit.message.content == "word 3")
-    assert [message.content for message in around] == ["word 2", "word 4"]
-    with pytest.raises(ValidationError, match=r"SearchQuery\.cursor"):
-        found(store, "word", cursor="elsewhere")
 
 
 @pytest.mark.parametrize("talk", [None, "talk"])
@@ -117,11 +87,12 @@ def test_what_is_looked_for_never_goes_below(spied):
     assert spy.asked == []
 
 
-def test_questions_go_below_and_vectors_do_not(spied):
+def test_questions_and_vectors_are_refused(spied):
     store, spy = spied
 
-    assert store.aggregate(Question()) == Answer()
-    assert spy.asked == [Question()]
+    with pytest.raises(NotSupportedError, match="sealed"):
+        store.aggregate(ActivityByHour())
+    assert spy.asked == []
     assert store.embed(["words"]) == [Embedding("spy", b"")]
     for ask in (
         lambda: store.save_vectors([Vector("talk", "m", Embedding("spy", b"1234"))]),

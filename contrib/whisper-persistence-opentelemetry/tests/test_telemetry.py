@@ -79,6 +79,7 @@ class Watched:
         options = {"tracer_provider": tracers, "meter_provider": self._meters}
         specs = [DriverSpec(name, {"path": path / "memory.db"} if name == "sqlite" else {}) for name in drivers]
         self.store = Store(Chain.build(specs, [DriverSpec("opentelemetry", options)]), "elena")
+        self.exporter.clear()
 
     def spans(self) -> dict[str, ReadableSpan]:
         return {span.name: span for span in self.exporter.get_finished_spans()}
@@ -167,7 +168,8 @@ def test_an_error_is_told_by_its_class_alone(watched, layer, content, error, nam
     assert span.attributes["error.type"] == name
     assert span.status.status_code is StatusCode.ERROR
     assert "secret error" not in told.everything()
-    assert [known["error.type"] for known, _ in told.points("db.client.operation.duration")] == [name]
+    failed = [known["error.type"] for known, _ in told.points("db.client.operation.duration") if "error.type" in known]
+    assert failed == [name]
 
 
 def test_no_word_and_no_id_is_told_of_any_hook(watched):

@@ -107,6 +107,11 @@ class AuditObserver:
         return (yield from self._note("erase_users", user_ids))
 
     @hookimpl(wrapper=True)
+    def erase_again(self, tombstones: Sequence[rec.Tombstone]) -> Watch:
+        """Note that users are forgotten whom nobody can name any more."""
+        return (yield from self._note("erase_again", tombstones))
+
+    @hookimpl(wrapper=True)
     def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> Watch:
         """Note it, unless it is a dry run."""
         if dry_run:

@@ -146,6 +146,14 @@ class EncryptionDriver(EncryptionLifecycle, StrategySpecs, StatisticsSpecs, Conv
         """Scan and open records."""
         return self._reader.page(lambda: self._below.scan(kind=kind, cursor=cursor, limit=limit))
 
+    @hookimpl
+    def aggregate(self, question: rec.Question[Any]) -> Any:
+        """Refuse: what the drivers below could group by is sealed, and differs from user to user."""
+        raise NotSupportedError(
+            f"driver 'encryption' cannot answer {type(question).__name__}: over sealed records there are no common words "
+            "to group by"
+        )
+
     def _sealed(self, items: Sequence[Any], write: Callable[[Sequence[Any]], T]) -> T:
         with self._keys.writing(Thing("user", item.user_id) for item in items) as sealers:
             return write([seal(item, sealers[Thing("user", item.user_id)]) for item in items])

@@ -1,21 +1,32 @@
-"""Search without an index: messages are opened and ranked by their words."""
+"""Search without an index: messages are opened and ranked by their words, as the in-memory store ranks them."""
 
 from __future__ import annotations
 
-import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
-from whisper_persistence.errors import NotSupportedError, ValidationError
-from whisper_persistence.records import Message, Page, SearchHit, SearchQuery, SearchResult, Window
+from whisper_persistence.errors import NotSupportedError
+from whisper_persistence.fusing import Weights, memory_of, page, shortlist, surround
+from whisper_persistence.neighbours import next_place
+from whisper_persistence.ranking import Turn, rank, rarity
+from whisper_persistence.records import (
+    MemoryScore,
+    Message,
+    Page,
+    ScoreQuery,
+    SearchHit,
+    SearchQuery,
+    SearchResult,
+    Window,
+)
+from whisper_persistence.words import content_words, stem, stems
 
-#: Saturation and length normalisation of BM25 (Robertson and Zaragoza, 2009).
-_K1: Final = 1.2
-_B: Final = 0.75
 _PAGE: Final = 500
-_words: Final = re.compile(r"\w+")
+_MOST_WORDS: Final = 64
+_ANSWERED: Final = ("text",)
+
+Key = tuple[str, str]
 
 
 class Opened(Protocol):
@@ -25,30 +36,70 @@ class Opened(Protocol):
         """Return opened messages."""
         ...
 
+    def load_scores(self, queries: Sequence[ScoreQuery]) -> Mapping[ScoreQuery, tuple[MemoryScore, ...]] | None:
+        """Return opened scores."""
+        ...
+
     def scan(self, kind: str, cursor: str | None, limit: int) -> Page | None:
         """Return opened records."""
         ...
 
 
 def search(opened: Opened, query: SearchQuery, limit: int) -> SearchResult:
-    """Return the messages that hold any word of a query, ranked by BM25.
+    """Return the messages that fit a query by their words and those of their neighbours.
 
     Args:
         opened: what opens messages.
-        query: what to look for; a word is found whole, in any case.
+        query: what to look for.
         limit: how many messages may be opened.
 
     Raises:
         NotSupportedError: there are more.
         ValidationError: the cursor is not one of ours.
     """
-    words = set(_split(query.text))
-    messages = list(_readable(opened, query, limit)) if words else []
-    ranked = _uncleared(opened, _ranked(messages, words))
-    start = _start(query.cursor)
-    hits = tuple(_hit(opened, query, score, message) for score, message in ranked[start : start + query.limit])
-    end = start + query.limit
-    return SearchResult(hits, ("encryption",), (), str(end) if end < len(ranked) else None)
+    words = {word: stem(word) for word in list(dict.fromkeys(content_words(query.text)))[:_MOST_WORDS]}
+    messages = {_key(message): message for message in _uncleared(opened, list(_readable(opened, query, limit)))}
+    turns = _turns(sorted(messages.values(), key=lambda message: (message.conversation_id, message.sequence or 0)))
+    counted = Counter(word for turn in turns for word in set(words.values()).intersection(turn.words))
+    rarities = {word: rarity(len(turns), count) for word, count in counted.items()}
+    shares = rank(turns, rarities)
+    wanted = shares.keys() if query.among is None else set(query.among) & messages.keys()
+    fits = {key: shares.get(key, 0.0) for key in wanted if _wanted(messages[key], query)}
+    found = [messages[key] for key in shortlist(fits, query, Weights())]
+    worth = _importance(opened, found)
+    hits = [SearchHit(message, 0.0, {"text": fits[_key(message)], **worth[_key(message)]}) for message in found]
+    best, cursor = page(hits, _ANSWERED, Weights(), query)
+    shown = surround(best, query, lambda windows: opened.load_messages(windows) or {})
+    known = {word: rarities[stemmed] for word, stemmed in words.items() if stemmed in rarities}
+    return SearchResult(shown, _ANSWERED, cursor=cursor, rarity=known)
+
+
+def _key(message: Message) -> Key:
+    return (message.conversation_id, message.message_id)
+
+
+def _turns(messages: Sequence[Message]) -> list[Turn]:
+    """Return what ranking knows of messages, which come by conversation and sequence."""
+    latest: dict[Key, tuple[int, Message]] = {}
+    turns: list[Turn] = []
+    for message in messages:
+        stream = (message.conversation_id, message.user_id)
+        before = latest.get(stream)
+        place = 0 if before is None else next_place(before[0], before[1].timestamp, message.timestamp)
+        latest[stream] = (place, message)
+        names = stems(message.author_name or message.author_id)
+        turns.append(Turn(_key(message), stream, place, stems(message.content), names))
+    return turns
+
+
+def _importance(opened: Opened, messages: Sequence[Message]) -> dict[Key, dict[str, float]]:
+    queries = [ScoreQuery(user_id, limit=_PAGE) for user_id in sorted({message.user_id for message in messages})]
+    found = (opened.load_scores(queries) or {}) if queries else {}
+    scores = {
+        (query.user_id, score.memory_id): score.overall_score for query, listed in found.items() for score in listed
+    }
+    valued = {_key(message): scores.get((message.user_id, memory_of(message))) for message in messages}
+    return {key: {} if score is None else {"importance": score} for key, score in valued.items()}
 
 
 def _readable(opened: Opened, query: SearchQuery, limit: int) -> Iterator[Message]:
@@ -60,7 +111,7 @@ def _readable(opened: Opened, query: SearchQuery, limit: int) -> Iterator[Messag
                 f"a search of sealed messages opens each of them, and there are more than {limit:,}: name a shorter "
                 "conversation, or raise the search_limit of driver 'encryption'"
             )
-        if _wanted(message, query):
+        if query.user_id in (None, message.user_id) and not message.is_redacted():
             yield message
 
 
@@ -88,59 +139,19 @@ def _back(opened: Opened, conversation_id: str) -> Iterator[Message]:
 
 def _wanted(message: Message, query: SearchQuery) -> bool:
     return (
-        query.user_id in (None, message.user_id)
-        and query.author_id in (None, message.author_id)
+        query.author_id in (None, message.author_id)
         and (query.since is None or message.timestamp >= query.since)
         and (query.until is None or message.timestamp < query.until)
     )
 
 
-def _ranked(messages: Sequence[Message], words: set[str]) -> list[tuple[float, Message]]:
-    """Return the messages that hold any of the words, the best first, with scores from 0 to 1."""
-    counts = [Counter(_split(message.content)) for message in messages]
-    mean = sum(count.total() for count in counts) / len(counts) if counts else 0
-    holders = Counter(word for count in counts for word in words & count.keys())
-    rare = {word: math.log(1 + (len(counts) - n + 0.5) / (n + 0.5)) for word, n in holders.items()}
-
-    def weigh(count: Counter[str]) -> float:
-        length = _K1 * (1 - _B + _B * count.total() / mean) if mean else 1
-        return sum(rare[word] * count[word] * (_K1 + 1) / (count[word] + length) for word in words & count.keys())
-
-    scored = [(weigh(count), message) for count, message in zip(counts, messages, strict=True)]
-    best = max((score for score, _ in scored), default=0.0)
-    found = [(score / best, message) for score, message in scored if score > 0]
-    return sorted(found, key=lambda pair: (-pair[0], -pair[1].timestamp.timestamp(), pair[1].message_id))
-
-
-def _uncleared(opened: Opened, ranked: Sequence[tuple[float, Message]]) -> list[tuple[float, Message]]:
+def _uncleared(opened: Opened, messages: Sequence[Message]) -> list[Message]:
     """Leave out what lies before its conversation's clear mark, which a scan shows and a window does not."""
-    windows = {talk: Window(talk, 1, after=0) for talk in {message.conversation_id for _, message in ranked}}
+    windows = {talk: Window(talk, 1, after=0) for talk in {message.conversation_id for message in messages}}
     shown = (opened.load_messages(list(windows.values())) or {}) if windows else {}
     first = {talk: shown[window][0].sequence or 0 for talk, window in windows.items() if window in shown}
     return [
-        (score, message)
-        for score, message in ranked
+        message
+        for message in messages
         if message.conversation_id in first and (message.sequence or 0) >= first[message.conversation_id]
     ]
-
-
-def _hit(opened: Opened, query: SearchQuery, score: float, message: Message) -> SearchHit:
-    context = _around(opened, message, query.context) if query.context else ()
-    return SearchHit(message, score, {"text": score}, context)
-
-
-def _around(opened: Opened, message: Message, turns: int) -> tuple[Message, ...]:
-    talk, at = message.conversation_id, message.sequence
-    before, after = Window(talk, turns, before=at), Window(talk, turns, after=at)
-    shown = opened.load_messages([before, after]) or {}
-    return (*shown.get(before, ())[-turns:], *shown.get(after, ()))
-
-
-def _split(text: str) -> list[str]:
-    return _words.findall(text.casefold())
-
-
-def _start(cursor: str | None) -> int:
-    if cursor is not None and not (cursor.isascii() and cursor.isdigit()):
-        raise ValidationError("SearchQuery.cursor", "is not one that a search gave: begin again without it")
-    return int(cursor or 0)

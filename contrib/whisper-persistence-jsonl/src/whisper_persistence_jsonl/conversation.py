@@ -94,14 +94,14 @@ class Conversation:
             return list(islice(self._shown(window, self.places.values()), window.limit))
         newest = list(islice(self._shown(window, reversed(self.places.values())), window.limit))
         question = self.places.get(newest[-1].in_reply_to or "") if newest else None
-        if question and question.sequence < newest[-1].sequence:
+        if question and window.message_id is None and question.sequence < newest[-1].sequence:
             newest += self._shown(window, [question])
         return newest[::-1]
 
     def _shown(self, window: Window, places: Iterable[Place]) -> Iterator[Place]:
         low = max(self.header.cleared, window.after or 0)
         for place in places:
-            wanted = window.user_id in (None, place.user_id)
+            wanted = window.user_id in (None, place.user_id) and window.message_id in (None, place.message_id)
             if wanted and low < place.sequence and (window.before is None or place.sequence < window.before):
                 yield place
 
