@@ -150,8 +150,8 @@ class EncryptionDriver(EncryptionLifecycle, StrategySpecs, StatisticsSpecs, Conv
     def aggregate(self, question: rec.Question[Any]) -> Any:
         """Refuse: what the drivers below could group by is sealed, and differs from user to user."""
         raise NotSupportedError(
-            f"driver 'encryption' cannot answer {type(question).__name__}: over sealed records there are no common words "
-            "to group by"
+            f"driver 'encryption' cannot answer {type(question).__name__}: over sealed records there are no "
+            "common words to group by"
         )
 
     def _sealed(self, items: Sequence[Any], write: Callable[[Sequence[Any]], T]) -> T:
