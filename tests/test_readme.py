@@ -63,7 +63,7 @@ def test_a_snippet_runs_as_it_stands(page, block, tmp_path, environment):
         pytest.skip(f"{OWN_TESTS[page.name]} runs it")
     (tmp_path / "snippet.py").write_text(block, encoding="utf-8")
 
-    for _ in range(2):
+    for _ in range(2 if page.name == "README.md" else 1):
         assert run([sys.executable, "-W", "error", "snippet.py"], tmp_path, environment).strip()
 
 

@@ -40,8 +40,8 @@ def sessions(url: str) -> int:
 
 
 def settled(url: str, expected: int) -> int:
-    """Return how many sessions there are once there are as many as expected, or after ten seconds."""
-    until = time.monotonic() + 10
+    """Return how many sessions there are once there are as many as expected, or after thirty seconds."""
+    until = time.monotonic() + 30
     while sessions(url) != expected and time.monotonic() < until:
         time.sleep(0.01)
     return sessions(url)
