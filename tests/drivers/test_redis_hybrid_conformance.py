@@ -118,6 +118,7 @@ class TestTalkInRedisOverPostgres(OnOneServer, OverPostgres, WindowConformance, 
     pass
 
 
+@pytest.mark.long
 class TestTalkInRedisClusterOverSqlite(OnCluster, OverSqlite, WindowConformance, EditConformance):
     pass
 

@@ -65,6 +65,7 @@ class TestSqliteIndexed(SearchConformance, HitConformance):
         return Settled(Chain.build([DriverSpec("sqlite", options)]), namespace)
 
 
+@pytest.mark.long
 class TestPostgresSearch(Searching):
     @pytest.fixture(autouse=True)
     def _connect(self, postgres_shared_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
