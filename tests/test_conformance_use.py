@@ -34,7 +34,9 @@ def suite(pytester: pytest.Pytester, capabilities: set[str], *subjects: str, onl
 
 
 def test_one_class_with_one_method_runs_everything_that_is_claimed(pytester: pytest.Pytester) -> None:
-    result = suite(pytester, ALWAYS | SUBJECTS | {"search"}, *SUBJECTS, only="not sequence and not thread and not question")
+    result = suite(
+        pytester, ALWAYS | SUBJECTS | {"search"}, *SUBJECTS, only="not sequence and not thread and not question"
+    )
     outcomes = result.parseoutcomes()
 
     assert outcomes["passed"] > 100
