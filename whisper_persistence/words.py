@@ -37,6 +37,8 @@ _WORD: Final = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+(?:[\u0300-\u036f]
 _STARTS_UNSPACED: Final = re.compile(f"[{_UNSPACED}]")
 #: A stemmer works on a buffer of its own, which two threads must not share.
 _stemming: Final = threading.Lock()
+#: So many different words of a query are looked for.
+MOST_ASKED: Final = 64
 #: The first letter of a script, and the language whose stems its words are taken to.
 _STEMMERS: Final = ((0x0900, "hindi"), (0x0600, "arabic"), (0x0400, "russian"), (0x0370, "greek"), (0x0000, "english"))
 
@@ -61,6 +63,11 @@ def _grams(run: str) -> Iterator[str]:
 def content_words(text: str) -> list[str]:
     """Return the words of a text that say what it is about."""
     return [word for word in split(text) if word not in STOP_WORDS]
+
+
+def asked_words(text: str) -> list[str]:
+    """Return the different words of a query's text that are looked for: the first `MOST_ASKED`."""
+    return list(dict.fromkeys(content_words(text)))[:MOST_ASKED]
 
 
 def stems(text: str) -> list[str]:

@@ -15,7 +15,7 @@ import attrs
 from whisper_persistence.fusing import Weights, page, shortlist, surround
 from whisper_persistence.ranking import Turn, rank, rarity
 from whisper_persistence.records import SearchHit, SearchQuery, SearchResult
-from whisper_persistence.words import content_words, stem
+from whisper_persistence.words import asked_words, stem
 from whisper_persistence_drivers.sql import gathering
 from whisper_persistence_drivers.sql.session import Session
 from whisper_persistence_drivers.sql.terms import Key, TermRow, token
@@ -24,8 +24,6 @@ from whisper_persistence_drivers.sql.windows import load_messages
 
 #: The part that this layer gives.
 ANSWERED: Final = ("text",)
-#: So many different words of a query are looked for, the first ones.
-_MOST_WORDS: Final = 64
 #: A query is ranked over at most so many messages that have a word of it; where there are more, over those with the
 #: rarest words, the newest first.
 _MOST_MATCHES: Final = 2_000
@@ -52,7 +50,7 @@ def search_messages(
 
 
 def _search(session: Session, query: SearchQuery, index: TextIndex, weights: Weights) -> SearchResult:
-    words = list(dict.fromkeys(content_words(query.text)))[:_MOST_WORDS]
+    words = asked_words(query.text)
     tokens = {word: token(session, stem(word)) for word in words}
     scope = Scope.of(query)
     tail = gathering.read_tail(session, scope.wide())

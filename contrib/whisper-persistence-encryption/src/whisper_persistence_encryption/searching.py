@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from whisper_persistence.errors import NotSupportedError
-from whisper_persistence.fusing import Weights, memory_of, page, shortlist, surround
-from whisper_persistence.neighbours import next_place
-from whisper_persistence.ranking import Turn, rank, rarity
-from whisper_persistence.records import (
-    MemoryScore,
-    Message,
-    Page,
-    ScoreQuery,
-    SearchHit,
-    SearchQuery,
-    SearchResult,
-    Window,
-)
-from whisper_persistence.words import content_words, stem, stems
+from whisper_persistence.fusing import memory_of
+from whisper_persistence.looking import Seen, look
+from whisper_persistence.records import MemoryScore, Message, Page, ScoreQuery, SearchQuery, SearchResult, Window
 
 _PAGE: Final = 500
-_MOST_WORDS: Final = 64
-_ANSWERED: Final = ("text",)
-
-Key = tuple[str, str]
 
 
 class Opened(Protocol):
@@ -57,49 +41,17 @@ def search(opened: Opened, query: SearchQuery, limit: int) -> SearchResult:
         NotSupportedError: there are more.
         ValidationError: the cursor is not one of ours.
     """
-    words = {word: stem(word) for word in list(dict.fromkeys(content_words(query.text)))[:_MOST_WORDS]}
-    messages = {_key(message): message for message in _uncleared(opened, list(_readable(opened, query, limit)))}
-    turns = _turns(sorted(messages.values(), key=lambda message: (message.conversation_id, message.sequence or 0)))
-    counted = Counter(word for turn in turns for word in set(words.values()).intersection(turn.words))
-    rarities = {word: rarity(len(turns), count) for word, count in counted.items()}
-    shares = rank(turns, rarities)
-    wanted = shares.keys() if query.among is None else set(query.among) & messages.keys()
-    fits = {key: shares.get(key, 0.0) for key in wanted if _wanted(messages[key], query)}
-    found = [messages[key] for key in shortlist(fits, query, Weights())]
-    worth = _importance(opened, found)
-    hits = [SearchHit(message, 0.0, {"text": fits[_key(message)], **worth[_key(message)]}) for message in found]
-    best, cursor = page(hits, _ANSWERED, Weights(), query)
-    shown = surround(best, query, lambda windows: opened.load_messages(windows) or {})
-    known = {word: rarities[stemmed] for word, stemmed in words.items() if stemmed in rarities}
-    return SearchResult(shown, _ANSWERED, cursor=cursor, rarity=known)
+    messages = _uncleared(opened, list(_readable(opened, query, limit)))
+    ordered = sorted(messages, key=lambda message: (message.conversation_id, message.sequence or 0))
+    seen = {(message.conversation_id, message.message_id): Seen(message) for message in ordered}
+    return look(query, seen.values(), lambda found: _importance(opened, found), opened.load_messages)
 
 
-def _key(message: Message) -> Key:
-    return (message.conversation_id, message.message_id)
-
-
-def _turns(messages: Sequence[Message]) -> list[Turn]:
-    """Return what ranking knows of messages, which come by conversation and sequence."""
-    latest: dict[Key, tuple[int, Message]] = {}
-    turns: list[Turn] = []
-    for message in messages:
-        stream = (message.conversation_id, message.user_id)
-        before = latest.get(stream)
-        place = 0 if before is None else next_place(before[0], before[1].timestamp, message.timestamp)
-        latest[stream] = (place, message)
-        names = stems(message.author_name or message.author_id)
-        turns.append(Turn(_key(message), stream, place, stems(message.content), names))
-    return turns
-
-
-def _importance(opened: Opened, messages: Sequence[Message]) -> dict[Key, dict[str, float]]:
+def _importance(opened: Opened, messages: Sequence[Message]) -> list[float | None]:
     queries = [ScoreQuery(user_id, limit=_PAGE) for user_id in sorted({message.user_id for message in messages})]
     found = (opened.load_scores(queries) or {}) if queries else {}
-    scores = {
-        (query.user_id, score.memory_id): score.overall_score for query, listed in found.items() for score in listed
-    }
-    valued = {_key(message): scores.get((message.user_id, memory_of(message))) for message in messages}
-    return {key: {} if score is None else {"importance": score} for key, score in valued.items()}
+    scores = {(score.user_id, score.memory_id): score.overall_score for listed in found.values() for score in listed}
+    return [scores.get((message.user_id, memory_of(message))) for message in messages]
 
 
 def _readable(opened: Opened, query: SearchQuery, limit: int) -> Iterator[Message]:
@@ -135,14 +87,6 @@ def _back(opened: Opened, conversation_id: str) -> Iterator[Message]:
         if len(shown) < _PAGE:
             return
         before = shown[0].sequence
-
-
-def _wanted(message: Message, query: SearchQuery) -> bool:
-    return (
-        query.author_id in (None, message.author_id)
-        and (query.since is None or message.timestamp >= query.since)
-        and (query.until is None or message.timestamp < query.until)
-    )
 
 
 def _uncleared(opened: Opened, messages: Sequence[Message]) -> list[Message]:

@@ -1,0 +1,90 @@
+"""Searching by looking at every message of a query's scope, for who keeps no index: nothing must be kept up to date."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+import attrs
+
+from whisper_persistence.fusing import Load, Weights, page, shortlist, surround
+from whisper_persistence.neighbours import next_place
+from whisper_persistence.ranking import Turn, rank, rarity
+from whisper_persistence.records import Message, SearchHit, SearchQuery, SearchResult
+from whisper_persistence.words import asked_words, stem, stems
+
+_ANSWERED: Final = ("text",)
+
+
+@attrs.frozen(eq=False)
+class Seen:
+    """A message in the scope of a query.
+
+    Attributes:
+        message: the message; one that was redacted is left out by who looks.
+        cleared: whether a clear mark hides it; its words still tell how rare a word is.
+    """
+
+    message: Message
+    cleared: bool = False
+
+
+def look(
+    query: SearchQuery,
+    seen: Iterable[Seen],
+    importance: Callable[[Sequence[Message]], Sequence[float | None]],
+    load: Load,
+) -> SearchResult:
+    """Return what a query finds among messages.
+
+    Args:
+        query: what to look for.
+        seen: every message of the query's user and conversation, by conversation, each in the order of its sequence.
+        importance: the scores of messages as memories, 0 to 1, in their order; ``None`` for one that has none.
+        load: ``load_messages`` of who looks, for the turns around a hit.
+
+    Raises:
+        ValidationError: the query's cursor is not one.
+    """
+    words = {word: stem(word) for word in asked_words(query.text)}
+    turns = list(_turns(seen))
+    counted = Counter(word for _, turn in turns for word in set(words.values()).intersection(turn.words))
+    rarities = {word: rarity(len(turns), count) for word, count in counted.items()}
+    visible = {turn.key: each.message for each, turn in turns if not each.cleared}
+    shares = rank([turn for each, turn in turns if not each.cleared], rarities)
+    wanted = shares.keys() if query.among is None else set(query.among) & visible.keys()
+    fits = {key: shares.get(key, 0.0) for key in wanted if _shows(query, visible[key])}
+    found = shortlist(fits, query, Weights())
+    worth = importance([visible[key] for key in found])
+    hits = [_hit(visible[key], fits[key], value) for key, value in zip(found, worth, strict=True)]
+    best, cursor = page(hits, _ANSWERED, Weights(), query)
+    known = {word: rarities[stemmed] for word, stemmed in words.items() if stemmed in rarities}
+    return SearchResult(surround(best, query, load), _ANSWERED, cursor=cursor, rarity=known)
+
+
+def _turns(seen: Iterable[Seen]) -> Iterator[tuple[Seen, Turn]]:
+    """Yield what ranking knows of messages: their words, and their places among those of the same user."""
+    latest: dict[tuple[str, str], tuple[int, Message]] = {}
+    for each in seen:
+        message = each.message
+        stream = (message.conversation_id, message.user_id)
+        before = latest.get(stream)
+        place = 0 if before is None else next_place(before[0], before[1].timestamp, message.timestamp)
+        latest[stream] = (place, message)
+        key = (message.conversation_id, message.message_id)
+        names = stems(message.author_name or message.author_id)
+        yield each, Turn(key, stream, place, stems(message.content), names)
+
+
+def _shows(query: SearchQuery, message: Message) -> bool:
+    return (
+        query.author_id in (None, message.author_id)
+        and (query.since is None or message.timestamp >= query.since)
+        and (query.until is None or message.timestamp < query.until)
+    )
+
+
+def _hit(message: Message, share: float, importance: float | None) -> SearchHit:
+    worth = {} if importance is None else {"importance": importance}
+    return SearchHit(message, 0.0, {"text": share, **worth})
