@@ -7,6 +7,7 @@ stem by the rules of their script's most widely written language, and the functi
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import unicodedata
@@ -37,6 +38,8 @@ _WORD: Final = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+(?:[\u0300-\u036f]
 _STARTS_UNSPACED: Final = re.compile(f"[{_UNSPACED}]")
 #: A stemmer works on a buffer of its own, which two threads must not share.
 _stemming: Final = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_stemming.acquire, after_in_parent=_stemming.release, after_in_child=_stemming.release)
 #: So many different words of a query are looked for.
 MOST_ASKED: Final = 64
 #: The first letter of a script, and the language whose stems its words are taken to.
