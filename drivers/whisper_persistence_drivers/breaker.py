@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import enum
 import logging
-import os
 import random
 import threading
 import time
 from collections.abc import Callable
 from typing import Final
-from weakref import WeakSet
 
 import attrs
+
+from whisper_persistence_drivers import forks
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Breaker:
 
     def __attrs_post_init__(self) -> None:
         """Be known to forks, whose lock must be a new one."""
-        _all.add(self)
+        forks.watch(self)
 
     def is_open(self) -> bool:
         """Say whether calls are turned away, or only probed."""
@@ -111,7 +111,7 @@ class Breaker:
                 self._term, self._failures, self._waits = self._term + 1, 0, 0
                 _log.warning("a service answers again", extra={"service": self.name})
 
-    def renew(self) -> None:
+    def begin_anew(self) -> None:
         """Start anew in a forked child, where a thread that held the lock, or was the probe, is no more."""
         self._lock, self._term = threading.Lock(), self._term + 1
         self._until = min(self._until, self.clock())
@@ -139,14 +139,3 @@ class Breaker:
         length = min(self.longest, self.shortest * 2.0 ** min(self._waits, 60))
         self._until = self.clock() + length * (1.0 - self.jitter() / 2.0)
         self._term, self._waits = self._term + 1, self._waits + 1
-
-
-_all: WeakSet[Breaker] = WeakSet()
-
-
-def _after_fork() -> None:
-    for breaker in list(_all):
-        breaker.renew()
-
-
-os.register_at_fork(after_in_child=_after_fork)

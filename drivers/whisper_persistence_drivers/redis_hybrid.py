@@ -48,17 +48,16 @@ be shown for as long. It relies on the clock not being set back.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import ClassVar, Final
-from weakref import WeakSet
 
 import attrs
 
 from whisper_persistence import records as rec
 from whisper_persistence.errors import StoreClosedError
 from whisper_persistence.hookspecs import Below, ConversationSpecs, LifecycleSpecs, MaintenanceSpecs, hookimpl
+from whisper_persistence_drivers import forks
 from whisper_persistence_drivers.redis_cache.clients import connect
 from whisper_persistence_drivers.redis_cache.counters import Counters
 from whisper_persistence_drivers.redis_cache.exchange import Exchange
@@ -117,14 +116,14 @@ class RedisHybridDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs):
     def open(self, below: Below, namespace: str) -> None:
         """Find out which database is below, and have it keep an outbox; Redis may be away."""
         self._below, self._namespace = below, namespace
-        self.revive()
-        _open.add(self)
+        self.begin_anew()
+        forks.watch(self)
         self._open_life().begin()
 
     @hookimpl
     def close(self) -> None:
         """Stop the thread and close every connection."""
-        _open.discard(self)
+        forks.forget(self)
         life, self._life = self._life, None
         if life is not None:
             life.end()
@@ -172,7 +171,7 @@ class RedisHybridDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs):
             return None
         return (rec.TierReport(TIER) if dry_run else self._settled(), *reports)
 
-    def revive(self) -> None:
+    def begin_anew(self) -> None:
         """Start anew, with connections and a thread of this process; nothing is asked yet."""
         servers = connect(self.url, self.password, self.connect_timeout, self.read_timeout)
         exchange = Exchange(servers, Counters(), self.read_timeout)
@@ -198,14 +197,3 @@ class RedisHybridDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs):
             f"what Redis still has of it, for at most {self.ttl:.0f} seconds, and no reader is shown: it did not answer"
         )
         return rec.TierReport(TIER, {"conversations": repaired}, remaining=(away, _DISK))
-
-
-_open: WeakSet[RedisHybridDriver] = WeakSet()
-
-
-def _after_fork() -> None:
-    for driver in list(_open):
-        driver.revive()
-
-
-os.register_at_fork(after_in_child=_after_fork)

@@ -22,6 +22,7 @@ from whisper_persistence_drivers.sqlite_text_index import SqliteTextIndex
 
 #: Held while a file is made, so that nobody in this process has it open when its first descriptor is closed.
 _making = threading.Lock()
+os.register_at_fork(before=_making.acquire, after_in_parent=_making.release, after_in_child=_making.release)
 
 
 def _absolute(path: str | Path) -> Path:

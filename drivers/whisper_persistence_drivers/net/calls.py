@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from typing import Any, Final
-from weakref import WeakSet
 
 import attrs
 
@@ -14,9 +12,9 @@ from whisper_persistence.crew import Crew
 from whisper_persistence.errors import BrokenDriverError, PersistenceError, StorageBusyError, StorageUnavailableError
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.origins import Origin, written_from
+from whisper_persistence_drivers import forks
 from whisper_persistence_drivers.breaker import Breaker, Outcome
 
-_calls: WeakSet[Calls] = WeakSet()
 #: How long the drivers below may take to say how they are, in seconds.
 PATIENCE: Final = 2.0
 
@@ -61,10 +59,10 @@ class Calls:
 
     def __attrs_post_init__(self) -> None:
         """Be ready, also after a fork."""
-        self.begin()
-        _calls.add(self)
+        self.begin_anew()
+        forks.watch(self)
 
-    def begin(self) -> None:
+    def begin_anew(self) -> None:
         """Start with nothing on its way."""
         self._crew, self._slots = Crew(self.in_flight), threading.Semaphore(self.in_flight)
         self._lock, self._late = threading.Lock(), set[_Job]()
@@ -167,11 +165,3 @@ class Calls:
     def close(self) -> None:
         """Wait a moment for what is on its way, and let the threads end."""
         self._crew.stop(self.deadline)
-
-
-def _after_fork() -> None:
-    for calls in list(_calls):
-        calls.begin()
-
-
-os.register_at_fork(after_in_child=_after_fork)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
-from weakref import WeakSet
 
 import attrs
 
 from whisper_persistence.records import Receipt
+from whisper_persistence_drivers import forks
 from whisper_persistence_drivers.net.entries import ERASE, keys_of
 from whisper_persistence_drivers.net.folds import FAMILY, UNKNOWN, fold, thing_of
 
-_memories: WeakSet[Memory] = WeakSet()
 #: How many answers about one user or conversation are remembered.
 _ANSWERS: Final = 16
 
@@ -49,7 +47,7 @@ class Memory:
 
     def __attrs_post_init__(self) -> None:
         """Be known to forks."""
-        _memories.add(self)
+        forks.watch(self)
 
     def begin_read(self, asked: Sequence[Any]) -> list[int]:
         """Return what `remember` needs to tell whether anything was written while it was read."""
@@ -161,11 +159,3 @@ class Memory:
 
 def _owner(item: Any) -> str:
     return f"c:{item.conversation_id}" if hasattr(item, "conversation_id") else f"u:{item.user_id}"
-
-
-def _after_fork() -> None:
-    for memory in list(_memories):
-        memory.begin_anew()
-
-
-os.register_at_fork(after_in_child=_after_fork)

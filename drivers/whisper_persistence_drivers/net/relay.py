@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
-from weakref import WeakSet
 
 import attrs
 
@@ -22,6 +20,7 @@ from whisper_persistence.errors import (
     ValidationError,
 )
 from whisper_persistence.records.checks import MAX_BATCH
+from whisper_persistence_drivers import forks
 from whisper_persistence_drivers.net.backlog import Backlog
 from whisper_persistence_drivers.net.calls import Calls
 from whisper_persistence_drivers.net.entries import ERASE, MERGED, SAVES, Entry, body_of, keys_of
@@ -29,8 +28,6 @@ from whisper_persistence_drivers.net.memory import Memory
 from whisper_persistence_drivers.net.steps import reached
 
 _log = logging.getLogger(__name__)
-
-_relays: WeakSet[Relay] = WeakSet()
 #: What a database says for good.
 _FOR_GOOD: Final = (StorageRefusedError, ValidationError, NotSupportedError)
 #: After this, an entry is set aside: what tells that it was applied is remembered as long. In microseconds: 30 days.
@@ -69,7 +66,7 @@ class Relay:
 
     def __attrs_post_init__(self) -> None:
         """Be known to forks."""
-        _relays.add(self)
+        forks.watch(self)
 
     def wake(self) -> None:
         """See to it that what waits is brought in."""
@@ -235,11 +232,3 @@ def _raised(hook: str, items: Sequence[Any]) -> dict[str, int]:
         if user_id is not None:
             raised[user_id] = raised.get(user_id, 0) + 1
     return raised
-
-
-def _after_fork() -> None:
-    for relay in list(_relays):
-        relay.begin_anew()
-
-
-os.register_at_fork(after_in_child=_after_fork)

@@ -15,7 +15,7 @@ import attrs
 
 from whisper_persistence.codec import decoder, encode
 from whisper_persistence.errors import StorageDamagedError, StorageUnavailableError
-from whisper_persistence_drivers.recall import forks
+from whisper_persistence_drivers import forks
 
 _MANIFEST: Final = "current.json"
 _LOCK: Final = "lock"
@@ -120,7 +120,7 @@ class Folder:
         if lock is not None:
             os.close(lock)
 
-    def abandon(self) -> None:
+    def begin_anew(self) -> None:
         """In a forked child: the lock stays with the parent."""
         self.release()
 

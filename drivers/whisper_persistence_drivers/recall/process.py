@@ -16,7 +16,8 @@ from typing import Any, Final
 import attrs
 
 from whisper_persistence.errors import StorageDamagedError, StorageUnavailableError
-from whisper_persistence_drivers.recall import forks, frames
+from whisper_persistence_drivers import forks
+from whisper_persistence_drivers.recall import frames
 from whisper_persistence_drivers.recall.frames import HEADER, Call
 
 _CHILD: Final = "whisper_persistence_drivers.recall.child"
@@ -174,7 +175,7 @@ class ChildProcess:
             process.wait(_ENDING)
         _close(process)
 
-    def abandon(self) -> None:
+    def begin_anew(self) -> None:
         """In a forked child: let go of a process that is the parent's, without touching it."""
         process, self._process = self._process, None
         if process is not None:
