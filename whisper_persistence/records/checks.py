@@ -99,13 +99,13 @@ def check_json(value: Any) -> str | None:
 def _json_size(value: Any, depth: int) -> int:
     if depth < 0:
         raise ValueError(f"is nested deeper than {MAX_JSON_DEPTH} levels")
-    kind = cast("type", type(value))
+    kind: Any = type(value)
     if kind is str:
         return _text_size(value)
     if kind is list:
-        return 8 + sum(_json_size(item, depth - 1) for item in value)
+        return 8 + sum([_json_size(item, depth - 1) for item in value])
     if kind is dict:
-        return 8 + sum(_text_size(key) + _json_size(item, depth - 1) for key, item in value.items())
+        return 8 + sum([_text_size(key) + _json_size(item, depth - 1) for key, item in value.items()])
     return _scalar_size(value, kind)
 
 
@@ -122,10 +122,12 @@ def _scalar_size(value: Any, kind: type) -> int:
 
 
 def _text_size(value: Any) -> int:
+    if type(value) is str and value.isascii() and "\0" not in value and len(value) <= MAX_JSON_BYTES:
+        return 8 + len(value)
     problem = check_text(value, MAX_JSON_BYTES)
     if problem:
         raise ValueError(f"holds a key or text that {problem}")
-    return 8 + (len(value) if value.isascii() else len(value.encode()))
+    return 8 + len(value.encode())
 
 
 def check_listed(value: Any, member: Check) -> str | None:
@@ -141,7 +143,8 @@ def check_members(value: Any, member: Check) -> str | None:
     members = cast("Sequence[Any]", value)
     if len(members) > MAX_MEMBERS:
         return f"has {len(members):,} members, more than the {MAX_MEMBERS:,} allowed"
-    return next((f"has a member that {problem}" for problem in map(member, members) if problem), None)
+    problem = next(filter(None, map(member, members)), None)
+    return problem and f"has a member that {problem}"
 
 
 def check_table(value: Any, member: Check) -> str | None:

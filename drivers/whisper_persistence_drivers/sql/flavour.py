@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from sqlalchemy import ClauseElement, ColumnElement, Dialect, Table, Text, bindparam, func, literal_column, select
+from sqlalchemy import ClauseElement, ColumnElement, Dialect, Table, Text, bindparam, func, literal_column, or_, select
 from sqlalchemy.types import TypeEngine
 
 from whisper_persistence_drivers.sql.tables import Tables, tables
@@ -147,6 +147,8 @@ class Flavour(ABC):
     def put(self, table: Table, keep: tuple[str, ...] = ()) -> Prepared:
         """Return a statement that inserts rows, or replaces those with the same key; its names are the columns.
 
+        A row that says the same already is left alone: nothing of it has to be written then.
+
         Args:
             table: where to.
             keep: columns that a row which is there already keeps.
@@ -154,7 +156,8 @@ class Flavour(ABC):
         insert = self.insert(table)
         keys = [column.name for column in table.primary_key]
         rest = {c.name: insert.excluded[c.name] for c in table.columns if c.name not in (*keys, *keep)}
-        return self.prepare(insert.on_conflict_do_update(index_elements=keys, set_=rest))
+        differs = or_(*(table.c[name].is_distinct_from(value) for name, value in rest.items()))
+        return self.prepare(insert.on_conflict_do_update(index_elements=keys, set_=rest, where=differs))
 
     def add(self, table: Table) -> Prepared:
         """Return a statement that inserts rows which must be new; its names are the columns."""

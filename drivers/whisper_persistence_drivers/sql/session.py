@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final, cast
 
@@ -78,9 +79,19 @@ class Session:
 
     def space_key(self) -> str:
         """Return the key of the revision whose epoch counts the erases of the whole namespace."""
-        return self.thing_key("namespace", "")
+        return _space_key(self.namespace, self.hash_key)
 
     def thing_key(self, kind: str, thing_id: str) -> str:
         """Return the keyed hash under which a user's or conversation's revision is kept."""
-        named = f"{kind}\0{self.namespace}\0{thing_id}".encode()
-        return blake2b(named, key=self.hash_key, digest_size=16).hexdigest()
+        return _thing_key(kind, self.namespace, thing_id, self.hash_key)
+
+
+def _thing_key(kind: str, namespace: str, thing_id: str, hash_key: bytes) -> str:
+    named = f"{kind}\0{namespace}\0{thing_id}".encode()
+    return blake2b(named, key=hash_key, digest_size=16).hexdigest()
+
+
+@lru_cache(64)
+def _space_key(namespace: str, hash_key: bytes) -> str:
+    """Every write asks for this one."""
+    return _thing_key("namespace", namespace, "", hash_key)
