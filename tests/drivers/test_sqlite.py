@@ -49,7 +49,7 @@ from whisper_persistence import (
     Window,
 )
 from whisper_persistence.plugins import Chain
-from whisper_persistence.testing import samples
+from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 
 TALK = Window("talk", 1_000)
 PREAMBLE = """
@@ -563,8 +563,8 @@ def test_every_connection_is_set_as_promised(path, synchronous, number):
 
 
 def use_everything(store: Store) -> None:
-    samples.fill(store, frozenset({"strategies", "statistics", "conversations"}))
-    samples.fill(store, frozenset({"strategies", "statistics", "conversations"}))
+    samples.fill(store, SUBJECT_CAPABILITIES)
+    samples.fill(store, SUBJECT_CAPABILITIES)
     message = store.load_messages([Window("talk", 1)])[Window("talk", 1)][0]
     windows = [Window("talk"), Window("talk", before=3), Window("talk", after=1), Window("talk", user_id="alice")]
     store.load_messages([*windows, Window("talk", after=1, user_id="alice")])
@@ -620,7 +620,7 @@ def test_every_statement_searches_by_an_index(path):
 
 def test_a_page_of_a_scan_is_read_in_the_order_of_an_index(path):
     with opened(path) as store:
-        samples.fill(store, frozenset({"strategies", "statistics", "conversations"}))
+        samples.fill(store, SUBJECT_CAPABILITIES)
     found = plans(path, scan_everything)
 
     assert len(found) >= 10
