@@ -26,10 +26,8 @@ from whisper_persistence.records import (
     StrategyChange,
     Window,
 )
-from whisper_persistence.testing import nasty, samples
+from whisper_persistence.testing import SUBJECT_CAPABILITIES, nasty, samples
 from whisper_persistence.testing.markers import MARK, SHARED, USER, plant
-
-ALL = frozenset({"strategies", "statistics", "conversations"})
 
 
 def nothing(*_: Any) -> None:
@@ -39,7 +37,7 @@ def nothing(*_: Any) -> None:
 def fill(store: Store) -> None:
     """Write what is hard to carry: nasty names, edits, redactions, clear marks, orders that are not those of time."""
     for n, user in enumerate(nasty.IDS[::3]):
-        samples.fill(store, ALL, user, f"talk {n}")
+        samples.fill(store, SUBJECT_CAPABILITIES, user, f"talk {n}")
     store.update_statistics([StatisticsChange("u", [samples.score(f"m{n}", n / 100, "u") for n in (5, 3, 9)])])
     store.update_statistics([StatisticsChange("u", [samples.score("m5", 0.9, "u")], forgotten=["m3"])])
     store.update_strategies([StrategyChange("u", [samples.outcome(n / 10) for n in range(5)])])
@@ -105,7 +103,7 @@ def test_everything_means_every_record(open_store, tmp_path):
 
 def test_of_one_user_it_holds_what_concerns_them_and_what_they_wrote_and_nothing_else(open_store, tmp_path):
     with open_store("sqlite") as store:
-        samples.fill(store, ALL, "bob", "talk of bob")
+        samples.fill(store, SUBJECT_CAPABILITIES, "bob", "talk of bob")
         plant(store, turns=5)
         export_archive(store, tmp_path / "user", USER, nothing)
     texts = [file.read_text(encoding="utf-8") for file in (tmp_path / "user").glob("*.jsonl")]
@@ -145,7 +143,7 @@ def test_a_zip_file_holds_the_same_and_equal_ones_are_equal_files(open_store, tm
 
 def test_a_file_of_an_archive_is_one_that_import_takes_by_itself(open_store, tmp_path):
     with open_store("sqlite") as store:
-        samples.fill(store, ALL)
+        samples.fill(store, SUBJECT_CAPABILITIES)
         export_archive(store, tmp_path / "all", None, nothing)
     with open_store("memory") as other:
         counts = [import_file(other, tmp_path / "all" / f"{kind}.jsonl") for kind in ("outcomes", "messages")]
@@ -155,7 +153,7 @@ def test_a_file_of_an_archive_is_one_that_import_takes_by_itself(open_store, tmp
 
 def test_what_the_store_held_besides_shows_as_a_difference(open_store, tmp_path):
     with open_store("sqlite") as store:
-        samples.fill(store, ALL)
+        samples.fill(store, SUBJECT_CAPABILITIES)
         export_archive(store, tmp_path / "alice", "alice", nothing)
         store.save_messages([Message("talk", "alice", "alice", "later")])
         compared = {kind.kind: kind for kind in import_archive(store, tmp_path / "alice", nothing)}
@@ -175,7 +173,7 @@ def test_an_archive_overwrites_nothing_and_leaves_nothing_half_done(open_store, 
         def stop(*_: Any) -> None:
             raise KeyboardInterrupt
 
-        samples.fill(store, ALL)
+        samples.fill(store, SUBJECT_CAPABILITIES)
         with pytest.raises(KeyboardInterrupt):
             export_archive(store, tmp_path / "new", None, stop)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["memory.db", "mine"]

@@ -25,10 +25,8 @@ from whisper_persistence import (
 from whisper_persistence.operations import back_up, erase_users, inspect_schemas, restore
 from whisper_persistence.records import Follower, Thing
 from whisper_persistence.settings import Settings, load_settings
-from whisper_persistence.testing import samples
+from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 from whisper_persistence.testing.markers import MARK, USER, find_markers, plant
-
-ALL = frozenset({"strategies", "statistics", "conversations"})
 
 
 def nothing(*_: Any) -> None:
@@ -50,7 +48,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for namespace in ("bot", "other bot"):
         with opened(path, namespace) as store:
             for user in ("alice", "bob"):
-                samples.fill(store, ALL, user, f"talk of {user}")
+                samples.fill(store, SUBJECT_CAPABILITIES, user, f"talk of {user}")
     return path
 
 
@@ -70,7 +68,7 @@ def backup(path: Path, tmp_path: Path) -> Path:
 
 def read(path: Path, user: str = "alice", namespace: str = "bot") -> Any:
     with opened(path, namespace) as store:
-        return samples.read(store, ALL, user, f"talk of {user}")
+        return samples.read(store, SUBJECT_CAPABILITIES, user, f"talk of {user}")
 
 
 def test_a_backup_is_one_private_file_that_says_what_it_holds(path, tmp_path):
@@ -154,7 +152,7 @@ def test_who_was_erased_since_the_backup_stays_forgotten_also_in_the_bytes(tmp_p
     backup.parent.mkdir()
     with opened(path) as store:
         plant(store, turns=30)
-        samples.fill(store, ALL, "bob", "talk of bob")
+        samples.fill(store, SUBJECT_CAPABILITIES, "bob", "talk of bob")
         back_up(store, backup)
         erase_users(store, [USER], nothing)
     assert find_markers([tmp_path / "elsewhere"])
@@ -176,7 +174,7 @@ def test_who_was_erased_since_the_backup_stays_forgotten_also_in_the_bytes(tmp_p
 def test_who_came_back_after_an_erase_and_is_in_the_backup_stays(path, tmp_path):
     with opened(path) as store:
         erase_users(store, ["alice"], nothing)
-        samples.fill(store, ALL, "alice", "talk of alice")
+        samples.fill(store, SUBJECT_CAPABILITIES, "alice", "talk of alice")
         back_up(store, tmp_path / "backup.db")
     report = restore(settings(path), tmp_path / "backup.db", overwrite=True)
 

@@ -19,10 +19,9 @@ from whisper_persistence_drivers.sqlite import SqliteDriver
 from whisper_persistence import Store
 from whisper_persistence.cli import main
 from whisper_persistence.plugins import Chain
-from whisper_persistence.testing import samples
+from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 from whisper_persistence.testing.markers import MARK
 
-ALL = frozenset({"strategies", "statistics", "conversations"})
 #: Commands that print something that machines may want to read.
 PRINTING = ("backup", "copy", "drivers", "erase", "export", "import", "migrate", "restore", "show")
 
@@ -33,7 +32,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("filled") / "memory.db"
     with Store(Chain.of({"sqlite": SqliteDriver(path)})) as store:
         for user in ("alice", "bob"):
-            samples.fill(store, ALL, user, f"talk of {user}")
+            samples.fill(store, SUBJECT_CAPABILITIES, user, f"talk of {user}")
     return path
 
 

@@ -10,24 +10,11 @@ import pytest
 
 from whisper_persistence import PersistenceError, Store
 from whisper_persistence.discovery import DriverSpec, build_driver
-from whisper_persistence.testing import DriverConformance
+from whisper_persistence.testing import RECORD_CAPABILITIES, DriverConformance
 from whisper_persistence.testing.broken import BROKEN_DRIVERS, BrokenDriver, break_chain
 from whisper_persistence.testing.broken.breaking import Breaker
 
-KEPT = frozenset(
-    {
-        "strategies",
-        "statistics",
-        "conversations",
-        "revisions",
-        "followers",
-        "scan",
-        "erase",
-        "expire",
-        "aggregate",
-        "search",
-    }
-)
+KEPT = RECORD_CAPABILITIES | {"search"}
 CASES = [pytest.param(broken, id=broken.driver.__name__) for broken in BROKEN_DRIVERS]
 
 

@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from whisper_persistence.testing import Conformance
+from whisper_persistence.testing import RECORD_CAPABILITIES, SUBJECT_CAPABILITIES, Conformance
 
 pytest_plugins = ["pytester"]
 
@@ -23,11 +23,10 @@ SUITE = """
         def open_store(self, path: Path, namespace: str = "default") -> Store:
             return Store(Chain.build([DriverSpec("memory-fallback", {{}}, frozenset({subjects}))]), namespace)
 """
-ALWAYS = {"aggregate", "erase", "expire", "followers", "revisions", "scan"}
-SUBJECTS = {"strategies", "statistics", "conversations"}
+ALWAYS = RECORD_CAPABILITIES - SUBJECT_CAPABILITIES
 
 
-def suite(pytester: pytest.Pytester, capabilities: set[str], *subjects: str, only: str = "") -> pytest.RunResult:
+def suite(pytester: pytest.Pytester, capabilities: frozenset[str], *subjects: str, only: str = "") -> pytest.RunResult:
     source = textwrap.dedent(SUITE).format(capabilities=sorted(capabilities), subjects=sorted(subjects))
     pytester.makepyfile(test_my_driver=source)
     return pytester.runpytest_inprocess("-q", "-k", only)
@@ -35,7 +34,10 @@ def suite(pytester: pytest.Pytester, capabilities: set[str], *subjects: str, onl
 
 def test_one_class_with_one_method_runs_everything_that_is_claimed(pytester: pytest.Pytester) -> None:
     result = suite(
-        pytester, ALWAYS | SUBJECTS | {"search"}, *SUBJECTS, only="not sequence and not thread and not question"
+        pytester,
+        RECORD_CAPABILITIES | {"search"},
+        *SUBJECT_CAPABILITIES,
+        only="not sequence and not thread and not question",
     )
     outcomes = result.parseoutcomes()
 

@@ -37,10 +37,9 @@ from whisper_persistence.records import (
     Window,
 )
 from whisper_persistence.records.following import FollowedKind
-from whisper_persistence.testing import nasty, samples
+from whisper_persistence.testing import SUBJECT_CAPABILITIES, nasty, samples
 from whisper_persistence.testing.scanning import scan_all
 
-ALL = frozenset({"strategies", "statistics", "conversations"})
 HIDDEN = "s3cr3t-pa55"
 USERS = (*nasty.IDS[:6], *nasty.IDS[-14:])
 LONG = nasty.IDS[-2]
@@ -85,7 +84,10 @@ def shown(store: Store) -> dict[str, Any]:
     found: dict[str, Any] = {talk: [m for m in messages if m.conversation_id == talk] for talk in talks}
     found |= {f"window {talk}": store.load_messages([Window(talk, 10_000)]) for talk in talks}
     for user in users:
-        found |= {f"{name} {user}": value for name, value in samples.read(store, ALL, user, "none of these").items()}
+        found |= {
+            f"{name} {user}": value
+            for name, value in samples.read(store, SUBJECT_CAPABILITIES, user, "none of these").items()
+        }
         found[f"all outcomes {user}"] = list(store.load_outcomes([OutcomeQuery(user, 10_000)]).values())
         found[f"all scores {user}"] = list(store.load_scores([ScoreQuery(user, "recent", 10_000)]).values())
     return {name: exact(value) for name, value in found.items()}
@@ -109,7 +111,7 @@ def standing(store: Store) -> dict[str, Any]:
 def fill(store: Store) -> None:
     """Write what is easily lost: nasty ids, several pages of a kind, edits, redactions, marks, orders of their own."""
     for n, user in enumerate(USERS):
-        samples.fill(store, ALL, user, USERS[-1 - n])
+        samples.fill(store, SUBJECT_CAPABILITIES, user, USERS[-1 - n])
     store.save_statistics([samples.full_statistics("counted elsewhere"), samples.full_statistics("alice")])
     fill_histories(store)
     for start in (0, 900):
@@ -153,7 +155,7 @@ def filled(tmp_path: Path) -> str:
 def small(tmp_path: Path) -> str:
     url = sqlite_url(tmp_path, "small")
     with open_store(url) as store:
-        samples.fill(store, ALL)
+        samples.fill(store, SUBJECT_CAPABILITIES)
         store.update_messages([ClearMark("talk", 1)])
     return url
 
@@ -169,7 +171,7 @@ def test_to_postgresql_and_back_is_equal_in_every_field_and_order(filled, postgr
     back = sqlite_url(tmp_path, "back")
     for url in (filled, postgres_url):
         with open_store(url, "other bot") as store:
-            samples.fill(store, ALL, "alice", f"a talk in {url.partition(':')[0]}")
+            samples.fill(store, SUBJECT_CAPABILITIES, "alice", f"a talk in {url.partition(':')[0]}")
     with open_store(filled) as store, open_store(postgres_url, "other bot") as other:
         before, untouched = shown(store), standing(other)
     there, again = run_copy(filled, postgres_url), run_copy(postgres_url, back)
@@ -374,7 +376,7 @@ def test_the_namespace_is_that_of_both(tmp_path):
     ours, theirs = (sqlite_url(tmp_path, name) for name in ("a", "b"))
     for namespace in ("elena", "marcus"):
         with open_store(ours, namespace) as store:
-            samples.fill(store, ALL, namespace)
+            samples.fill(store, SUBJECT_CAPABILITIES, namespace)
     run_copy(ours, theirs, "--namespace", " Elena ")
 
     with open_store(theirs, "elena") as store, open_store(theirs, "marcus") as other:

@@ -22,7 +22,7 @@ from whisper_persistence.errors import NotSupportedError
 from whisper_persistence.operations import ErasureReceipt, erase_users
 from whisper_persistence.records import Follower
 from whisper_persistence.records.maintenance import TierReport
-from whisper_persistence.testing import samples
+from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 from whisper_persistence.testing.markers import MARK, USER, contents, find_markers, plant
 from whisper_persistence.testing.servers import private_postgres
 
@@ -137,7 +137,7 @@ def erased(store: Store) -> ErasureReceipt:
 def test_no_byte_of_an_erased_user_is_left(tier, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     with tier.open() as store:
-        samples.fill(store, frozenset({"strategies", "statistics", "conversations"}), "bob", "talk of bob")
+        samples.fill(store, SUBJECT_CAPABILITIES, "bob", "talk of bob")
         plant(store, turns=80)
         store.register_follower(FOLLOWER)
         plant(store, f"{MARK}-again", 3)

@@ -30,9 +30,8 @@ from whisper_persistence.records import (
     StrategyChange,
     Window,
 )
-from whisper_persistence.testing import hostile, samples
+from whisper_persistence.testing import SUBJECT_CAPABILITIES, hostile, samples
 
-ALL = frozenset({"strategies", "statistics", "conversations"})
 TEXTS = hostile.texts(2_000)
 IDS = [text for text in TEXTS if text and hostile.storable(text) and len(text.encode()) <= 512]
 WORDS = [text for text in TEXTS if hostile.storable(text)]
@@ -47,12 +46,12 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         options["postgres"] = {"url": request.getfixturevalue("postgres_url")}
     with Store(Chain.build([DriverSpec(request.param, options[request.param])]), "elena") as store:
         for user, talk in BYSTANDERS:
-            samples.fill(store, ALL, user, talk)
+            samples.fill(store, SUBJECT_CAPABILITIES, user, talk)
         yield store
 
 
 def seen(store: Store) -> dict[str, Any]:
-    return {user: samples.read(store, ALL, user, talk) for user, talk in BYSTANDERS}
+    return {user: samples.read(store, SUBJECT_CAPABILITIES, user, talk) for user, talk in BYSTANDERS}
 
 
 def chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -14,10 +14,9 @@ import pytest
 from whisper_persistence import Store
 from whisper_persistence.cli import main
 from whisper_persistence.operations import export_archive
-from whisper_persistence.testing import samples
+from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 
 DOCS = Path(__file__).parents[1] / "docs"
-ALL = frozenset({"strategies", "statistics", "conversations"})
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -29,7 +28,7 @@ def blocks(page: str, language: str) -> list[str]:
 def fill(url: str) -> None:
     with Store.from_settings(url=url) as store:
         for user in ("alice", "bob"):
-            samples.fill(store, ALL, user, f"talk of {user}")
+            samples.fill(store, SUBJECT_CAPABILITIES, user, f"talk of {user}")
 
 
 @pytest.fixture(autouse=True)
@@ -60,14 +59,14 @@ def test_the_way_back_of_a_postgresql_database_works_and_brings_nobody_back(tmp_
     run('whisper-persistence --url "$DATABASE_URL" erase alice --receipt alice.json --yes', tmp_path, **given)
     with Store.from_settings(url=postgres_url) as store:
         store.save_messages(samples.talk(3, "later", "carol"))
-        before = samples.read(store, ALL, "bob", "talk of bob")
+        before = samples.read(store, SUBJECT_CAPABILITIES, "bob", "talk of bob")
     (code,) = back
     said = run(code, tmp_path, **given)
 
     assert "postgres: " in said
     with Store.from_settings(url=postgres_url) as store:
-        assert samples.read(store, ALL, "alice", "talk of alice") == {}
-        assert samples.read(store, ALL, "bob", "talk of bob") == before
+        assert samples.read(store, SUBJECT_CAPABILITIES, "alice", "talk of alice") == {}
+        assert samples.read(store, SUBJECT_CAPABILITIES, "bob", "talk of bob") == before
         assert not store.load_messages([samples.Window("later")])
         (receipt,) = store.save_messages(samples.talk(1, "talk of bob", "bob"))
         assert receipt.revision > 1 << 32

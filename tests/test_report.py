@@ -19,10 +19,9 @@ from whisper_persistence.cli import main
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.operations import load_report, to_arrow, to_pandas, to_polars
 from whisper_persistence.plugins import Chain
-from whisper_persistence.testing import samples
+from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 from whisper_persistence.testing.aggregating import BEGIN, Sample
 
-ALL = frozenset({"strategies", "statistics", "conversations"})
 NASTY = "</script><script>document.title='stolen'</script> [bold]\x1b[31m"
 
 
@@ -33,7 +32,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         monkeypatch.delenv(name)
     path = tmp_path / "memory.db"
     with Store(Chain.build([DriverSpec("sqlite", {"path": path})]), "elena") as store:
-        for hook, batch in Sample(ALL, 5).batches():
+        for hook, batch in Sample(SUBJECT_CAPABILITIES, 5).batches():
             getattr(store, hook)(batch)
         store.update_patterns([rec.PatternChange("alone", NASTY)])
         store.update_strategies([rec.StrategyChange("alone", [samples.outcome(0.9, NASTY, timestamp=BEGIN)])])
@@ -134,7 +133,7 @@ def test_a_chain_that_knows_no_questions_has_an_empty_report():
 @pytest.mark.parametrize("full", [True, False])
 def test_every_answer_becomes_a_table(kind, full):
     with Store(Chain.build([DriverSpec("memory-fallback")])) as store:
-        for hook, batch in Sample(ALL, 6).batches() if full else ():
+        for hook, batch in Sample(SUBJECT_CAPABILITIES, 6).batches() if full else ():
             getattr(store, hook)(batch)
         answer = store.aggregate(kind())
     arrow = to_arrow(answer)

@@ -14,6 +14,7 @@ from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.operations import load_report
 from whisper_persistence.operations.report_page import render_page
 from whisper_persistence.plugins import Chain
+from whisper_persistence.testing import SUBJECT_CAPABILITIES
 from whisper_persistence.testing.aggregating import Sample
 
 CHROMIUM = shutil.which("chromium")
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: tox run -
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Store(Chain.build([DriverSpec("memory-fallback")])) as store:
-        for hook, batch in Sample(frozenset({"strategies", "statistics", "conversations"}), 7).batches():
+        for hook, batch in Sample(SUBJECT_CAPABILITIES, 7).batches():
             getattr(store, hook)(batch)
         html = render_page(load_report(store, minimum_group=1))
     path = tmp_path_factory.mktemp("page") / "report.html"

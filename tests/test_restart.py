@@ -22,22 +22,19 @@ from whisper_persistence import (
 )
 from whisper_persistence.testing import samples
 
-EVERYTHING = frozenset({"strategies", "statistics", "conversations"})
 PREAMBLE = """
 import json, os, signal, sys
 from whisper_persistence import Store
-from whisper_persistence.testing import samples
-
-everything = frozenset({"strategies", "statistics", "conversations"})
+from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 
 def shown(store):
-    read = samples.read(store, everything)
+    read = samples.read(store, SUBJECT_CAPABILITIES)
     return {hook: [samples.exact(r) for r in (v if isinstance(v, tuple) else (v,))] for hook, v in read.items()}
 
 store = Store.from_settings(url="sqlite:///" + sys.argv[1])
 """
 WRITING = """
-samples.fill(store, everything)
+samples.fill(store, SUBJECT_CAPABILITIES)
 print(json.dumps(shown(store)), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -15,9 +15,8 @@ from psycopg.errors import InsufficientPrivilege
 from whisper_persistence import Store, Window
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.plugins import Chain
-from whisper_persistence.testing import samples
+from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 
-ALL = frozenset({"strategies", "statistics", "conversations"})
 #: The tables that say whose a row is.
 KEPT_APART = """
 SELECT format('%I.%I', table_schema, table_name) FROM information_schema.columns
@@ -81,8 +80,8 @@ def test_another_namespace_can_neither_be_read_nor_written_also_by_forged_statem
     options: dict[str, Any] = {"row_level_security": True, "history_partitions": partitions}
     with open_store(guest_url, "elena", **options) as elena, open_store(guest_url, "marcus", **options) as marcus:
         for store in (elena, marcus):
-            samples.fill(store, ALL)
-        before = samples.read(marcus, ALL)
+            samples.fill(store, SUBJECT_CAPABILITIES)
+        before = samples.read(marcus, SUBJECT_CAPABILITIES)
         tables = [name for (name,) in ask(guest_url, KEPT_APART)]
         with elena.chain.drivers["postgres"]._database.reading() as connection:
             for table in tables:
@@ -94,13 +93,13 @@ def test_another_namespace_can_neither_be_read_nor_written_also_by_forged_statem
                 connection.execute("UPDATE kept.conversation_history SET namespace = 'marcus'")
 
         assert len(tables) == 15 + 3 * partitions
-        assert samples.read(marcus, ALL) == before
+        assert samples.read(marcus, SUBJECT_CAPABILITIES) == before
     assert ask(guest_url, "SELECT count(*) FROM kept.conversation_history") == [(0,)]
 
 
 def test_a_backup_by_the_owner_of_kept_apart_tables_fails_loudly(guest_url, postgres_url, tmp_path, postgres_programs):
     with open_store(guest_url, row_level_security=True) as store:
-        samples.fill(store, ALL)
+        samples.fill(store, SUBJECT_CAPABILITIES)
 
     def dump(url: str) -> subprocess.CompletedProcess[str]:
         command = [str(postgres_programs / "pg_dump"), "--schema=kept", f"--file={tmp_path}/memory.sql", url]

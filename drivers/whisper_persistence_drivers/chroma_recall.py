@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import attrs
-import platformdirs
 
 from whisper_persistence import fusing
 from whisper_persistence import records as rec
@@ -22,6 +22,7 @@ from whisper_persistence.hookspecs import (
     SearchSpecs,
     hookimpl,
 )
+from whisper_persistence.paths import absolute_path, data_path
 from whisper_persistence_drivers.recall import health
 from whisper_persistence_drivers.recall.folder import Folder
 from whisper_persistence_drivers.recall.following import Outbox
@@ -37,14 +38,6 @@ TIER: Final = "chroma-recall"
 
 _positive: Any = {"converter": float, "validator": attrs.validators.gt(0)}
 _count: Any = {"converter": int, "validator": attrs.validators.ge(0)}
-
-
-def _folder(path: str | Path) -> Path:
-    return Path(path).expanduser().absolute()
-
-
-def _default_folder() -> Path:
-    return platformdirs.user_data_path("whisper-persistence", appauthor=False).absolute() / "recall"
 
 
 @attrs.frozen(eq=False)
@@ -83,7 +76,7 @@ class ChromaRecallDriver(LifecycleSpecs, ConversationSpecs, SearchSpecs, Mainten
     contract_version: ClassVar[int] = 1
     local: ClassVar[bool] = True
 
-    path: Path = attrs.field(factory=_default_folder, converter=_folder)
+    path: Path = attrs.field(factory=partial(data_path, "recall"), converter=absolute_path)
     url: str | None = attrs.field(default=None, repr=False)
     headers: dict[str, str] = attrs.field(factory=dict[str, str], repr=False)
     embedder: str = "wordllama"

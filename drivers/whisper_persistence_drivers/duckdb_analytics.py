@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
 import attrs
 import duckdb
-import platformdirs
 
 from whisper_persistence import records as rec
 from whisper_persistence.errors import ConfigurationError, PersistenceError, StorageUnavailableError
 from whisper_persistence.hookspecs import AnalyticsSpecs, Below, LifecycleSpecs, MaintenanceSpecs, hookimpl
+from whisper_persistence.paths import absolute_path, data_path
 from whisper_persistence_drivers.replica import answering
 from whisper_persistence_drivers.replica.engine import Limits
 from whisper_persistence_drivers.replica.folder import Folder
@@ -27,14 +28,6 @@ TIER: Final = "duckdb-analytics"
 _COUNTED: Final = 10_000
 
 T = TypeVar("T")
-
-
-def _absolute(path: str | Path) -> Path:
-    return Path(path).expanduser().absolute()
-
-
-def _own_place() -> Path:
-    return platformdirs.user_data_path("whisper-persistence", appauthor=False) / "analytics"
 
 
 @attrs.define(eq=False)
@@ -55,13 +48,13 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
     contract_version: ClassVar[int] = 1
     local: ClassVar[bool] = True
 
-    path: Path = attrs.field(factory=_own_place, converter=_absolute)
+    path: Path = attrs.field(factory=partial(data_path, "analytics"), converter=absolute_path)
     interval: float = attrs.field(default=0.0, converter=float, validator=attrs.validators.ge(0))
     memory: str = attrs.field(default="1GiB", validator=attrs.validators.matches_re(r"\d+(\.\d+)? ?[KMGT]i?B"))
     threads: int = attrs.field(
         factory=lambda: min(4, os.cpu_count() or 1), converter=int, validator=attrs.validators.ge(1)
     )
-    parquet: Path | None = attrs.field(default=None, converter=attrs.converters.optional(_absolute))
+    parquet: Path | None = attrs.field(default=None, converter=attrs.converters.optional(absolute_path))
     follower: str = attrs.field(default=TIER, validator=attrs.validators.min_len(1))
     _below: Below = attrs.field(init=False, repr=False)
     _replica: Replica = attrs.field(init=False, repr=False)

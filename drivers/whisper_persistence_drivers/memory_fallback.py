@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import attrs
-import platformdirs
 
 from whisper_persistence import records as rec
 from whisper_persistence.errors import StoreClosedError
@@ -23,6 +23,7 @@ from whisper_persistence.hookspecs import (
     StrategySpecs,
     hookimpl,
 )
+from whisper_persistence.paths import absolute_path, data_path
 from whisper_persistence_drivers.memory.alone import Alone
 from whisper_persistence_drivers.net import Net, NetOptions
 from whisper_persistence_drivers.net.drivers import drivers_below
@@ -30,14 +31,6 @@ from whisper_persistence_drivers.net.drivers import drivers_below
 TIER: Final = "memory-fallback"
 
 _positive: Any = attrs.validators.gt(0)
-
-
-def _journals() -> Path:
-    return platformdirs.user_data_path("whisper-persistence", appauthor=False) / "journals"
-
-
-def _absolute(path: str | Path) -> Path:
-    return Path(path).expanduser().absolute()
 
 
 @attrs.define(eq=False)
@@ -69,7 +62,7 @@ class MemoryFallbackDriver(
     local: ClassVar[bool] = True
     bears_outages: ClassVar[bool] = True
 
-    journal_directory: Path = attrs.field(factory=_journals, converter=_absolute)
+    journal_directory: Path = attrs.field(factory=partial(data_path, "journals"), converter=absolute_path)
     journal_mb: int = attrs.field(default=256, converter=int, validator=_positive)
     journal_entries: int = attrs.field(default=100_000, converter=int, validator=_positive)
     deadline: float = attrs.field(default=0.25, converter=float, validator=_positive)

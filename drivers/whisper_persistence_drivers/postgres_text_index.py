@@ -10,9 +10,9 @@ from sqlalchemy import BigInteger, ColumnElement, Text, bindparam, cast, func, l
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from whisper_persistence_drivers.sql.columns import PlainText
+from whisper_persistence_drivers.sql.conversation_tables import lexemes
 from whisper_persistence_drivers.sql.database import Database
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
-from whisper_persistence_drivers.sql.search_tables import lexemes
 from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.terms import TermRow, conversation_mark, marks, user_mark
 from whisper_persistence_drivers.sql.text_index import Scope, TextIndex

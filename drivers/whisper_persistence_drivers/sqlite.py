@@ -13,6 +13,7 @@ import attrs
 
 from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.hookspecs import BackupSpecs, hookimpl
+from whisper_persistence.paths import absolute_path
 from whisper_persistence.records import BackupReport, SchemaReport
 from whisper_persistence_drivers.sql.driver import SqlDriver
 from whisper_persistence_drivers.sql.schema import describe_schema
@@ -23,10 +24,6 @@ from whisper_persistence_drivers.sqlite_text_index import SqliteTextIndex
 #: Held while a file is made, so that nobody in this process has it open when its first descriptor is closed.
 _making = threading.Lock()
 os.register_at_fork(before=_making.acquire, after_in_parent=_making.release, after_in_child=_making.release)
-
-
-def _absolute(path: str | Path) -> Path:
-    return Path(path).expanduser().absolute()
 
 
 def _make(path: Path) -> None:
@@ -65,7 +62,7 @@ class SqliteDriver(SqlDriver, BackupSpecs):
     max_writers: ClassVar[int] = 1
     max_readers: ClassVar[int] = 2
 
-    path: Path = attrs.field(converter=_absolute)
+    path: Path = attrs.field(converter=absolute_path)
     synchronous: Literal["full", "normal"] = attrs.field(
         default="full", validator=attrs.validators.in_(("full", "normal"))
     )
@@ -81,12 +78,12 @@ class SqliteDriver(SqlDriver, BackupSpecs):
     @hookimpl
     def back_up(self, path: str) -> BackupReport:
         """Copy the file while others write to it."""
-        return back_up(cast("SqliteDatabase", self._database), _absolute(path), self.tier)
+        return back_up(cast("SqliteDatabase", self._database), absolute_path(path), self.tier)
 
     @hookimpl
     def restore(self, path: str, overwrite: bool) -> BackupReport:
         """Put a backup in the place of the file."""
-        return restore(self._file(), _absolute(path), self.tier, overwrite=overwrite)
+        return restore(self._file(), absolute_path(path), self.tier, overwrite=overwrite)
 
     def connect(self) -> SqliteDatabase:
         """Return the file's database; the folder is made, and both must be ours to write."""

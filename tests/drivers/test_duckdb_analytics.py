@@ -22,10 +22,9 @@ from whisper_persistence import records as rec
 from whisper_persistence.discovery import DriverSpec, build_driver
 from whisper_persistence.hookspecs import Below, hookimpl
 from whisper_persistence.plugins import Chain
-from whisper_persistence.testing import samples
+from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 from whisper_persistence.testing.aggregating import BEGIN, Sample, near
 
-ALL = frozenset({"strategies", "statistics", "conversations"})
 #: One question for each table of the replica.
 QUESTIONS = (rec.ImportanceByUser(), rec.TopPatterns(), rec.EffectivenessTrend(), rec.ActivityByDay())
 #: Beside the quick case of a test, those that take longer.
@@ -44,7 +43,7 @@ def plain(path: Path, namespace: str = "elena") -> Store:
 
 
 def write(store: Store, seed: int = 1) -> None:
-    for hook, batch in Sample(ALL, seed).batches():
+    for hook, batch in Sample(SUBJECT_CAPABILITIES, seed).batches():
         getattr(store, hook)(batch)
 
 
@@ -299,7 +298,7 @@ def test_an_erase_reaches_every_file_before_it_returns(path):
     ):
         write(other)
         write(store)
-        samples.fill(store, ALL, "canary-user", "canary-talk")
+        samples.fill(store, SUBJECT_CAPABILITIES, "canary-user", "canary-talk")
         for one in (store, other):
             one.aggregate(rec.TopPatterns())
         assert traces(path)
@@ -323,7 +322,7 @@ def traces(path: Path) -> list[Path]:
 
 def test_an_erase_that_cannot_rebuild_removes_the_replica(path, failing, caplog):
     store, layer = failing()
-    samples.fill(store, ALL, "canary-user")
+    samples.fill(store, SUBJECT_CAPABILITIES, "canary-user")
     store.aggregate(rec.TopPatterns())
     layer.left = 1
     reports = store.erase_users(["canary-user"])

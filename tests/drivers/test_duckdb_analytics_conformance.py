@@ -9,27 +9,9 @@ import pytest
 from whisper_persistence import Store
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.plugins import Chain
-from whisper_persistence.testing import DriverConformance
+from whisper_persistence.testing import SQL_CAPABILITIES, DriverConformance
 from whisper_persistence.testing.aggregating import AggregateConformance
 from whisper_persistence.testing.declared import DeclarationConformance
-
-CLAIMS = frozenset(
-    {
-        "strategies",
-        "statistics",
-        "conversations",
-        "revisions",
-        "followers",
-        "scan",
-        "erase",
-        "aggregate",
-        "expire",
-        "vectors",
-        "replays",
-        "durable",
-        "processes",
-    }
-)
 
 
 def open_store(path: Path, namespace: str) -> Store:
@@ -40,7 +22,7 @@ def open_store(path: Path, namespace: str) -> Store:
 class TestQuestions(DeclarationConformance, AggregateConformance):
     """What is this driver's own; every other hook goes below."""
 
-    capabilities = CLAIMS
+    capabilities = SQL_CAPABILITIES
 
     def open_store(self, path: Path, namespace: str = "default") -> Store:
         return open_store(path, namespace)
@@ -48,7 +30,7 @@ class TestQuestions(DeclarationConformance, AggregateConformance):
 
 @pytest.mark.long
 class TestDuckdbAnalytics(DriverConformance):
-    capabilities = CLAIMS
+    capabilities = SQL_CAPABILITIES
 
     def open_store(self, path: Path, namespace: str = "default") -> Store:
         return open_store(path, namespace)

@@ -17,11 +17,10 @@ from whisper_persistence import Message, PatternChange, StatisticsChange, Store,
 from whisper_persistence.discovery import DriverSpec, build_driver
 from whisper_persistence.plugins import Chain
 from whisper_persistence.records import RECORD_KINDS, Retention
-from whisper_persistence.testing import samples
+from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 from whisper_persistence.testing.retained import counted, exact, fill, kept, policies_of
 from whisper_persistence.testing.scanning import scan_all
 
-ALL = frozenset({"strategies", "statistics", "conversations"})
 DAY = timedelta(days=1)
 _numbers = count(1)
 
@@ -47,7 +46,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 def test_pages_and_transactions_of_any_size_remove_the_same(place, monkeypatch):
     chance, store = Random(11), place.store
     for things, found, removed in ((1, 3, 1), (2, 7, 2), (3, 1, 5), (100, 5, 500)):
-        fill(store, ALL, chance)
+        fill(store, SUBJECT_CAPABILITIES, chance)
         for name, value in (("_THINGS", things), ("_FOUND", found), ("_REMOVED", removed)):
             monkeypatch.setattr(expiring, name, value)
         policies = policies_of(RECORD_KINDS, chance)

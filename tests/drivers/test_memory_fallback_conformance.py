@@ -7,25 +7,11 @@ from pathlib import Path
 from whisper_persistence import Store
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.plugins import Chain
-from whisper_persistence.testing import DriverConformance
+from whisper_persistence.testing import RECORD_CAPABILITIES, DriverConformance
 
 
 class TestMemoryFallback(DriverConformance):
-    capabilities = frozenset(
-        {
-            "strategies",
-            "statistics",
-            "conversations",
-            "revisions",
-            "followers",
-            "scan",
-            "erase",
-            "expire",
-            "search",
-            "aggregate",
-            "replays",
-        }
-    )
+    capabilities = RECORD_CAPABILITIES | {"search", "replays"}
 
     def open_store(self, path: Path, namespace: str = "default") -> Store:
         return Store(Chain.build([DriverSpec("memory-fallback")]), namespace)

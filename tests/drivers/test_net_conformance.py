@@ -11,31 +11,13 @@ import pytest
 from whisper_persistence import Store
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.plugins import Chain
-from whisper_persistence.testing import DriverConformance
-
-KEPT = frozenset(
-    {
-        "strategies",
-        "statistics",
-        "conversations",
-        "revisions",
-        "followers",
-        "scan",
-        "erase",
-        "replays",
-        "expire",
-        "aggregate",
-        "vectors",
-        "durable",
-        "processes",
-    }
-)
+from whisper_persistence.testing import SQL_CAPABILITIES, DriverConformance
 
 
 class TestNetOverSqlite(DriverConformance):
     """The chain of the preset ``desktop``."""
 
-    capabilities = KEPT - {"processes"}
+    capabilities = SQL_CAPABILITIES - {"processes"}
 
     def open_store(self, path: Path, namespace: str = "default") -> Store:
         net = DriverSpec("memory-fallback", {"journal_directory": path / "journals"})
@@ -44,14 +26,14 @@ class TestNetOverSqlite(DriverConformance):
 
 @pytest.mark.long
 class TestNetOverSqliteInProcesses(TestNetOverSqlite):
-    capabilities = KEPT
+    capabilities = SQL_CAPABILITIES
 
 
 @pytest.mark.long
 class TestNetOverPostgres(DriverConformance):
     """Over a network; the deadline is long, since the machine may be busy."""
 
-    capabilities = KEPT
+    capabilities = SQL_CAPABILITIES
 
     @pytest.fixture(autouse=True)
     def _connect(self, postgres_shared_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,29 +11,13 @@ import pytest
 from whisper_persistence import Store
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.plugins import Chain
-from whisper_persistence.testing import DriverConformance
+from whisper_persistence.testing import SQL_CAPABILITIES, DriverConformance
 
 
 class TestPostgres(DriverConformance):
     """Each path is a namespace of one database, so that a store opened again at a path finds what was there."""
 
-    capabilities = frozenset(
-        {
-            "strategies",
-            "statistics",
-            "conversations",
-            "revisions",
-            "followers",
-            "scan",
-            "erase",
-            "vectors",
-            "expire",
-            "aggregate",
-            "replays",
-            "durable",
-            "processes",
-        }
-    )
+    capabilities = SQL_CAPABILITIES
 
     @pytest.fixture(autouse=True)
     def _connect(self, postgres_shared_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from whisper_persistence_drivers.postgres import PostgresDriver
 
 from whisper_persistence import ConfigurationError, StorageUnavailableError, Store, StoreClosedError, Window
 from whisper_persistence.discovery import DriverSpec, build_driver
-from whisper_persistence.testing import samples
+from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 
 TALK = Window("talk", 1_000)
 
@@ -110,7 +110,7 @@ def test_statements_are_prepared_on_the_server_unless_a_pooler_is_between(opened
     with opened(pool_size=1) as with_them, opened(pool_size=1, prepare=False) as without:
         for store in (with_them, without):
             use(store)
-            samples.fill(store, frozenset({"strategies", "statistics", "conversations"}))
+            samples.fill(store, SUBJECT_CAPABILITIES)
 
         assert shown(with_them, prepared) >= 2
         assert shown(without, prepared) == 0

@@ -22,9 +22,8 @@ from whisper_persistence_drivers.sql.tables import INSTALLATION_TABLE, VERSION_T
 from whisper_persistence import IncompatibleSchemaError, PersistenceError, Store, Window
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.plugins import Chain
-from whisper_persistence.testing import samples
+from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 
-EVERYTHING = frozenset({"strategies", "statistics", "conversations"})
 TALK = Window("talk", 1_000)
 NAMES = sorted(table.name for table in tables().metadata.tables.values())
 
@@ -119,11 +118,11 @@ def test_tables_of_our_names_in_public_stay_as_they_are_to_the_byte(postgres_url
     occupy(postgres_url, "public")
     before = dump(postgres_url, "public")
     store = opened(postgres_url)
-    samples.fill(store, EVERYTHING)
-    samples.fill(store, EVERYTHING, "bob", "other")
+    samples.fill(store, SUBJECT_CAPABILITIES)
+    samples.fill(store, SUBJECT_CAPABILITIES, "bob", "other")
     store.erase_users(["alice"])
 
-    assert samples.read(store, EVERYTHING, "bob", "other")
+    assert samples.read(store, SUBJECT_CAPABILITIES, "bob", "other")
     assert dump(postgres_url, "public") == before
     assert len(before) >= len(NAMES) + 3
     assert len(before["conversation_history"]) == 9
@@ -135,10 +134,10 @@ def test_tables_of_our_names_in_our_schema_stay_as_they_are_and_ours_get_a_prefi
     before = asked(postgres_url, "SELECT ctid, xmin, * FROM theirs.outbox")
     for _ in range(2):
         with opened(postgres_url, schema="theirs") as store:
-            samples.fill(store, EVERYTHING)
+            samples.fill(store, SUBJECT_CAPABILITIES)
 
     with opened(postgres_url, schema="theirs") as store:
-        assert samples.read(store, EVERYTHING)
+        assert samples.read(store, SUBJECT_CAPABILITIES)
     assert asked(postgres_url, "SELECT ctid, xmin, * FROM theirs.outbox") == before
     ours = [name for name in tables_in(postgres_url, "theirs") if name != "outbox"]
     assert len(ours) == len(NAMES) + 1
@@ -148,7 +147,7 @@ def test_tables_of_our_names_in_our_schema_stay_as_they_are_and_ours_get_a_prefi
 def test_nothing_is_made_outside_the_schema(postgres_url, opened):
     everything = "SELECT nspname, relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
     query = f"{everything} WHERE nspname NOT LIKE 'pg_%' AND nspname <> 'information_schema'"
-    samples.fill(opened(postgres_url), EVERYTHING)
+    samples.fill(opened(postgres_url), SUBJECT_CAPABILITIES)
 
     assert {place for place, _ in asked(postgres_url, query)} == {"whisper_persistence"}
 
@@ -157,9 +156,9 @@ def test_nothing_is_made_outside_the_schema(postgres_url, opened):
 def test_a_schema_of_another_name(postgres_url, opened, name):
     for _ in range(2):
         with opened(postgres_url, schema=name) as store:
-            samples.fill(store, EVERYTHING)
+            samples.fill(store, SUBJECT_CAPABILITIES)
 
-            assert samples.read(store, EVERYTHING)
+            assert samples.read(store, SUBJECT_CAPABILITIES)
     assert tables_in(postgres_url, name) == sorted([*NAMES, VERSION_TABLE])
     assert tables_in(postgres_url, "whisper_persistence") == []
 
@@ -185,9 +184,9 @@ def test_a_role_that_may_make_no_schema_works_in_one_that_was_made_for_it(postgr
     try:
         url = postgres_url.replace("//postgres:@", f"//{role}@")
         store = opened(url, schema=name, row_level_security=True, history_partitions=2)
-        samples.fill(store, EVERYTHING)
+        samples.fill(store, SUBJECT_CAPABILITIES)
 
-        assert samples.read(store, EVERYTHING)
+        assert samples.read(store, SUBJECT_CAPABILITIES)
         store.close()
     finally:
         told(postgres_url, f"DROP OWNED BY {role}", f"DROP ROLE {role}")
@@ -278,28 +277,28 @@ def test_an_old_database_is_upgraded_in_place_with_all_its_data_while_another_pr
     postgres_url, opened, tmp_path, monkeypatch
 ):
     old = opened(postgres_url)
-    samples.fill(old, EVERYTHING)
+    samples.fill(old, SUBJECT_CAPABILITIES)
     for _ in range(7):  # until its statements are prepared
         old.save_messages([samples.message("other")])
-        before = samples.read(old, EVERYTHING)
+        before = samples.read(old, SUBJECT_CAPABILITIES)
     install_next_release(tmp_path, monkeypatch)
     together = threading.Barrier(4)
 
     def upgrade(_: int) -> Any:
         together.wait()
-        return samples.read(opened(postgres_url), EVERYTHING)
+        return samples.read(opened(postgres_url), SUBJECT_CAPABILITIES)
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(upgrade, range(4))) == [before] * 4
     assert "new_table" in tables_in(postgres_url, "whisper_persistence")
     assert asked(postgres_url, f"SELECT version_num FROM whisper_persistence.{VERSION_TABLE}") == [("9999",)]  # noqa: S608
-    assert samples.read(old, EVERYTHING) == before
+    assert samples.read(old, SUBJECT_CAPABILITIES) == before
     assert old.save_messages([samples.message("other")])[0].sequence == 8
 
 
 def test_an_upgrade_that_fails_changes_nothing(postgres_url, opened, tmp_path, monkeypatch):
     store = opened(postgres_url)
-    samples.fill(store, EVERYTHING)
+    samples.fill(store, SUBJECT_CAPABILITIES)
     before = dump(postgres_url, "whisper_persistence")
     with monkeypatch.context() as patch:
         install_next_release(tmp_path, patch, broken=True)
@@ -307,4 +306,4 @@ def test_an_upgrade_that_fails_changes_nothing(postgres_url, opened, tmp_path, m
             opened(postgres_url)
 
     assert dump(postgres_url, "whisper_persistence") == before
-    assert samples.read(opened(postgres_url), EVERYTHING) == samples.read(store, EVERYTHING)
+    assert samples.read(opened(postgres_url), SUBJECT_CAPABILITIES) == samples.read(store, SUBJECT_CAPABILITIES)

@@ -15,7 +15,7 @@ import pytest
 from whisper_persistence import Store
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.plugins import Chain
-from whisper_persistence.testing import DriverConformance
+from whisper_persistence.testing import SQL_CAPABILITIES, DriverConformance
 from whisper_persistence.testing.conversations import ConversationConformance
 from whisper_persistence.testing.edits import EditConformance
 from whisper_persistence.testing.erasing import EraseConformance
@@ -25,21 +25,6 @@ from whisper_persistence.testing.receipts import ReceiptConformance
 from whisper_persistence.testing.redis_servers import RedisCluster
 from whisper_persistence.testing.windows import WindowConformance
 
-CAPABILITIES = frozenset(
-    {
-        "strategies",
-        "statistics",
-        "conversations",
-        "revisions",
-        "followers",
-        "scan",
-        "erase",
-        "expire",
-        "durable",
-        "processes",
-    }
-)
-
 
 def layer() -> DriverSpec:
     return DriverSpec("redis-hybrid", {"url": os.environ["CONFORMANCE_REDIS_URL"], "read_timeout": 5})
@@ -48,7 +33,7 @@ def layer() -> DriverSpec:
 class OverSqlite:
     """Each path has a database of its own, so that all of them may share a Redis."""
 
-    capabilities: ClassVar[frozenset[str]] = CAPABILITIES
+    capabilities: ClassVar[frozenset[str]] = SQL_CAPABILITIES
 
     def open_store(self, path: Path, namespace: str = "default") -> Store:
         return Store(Chain.build([layer(), DriverSpec("sqlite", {"path": path / "memory.db"})]), namespace)
@@ -57,7 +42,7 @@ class OverSqlite:
 class OverPostgres:
     """Each path is a namespace of one database."""
 
-    capabilities: ClassVar[frozenset[str]] = CAPABILITIES
+    capabilities: ClassVar[frozenset[str]] = SQL_CAPABILITIES
 
     @pytest.fixture(autouse=True)
     def _connect_to_postgres(self, postgres_shared_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

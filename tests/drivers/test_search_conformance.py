@@ -14,26 +14,13 @@ from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.operations.reindexing import wait_for_indexes
 from whisper_persistence.plugins import Chain
 from whisper_persistence.records import SearchQuery, SearchResult
+from whisper_persistence.testing import RECORD_CAPABILITIES
 from whisper_persistence.testing.declared import DeclarationConformance
 from whisper_persistence.testing.erasing import EraseConformance
 from whisper_persistence.testing.hits import HitConformance
 from whisper_persistence.testing.searching import SearchConformance
 
-KEPT = frozenset(
-    {
-        "strategies",
-        "statistics",
-        "conversations",
-        "revisions",
-        "followers",
-        "scan",
-        "erase",
-        "expire",
-        "aggregate",
-        "search",
-        "vectors",
-    }
-)
+KEPT = RECORD_CAPABILITIES | {"search", "vectors"}
 
 
 class Searching(DeclarationConformance, EraseConformance, SearchConformance, HitConformance):

@@ -7,27 +7,11 @@ from pathlib import Path
 from whisper_persistence import Store
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.plugins import Chain
-from whisper_persistence.testing import DriverConformance
+from whisper_persistence.testing import SQL_CAPABILITIES, DriverConformance
 
 
 class TestSqlite(DriverConformance):
-    capabilities = frozenset(
-        {
-            "strategies",
-            "statistics",
-            "conversations",
-            "revisions",
-            "followers",
-            "scan",
-            "erase",
-            "vectors",
-            "expire",
-            "aggregate",
-            "replays",
-            "durable",
-            "processes",
-        }
-    )
+    capabilities = SQL_CAPABILITIES
 
     def open_store(self, path: Path, namespace: str = "default") -> Store:
         return Store(Chain.build([DriverSpec("sqlite", {"path": path / "memory.db"})]), namespace)

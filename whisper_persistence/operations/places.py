@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import attrs
 import msgspec
-import platformdirs
 
 from whisper_persistence.errors import ConfigurationError
+from whisper_persistence.paths import state_path
 from whisper_persistence.settings import load_settings
 from whisper_persistence.settings.urls import parse_url
 from whisper_persistence.store import Store
@@ -81,7 +81,7 @@ def name_copy(source: Place, destination: Place, namespace: str) -> str:
 
 def checkpoint_path(copy: str) -> Path:
     """Return where the checkpoint of a copy lies unless the caller says: in the user's state directory."""
-    return platformdirs.user_state_path("whisper-persistence", appauthor=False) / "copies" / f"{copy}.json"
+    return state_path("copies", f"{copy}.json")
 
 
 def _is_same_file(one: Path | None, other: Path | None) -> bool:

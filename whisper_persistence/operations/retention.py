@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import attrs
-import platformdirs
 
 from whisper_persistence.aio import AsyncStore
 from whisper_persistence.clocks import ClockWatch
 from whisper_persistence.errors import ClockMovedError, PersistenceError
+from whisper_persistence.paths import state_path
 from whisper_persistence.records import RECORD_KINDS, TierReport, fields
 from whisper_persistence.settings import StoragePolicies
 
@@ -55,7 +55,7 @@ class RetentionReport:
 
 def clock_path() -> Path:
     """Return where the clock is remembered between two runs: in the user's state directory."""
-    return platformdirs.user_state_path("whisper-persistence", appauthor=False) / "retention-clock.json"
+    return state_path("retention-clock.json")
 
 
 async def apply_retention(

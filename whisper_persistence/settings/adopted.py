@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-import platformdirs
+from whisper_persistence.paths import data_path
 
 #: The environment names behind the options of the ``postgres`` driver, and their defaults.
 POSTGRES_OPTIONS: Final[Mapping[str, tuple[str, str | None]]] = {
@@ -46,14 +46,14 @@ def journal_path(drivers: Sequence[str], options: Mapping[str, Mapping[str, Any]
     last = options.get(drivers[-1], {})
     place = {name: str(last[name]).rpartition("@")[2].partition("?")[0] for name in sorted(_PLACES & last.keys())}
     name = blake2b(repr((drivers[-1], place)).encode(), digest_size=8).hexdigest()
-    return platformdirs.user_data_path("whisper-persistence", appauthor=False).absolute() / "journals" / name
+    return data_path("journals", name)
 
 
 def sqlite_path(environ: Environment) -> Path:
     """Return where the SQLite file lies unless a setting says: in the user's data directory, absolute."""
     if environ.get("ENV_MODE", "").strip().lower() == "desktop":
         return Path.home() / ".whisperengine" / "memory.db"
-    return platformdirs.user_data_path("whisper-persistence", appauthor=False).absolute() / "memory.db"
+    return data_path("memory.db")
 
 
 def _sqlite(environ: Environment) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import attrs
 
 from whisper_persistence.errors import ConfigurationError
+from whisper_persistence.paths import absolute_path
 
 #: The driver that each scheme stands for; what follows a ``+`` in a scheme is the driver's own affair.
 SCHEMES: Final = {
@@ -62,4 +62,4 @@ def parse_url(url: str) -> Target:
 def _sqlite_path(path: str) -> str:
     if not path.startswith("/") or path == "/":
         raise ConfigurationError("a sqlite url names no path: use sqlite:///relative.db or sqlite:////absolute.db")
-    return str(Path(path[1:]).expanduser().absolute())
+    return str(absolute_path(path[1:]))

@@ -17,7 +17,8 @@ Subclass `DriverConformance` in a test file of your driver, say how a store is o
             return Store(Chain.build([DriverSpec("my-driver", {"path": str(path / "data")})]), namespace)
 
 ``open_store`` is called again with the same path for a restart, and with other namespaces on the same path. What a
-driver may claim is listed in `CAPABILITIES`; at least one subject (strategies, statistics, conversations) must be
+driver may claim is listed in `CAPABILITIES` (and what most claim in `SUBJECT_CAPABILITIES`, `RECORD_CAPABILITIES` and
+`SQL_CAPABILITIES`); at least one subject (strategies, statistics, conversations) must be
 claimed. What is claimed is tested; what is not claimed must really be absent: its hooks raise `NotSupportedError`, and
 a driver that does not claim ``durable`` starts empty. A summary after the run names both.
 
@@ -38,8 +39,24 @@ import pytest
 _modules = [f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__)]
 pytest.register_assert_rewrite(*(name for name in _modules if name not in sys.modules))
 
-from whisper_persistence.testing.base import CAPABILITIES, Conformance, needs  # noqa: E402
+from whisper_persistence.testing.base import Conformance, needs  # noqa: E402
+from whisper_persistence.testing.capabilities import (  # noqa: E402
+    CAPABILITIES,
+    RECORD_CAPABILITIES,
+    SQL_CAPABILITIES,
+    SUBJECT_CAPABILITIES,
+)
 from whisper_persistence.testing.model import ModelDriver, Space  # noqa: E402
 from whisper_persistence.testing.suite import DriverConformance  # noqa: E402
 
-__all__ = ["CAPABILITIES", "Conformance", "DriverConformance", "ModelDriver", "Space", "needs"]
+__all__ = [
+    "CAPABILITIES",
+    "RECORD_CAPABILITIES",
+    "SQL_CAPABILITIES",
+    "SUBJECT_CAPABILITIES",
+    "Conformance",
+    "DriverConformance",
+    "ModelDriver",
+    "Space",
+    "needs",
+]

@@ -4,35 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 
 from whisper_persistence.store import Store
 from whisper_persistence.testing import plugin
+from whisper_persistence.testing.capabilities import CAPABILITIES
 
 T = TypeVar("T", bound=Callable[..., Any])
-
-#: What a driver may claim, and what the claim means. Each is tested both ways.
-CAPABILITIES: Final[dict[str, str]] = {
-    "strategies": "keeps strategies and outcomes",
-    "statistics": "keeps statistics, scores, patterns and preferences",
-    "conversations": "keeps messages",
-    "revisions": "answers `load_revisions`",
-    "followers": "registers followers and keeps their pending work",
-    "scan": "walks through every record it keeps",
-    "erase": "forgets users",
-    "expire": "removes what is too old or too many",
-    "aggregate": "answers questions over many users about the subjects it keeps",
-    "search": "finds messages by their words",
-    "vectors": "keeps vectors beside messages",
-    "embed": "turns texts into vectors",
-    "replays": "keeps the rules of `whisper_persistence.origins`",
-    "durable": "a store opened again on the same path has everything",
-    "processes": "several processes may use one path at once",
-}
-#: The subjects, of which a driver keeps at least one.
-SUBJECT_CAPABILITIES: Final = frozenset({"strategies", "statistics", "conversations"})
 
 
 def needs(*capabilities: str) -> Callable[[T], T]:
@@ -58,7 +38,7 @@ class Conformance:
     """The base of every conformance class; a driver's test class supplies `open_store` and `capabilities`."""
 
     __test__: ClassVar[bool] = False
-    #: What the driver claims, some of `CAPABILITIES`.
+    #: What the driver claims: names of `CAPABILITIES`, such as `SQL_CAPABILITIES`.
     capabilities: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, **options: Any) -> None:

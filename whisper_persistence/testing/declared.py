@@ -23,7 +23,8 @@ from whisper_persistence.records import (
 )
 from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.store import Store
-from whisper_persistence.testing.base import CAPABILITIES, SUBJECT_CAPABILITIES, Conformance
+from whisper_persistence.testing.base import Conformance
+from whisper_persistence.testing.capabilities import CAPABILITIES, SUBJECT_CAPABILITIES
 
 Ask = Callable[[Store], Any]
 

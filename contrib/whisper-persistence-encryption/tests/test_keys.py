@@ -26,9 +26,8 @@ from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.hookspecs import hookimpl
 from whisper_persistence.plugins import Chain
 from whisper_persistence.records import State, Strategy, StrategyChange, Window
-from whisper_persistence.testing import samples
+from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 
-ALL = frozenset({"strategies", "statistics", "conversations"})
 TALK = Window("talk", 1_000)
 
 
@@ -52,7 +51,7 @@ def test_an_erased_user_cannot_be_read_in_a_backup_and_leaves_no_byte_of_a_key(t
     for user in ("alice", "bob"):
         for write in writes(marks, user, f"talk of {user}"):
             write(store)
-    bobs = samples.read(store, ALL, "bob", "talk of bob")
+    bobs = samples.read(store, SUBJECT_CAPABILITIES, "bob", "talk of bob")
     key = blobs(tmp_path)["alice"][1]
     with closing(sqlite3.connect(tmp_path / "memory.db")) as source, closing(sqlite3.connect(tmp_path / "old")) as copy:
         source.backup(copy)
@@ -68,7 +67,7 @@ def test_an_erased_user_cannot_be_read_in_a_backup_and_leaves_no_byte_of_a_key(t
     with opened() as restored:
         with pytest.raises(UnreadableError):
             restored.load_messages([Window("talk of alice")])
-        assert samples.read(restored, ALL, "bob", "talk of bob") == bobs
+        assert samples.read(restored, SUBJECT_CAPABILITIES, "bob", "talk of bob") == bobs
 
 
 class Stubborn:
@@ -102,24 +101,24 @@ def over_stubborn(tmp_path: Path) -> Callable[[bool], Store]:
 
 def test_an_erasure_that_is_cut_short_shows_nothing_and_is_ended_by_the_next_open(over_stubborn, opened, tmp_path):
     with over_stubborn(False) as store:
-        samples.fill(store, ALL)
-        samples.fill(store, ALL, "bob", "talk of bob")
-        bobs = samples.read(store, ALL, "bob", "talk of bob")
+        samples.fill(store, SUBJECT_CAPABILITIES)
+        samples.fill(store, SUBJECT_CAPABILITIES, "bob", "talk of bob")
+        bobs = samples.read(store, SUBJECT_CAPABILITIES, "bob", "talk of bob")
         with pytest.raises(StorageUnavailableError):
             store.erase_users(["alice"])
 
-        assert set(samples.read(store, ALL)) <= {"statistics"}, "numbers alone may still show"
+        assert set(samples.read(store, SUBJECT_CAPABILITIES)) <= {"statistics"}, "numbers alone may still show"
         assert len(store.scan("messages", None, 100).records) == 3
     with pytest.raises(StorageUnavailableError):
         over_stubborn(False)
     with over_stubborn(True) as store:
-        assert samples.read(store, ALL) == {}
-        assert samples.read(store, ALL, "bob", "talk of bob") == bobs
-        samples.fill(store, ALL)
-        assert len(samples.read(store, ALL)) == 10
+        assert samples.read(store, SUBJECT_CAPABILITIES) == {}
+        assert samples.read(store, SUBJECT_CAPABILITIES, "bob", "talk of bob") == bobs
+        samples.fill(store, SUBJECT_CAPABILITIES)
+        assert len(samples.read(store, SUBJECT_CAPABILITIES)) == 10
     with opened() as store:
         assert store.scan("messages", None, 100).records
-        assert len(samples.read(store, ALL)) == 10, "what came after the erasure is not erased again"
+        assert len(samples.read(store, SUBJECT_CAPABILITIES)) == 10, "what came after the erasure is not erased again"
 
 
 KILLED = """
@@ -153,15 +152,15 @@ KILLED = """
 @pytest.mark.parametrize("step", ["between note and keys", "before the rows", "after the rows"])
 def test_an_erasure_that_is_killed_is_ended_by_the_next_open(tmp_path, opened, step):
     with opened() as store:
-        samples.fill(store, ALL)
-        samples.fill(store, ALL, "bob", "talk of bob")
-        bobs = samples.read(store, ALL, "bob", "talk of bob")
+        samples.fill(store, SUBJECT_CAPABILITIES)
+        samples.fill(store, SUBJECT_CAPABILITIES, "bob", "talk of bob")
+        bobs = samples.read(store, SUBJECT_CAPABILITIES, "bob", "talk of bob")
     command = [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path), MASTER, step]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL  # noqa: S603
 
     with opened() as store:
-        assert samples.read(store, ALL) == {}
-        assert samples.read(store, ALL, "bob", "talk of bob") == bobs
+        assert samples.read(store, SUBJECT_CAPABILITIES) == {}
+        assert samples.read(store, SUBJECT_CAPABILITIES, "bob", "talk of bob") == bobs
         assert set(blobs(tmp_path)) == {"bob"}
 
 

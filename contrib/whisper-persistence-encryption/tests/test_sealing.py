@@ -34,7 +34,7 @@ from whisper_persistence.records import (
     StrategyChange,
     Window,
 )
-from whisper_persistence.testing import hostile, samples
+from whisper_persistence.testing import SUBJECT_CAPABILITIES, hostile, samples
 
 TALK = Window("talk", 1_000)
 #: What stays readable, and why it has to: see the README.
@@ -99,7 +99,7 @@ def test_every_field_with_text_in_it_is_sealed_or_known_to_be_clear(record_type)
 @pytest.mark.parametrize("read", READS)
 def test_with_other_keys_every_read_raises(tmp_path, opened, read):
     with opened() as store:
-        samples.fill(store, frozenset({"strategies", "statistics", "conversations"}))
+        samples.fill(store, SUBJECT_CAPABILITIES)
     with (
         opened(key_store=str(tmp_path / "other.db")) as store,
         pytest.raises(UnreadableError, match="cannot be opened"),
@@ -118,7 +118,7 @@ def test_a_wrong_master_key_is_refused_at_open_by_the_id_of_the_right_one(opened
 @pytest.mark.parametrize("read", READS)
 def test_what_was_stored_in_the_clear_is_refused(tmp_path, opened, read):
     with plain_store(tmp_path) as store:
-        samples.fill(store, frozenset({"strategies", "statistics", "conversations"}))
+        samples.fill(store, SUBJECT_CAPABILITIES)
 
     with opened() as store, pytest.raises(UnreadableError):
         READS[read](store)

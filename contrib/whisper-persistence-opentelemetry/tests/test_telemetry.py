@@ -25,7 +25,7 @@ from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.hookspecs import SPECS
 from whisper_persistence.plugins import Chain, hook_names
 from whisper_persistence.records import Message, Retention, Window
-from whisper_persistence.testing import samples
+from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SECRETS = ("alice", "secret words", "talk-id", "message-id", "secret error")
@@ -174,7 +174,7 @@ def test_an_error_is_told_by_its_class_alone(watched, layer, content, error, nam
 
 def test_no_word_and_no_id_is_told_of_any_hook(watched):
     told = watched("sqlite")
-    store, claimed = told.store, frozenset({"strategies", "statistics", "conversations"})
+    store, claimed = told.store, SUBJECT_CAPABILITIES
     samples.fill(store, claimed, "alice", "talk-id")
     store.save_messages([MESSAGE])
     samples.read(store, claimed, "alice", "talk-id")

@@ -14,9 +14,9 @@ from whisper_persistence import records as rec
 from whisper_persistence.errors import PersistenceError
 from whisper_persistence.hookspecs import Below, LifecycleSpecs, hookimpl
 from whisper_persistence.origins import current_origin
-from whisper_persistence_drivers.sql import retrying
 from whisper_persistence_drivers.sql.database import Database
 from whisper_persistence_drivers.sql.replaying import HEEDED, count_conflicts, heed
+from whisper_persistence_drivers.sql.retrying import retry
 from whisper_persistence_drivers.sql.schema import SCHEMA_VERSION, describe_schema, find_installation, open_installation
 from whisper_persistence_drivers.sql.session import Session
 from whisper_persistence_drivers.sql.transaction import Transaction
@@ -91,7 +91,7 @@ class SqlLifecycle(LifecycleSpecs):
         return rec.TierHealth(self.tier, rec.State.UP, time.perf_counter() - began, details)
 
     def _read(self, function: Callable[..., T], *arguments: Any) -> T:
-        return retrying.read(lambda: self._ask(function, *arguments), self.tier)
+        return retry(lambda careful: self._ask(function, *arguments), self.tier)
 
     def _ask(self, function: Callable[..., T], *arguments: Any) -> T:
         database = self._database
@@ -105,7 +105,7 @@ class SqlLifecycle(LifecycleSpecs):
         origin = current_origin()
         if origin is not None and function in HEEDED:
             function = cast("Callable[..., T]", partial(heed, origin, function))
-        return retrying.write(lambda careful: self._attempt(function, arguments, careful=careful), self.tier)
+        return retry(lambda careful: self._attempt(function, arguments, careful=careful), self.tier)
 
     def _attempt(self, function: Callable[..., T], arguments: tuple[Any, ...], *, careful: bool) -> T:
         database = self._database

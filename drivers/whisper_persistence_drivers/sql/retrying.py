@@ -17,15 +17,15 @@ _ATTEMPTS: Final = 5
 _PAUSE: Final = 0.01
 
 
-def write(attempt: Callable[[bool], T], tier: str) -> T:
-    """Attempt to write hopefully, and where a constraint objects or a writer was in the way, again and carefully.
+def retry(attempt: Callable[[bool], T], tier: str) -> T:
+    """Attempt hopefully, and where a constraint objects or a writer was in the way, again and carefully.
 
     Args:
-        attempt: does it, in a transaction of its own; told whether to be careful.
+        attempt: reads or writes, in a transaction of its own; told whether to be careful.
         tier: the name of the database, for the errors.
 
     Raises:
-        StorageRefusedError: a constraint objects also to the careful ones.
+        StorageRefusedError: a constraint objects also to the careful attempts.
         StorageBusyError: another transaction was in the way each time.
     """
     last: Exception | None = None
@@ -38,22 +38,6 @@ def write(attempt: Callable[[bool], T], tier: str) -> T:
     if isinstance(last, ConstraintError):
         raise StorageRefusedError(f"the {tier} database refuses what is written ({last})")
     raise StorageBusyError(f"the {tier} database was too busy with other writers ({last}): try again")
-
-
-def read(attempt: Callable[[], T], tier: str) -> T:
-    """Attempt to read, and where the database gave that up because of a writer, again.
-
-    Raises:
-        StorageBusyError: it gave up each time.
-    """
-    last: Exception | None = None
-    for number in range(_ATTEMPTS):
-        try:
-            return attempt()
-        except TransactionLostError as error:
-            last = error
-            _let_pass(error, number)
-    raise StorageBusyError(f"the {tier} database was too busy with writers ({last}): try again")
 
 
 def _let_pass(error: Exception, number: int) -> None:

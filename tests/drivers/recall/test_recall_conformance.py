@@ -12,7 +12,7 @@ import pytest
 from whisper_persistence import Store
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.plugins import Chain
-from whisper_persistence.testing import DriverConformance
+from whisper_persistence.testing import SQL_CAPABILITIES, DriverConformance
 from whisper_persistence.testing.declared import DeclarationConformance
 from whisper_persistence.testing.edits import EditConformance
 from whisper_persistence.testing.erasing import EraseConformance
@@ -20,24 +20,7 @@ from whisper_persistence.testing.following import FollowerConformance
 from whisper_persistence.testing.searching import SearchConformance
 from whisper_persistence.testing.vectors import VectorConformance
 
-CLAIMS: Final = frozenset(
-    {
-        "strategies",
-        "statistics",
-        "conversations",
-        "revisions",
-        "followers",
-        "scan",
-        "erase",
-        "expire",
-        "aggregate",
-        "search",
-        "vectors",
-        "embed",
-        "durable",
-        "processes",
-    }
-)
+CLAIMS: Final = SQL_CAPABILITIES - {"replays"} | {"search", "embed"}
 
 
 def open_over_sqlite(path: Path, namespace: str, **options: Any) -> Store:

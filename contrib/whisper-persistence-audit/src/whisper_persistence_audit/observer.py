@@ -12,14 +12,11 @@ import attrs
 
 from whisper_persistence import records as rec
 from whisper_persistence.hookspecs import Below, hookimpl
+from whisper_persistence.paths import absolute_path
 from whisper_persistence_audit.trail import Ids, Trail, open_trail
 
 #: A wrapper: it gives way to the drivers, is sent their answer, and returns it.
 Watch = Generator[None, Any, Any]
-
-
-def _to_path(value: str | Path) -> Path:
-    return Path(value).expanduser()
 
 
 @attrs.define(eq=False)
@@ -34,7 +31,7 @@ class AuditObserver:
 
     contract_version: ClassVar[int] = 1
 
-    path: Path = attrs.field(converter=_to_path)
+    path: Path = attrs.field(converter=absolute_path)
     ids: Ids = attrs.field(default="keyed", validator=attrs.validators.in_(("keyed", "plain", "none")))
     key: str | None = attrs.field(default=None, repr=False)
     _trail: Trail = attrs.field(init=False, repr=False)

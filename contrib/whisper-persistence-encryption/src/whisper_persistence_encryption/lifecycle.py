@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 import attrs
-import platformdirs
 
 from whisper_persistence import records as rec
 from whisper_persistence.errors import PersistenceError
 from whisper_persistence.hookspecs import Below, LifecycleSpecs, MaintenanceSpecs, hookimpl
+from whisper_persistence.paths import absolute_path, data_path
 from whisper_persistence_encryption.keychain import Keychain
 from whisper_persistence_encryption.masters import open_masters
 from whisper_persistence_encryption.opening import open_key_store
@@ -24,14 +25,6 @@ _REMAINING = (
     "backups of the key store: what they hold of these keys is wrapped by the master key",
     "messages that a user wrote about another, in backups of the data: sealed with the other's key",
 )
-
-
-def _to_path(value: str | Path) -> Path:
-    return Path(value).expanduser()
-
-
-def _beside_the_data() -> str:
-    return str(platformdirs.user_data_path("whisper-persistence", appauthor=False) / "keys.db")
 
 
 @attrs.define(eq=False)
@@ -51,9 +44,9 @@ class EncryptionLifecycle(LifecycleSpecs, MaintenanceSpecs):
     contract_version: ClassVar[int] = 1
 
     master_keys: tuple[str, ...] = attrs.field(default=(), repr=False)
-    master_key_file: Path | None = attrs.field(default=None, converter=attrs.converters.optional(_to_path))
+    master_key_file: Path | None = attrs.field(default=None, converter=attrs.converters.optional(absolute_path))
     key_service: str | None = None
-    key_store: str = attrs.field(factory=_beside_the_data, converter=str, repr=False)
+    key_store: str = attrs.field(factory=partial(data_path, "keys.db"), converter=str, repr=False)
     renew_after_days: int = attrs.field(default=0, converter=int, validator=attrs.validators.ge(0))
     search_limit: int = attrs.field(default=20_000, converter=int, validator=attrs.validators.ge(1))
     timeout: float = attrs.field(default=30.0, converter=float, validator=attrs.validators.gt(0))

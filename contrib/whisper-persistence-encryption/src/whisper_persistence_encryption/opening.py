@@ -12,6 +12,7 @@ from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from whisper_persistence.errors import ConfigurationError
+from whisper_persistence.paths import absolute_path
 from whisper_persistence_encryption.erasure_lock import AdvisoryLock, FileLock
 from whisper_persistence_encryption.key_store import KeyStore
 
@@ -26,7 +27,7 @@ def open_key_store(place: str, timeout: float) -> KeyStore:
         ConfigurationError: it cannot be used.
         StorageUnavailableError: it did not answer.
     """
-    store = _on_server(place, timeout) if "://" in place else _in_file(Path(place).expanduser().absolute(), timeout)
+    store = _on_server(place, timeout) if "://" in place else _in_file(absolute_path(place), timeout)
     event.listen(store.engine, "connect", _note_process)
     event.listen(store.engine, "checkout", _leave_to_the_parent)
     try:

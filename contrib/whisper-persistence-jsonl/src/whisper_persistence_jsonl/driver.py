@@ -21,6 +21,7 @@ from whisper_persistence.hookspecs import (
     MaintenanceSpecs,
     hookimpl,
 )
+from whisper_persistence.paths import absolute_path
 from whisper_persistence.records import (
     Message,
     MessageChange,
@@ -43,10 +44,6 @@ _TIER = "jsonl"
 _REMAINING = ("snapshots and backups of the directory",)
 
 
-def _to_path(value: str | Path) -> Path:
-    return Path(value).expanduser()
-
-
 @attrs.define(eq=False)
 class JsonlDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs, FollowerSpecs):
     """One JSON Lines file a conversation.
@@ -58,7 +55,7 @@ class JsonlDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs, FollowerS
 
     contract_version: ClassVar[int] = 1
 
-    directory: Path = attrs.field(converter=_to_path)
+    directory: Path = attrs.field(converter=absolute_path)
     timeout: float = attrs.field(default=30.0, converter=float, validator=attrs.validators.gt(0))
     _folder: Folder = attrs.field(init=False, repr=False)
     _shelf: Shelf = attrs.field(init=False, repr=False)
