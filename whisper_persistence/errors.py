@@ -88,6 +88,18 @@ class ConflictError(PersistenceError):
     """Another writer was faster, and its newer record was kept."""
 
 
+class ErasedMeanwhileError(PersistenceError):
+    """A user whom a call writes about was erased since its writer looked, and nothing of the call was stored.
+
+    Attributes:
+        erasures: the number of the newest erase; who is told this may ask again, as one that followed it.
+    """
+
+    def __init__(self, erasures: int) -> None:
+        super().__init__("a user was erased meanwhile by another process: ask again to write after the erase")
+        self.erasures = erasures
+
+
 class NotSupportedError(PersistenceError):
     """No driver of the chain offers what was asked."""
 

@@ -9,6 +9,9 @@ inside `written_from`; a layer that asks below on another thread hands it on. Th
   messages have ids of their own.
 - Epoch. A replayed item of a user who was erased after it was written is left out. It was written after the erase if
   ``erasures`` reaches the erase's number; where that is not known, if ``written_at`` is later.
+- Late. A call that is not replayed but concerns such a user is refused with `ErasedMeanwhileError`, inside its
+  transaction: whoever asked may have stopped waiting, and the call have been on its way since before the erase. Who
+  still waits is told the number, and asks again as one that followed it.
 - Own order. What the writer of the erase itself wrote after it is kept: same ``writer``, larger ``number``.
 - Conflict. A replayed save of a whole record whose user was written to since, beyond the revision in ``based_on``,
   does not replace the stored record; it is kept beside it.

@@ -81,9 +81,12 @@ class PostgresDriver(SqlDriver):
     @hookimpl
     def save_messages(self, messages: Sequence[Message]) -> Sequence[Receipt]:
         """Append in one statement, one round trip; where a constraint objects, step by step and carefully."""
-        known = current_origin() is None and {message.user_id for message in messages} <= self._known_users
+        origin = current_origin()
+        seen = None if origin is None or origin.replayed else origin.erasures
+        known = origin is None or seen is not None
+        known = known and {message.user_id for message in messages} <= self._known_users
         try:
-            receipts = self._ask(append_messages, messages) if known else None
+            receipts = self._ask(append_messages, messages, seen) if known else None
         except (ConstraintError, TransactionLostError):
             receipts = None
         if receipts is None:

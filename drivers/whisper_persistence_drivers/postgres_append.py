@@ -19,13 +19,22 @@ from whisper_persistence.records import Durability, Message, Receipt
 from whisper_persistence_drivers.postgres_flavour import PostgresFlavour, given_rows
 from whisper_persistence_drivers.sql.flavour import Prepared, erasures
 from whisper_persistence_drivers.sql.messages import other_author
-from whisper_persistence_drivers.sql.session import Session
+from whisper_persistence_drivers.sql.session import NEWEST, Session
 
 _TOLD = ("messages", "conversations")
 
 
-def append_messages(session: Session, messages: Sequence[Message]) -> list[Receipt]:
-    """Append messages in the order of the batch; all of them must be new, and their users known."""
+def append_messages(session: Session, messages: Sequence[Message], seen: int | None = None) -> list[Receipt] | None:
+    """Append messages in the order of the batch; all of them must be new, and their users known.
+
+    Args:
+        session: the connection, in no transaction.
+        messages: what to append.
+        seen: the newest erase of the namespace that the writer followed; ``None`` for whichever is the newest.
+
+    Returns:
+        A receipt for each, or ``None`` where there was a newer erase, and nothing was stored.
+    """
     if not messages:
         return []
     keys: dict[str, str] = {}
@@ -38,7 +47,10 @@ def append_messages(session: Session, messages: Sequence[Message]) -> list[Recei
         rows.append(
             (key, counts[key], thing, message.message_id, message.user_id, other_author(message), encode(message))
         )
-    found = session.rows(_statement(session.flavour), space=session.space_key(), **_values(counts, rows))
+    given = {"space": session.space_key(), "seen": NEWEST if seen is None else seen, **_values(counts, rows)}
+    found = session.rows(_statement(session.flavour), **given)
+    if not found:
+        return None
     standing = {
         key: (revision - counts[key], epoch, sequence - counts[key], erased)
         for key, revision, epoch, sequence, erased in found
@@ -66,7 +78,9 @@ def _statement(flavour: PostgresFlavour) -> Prepared:
     things = given_rows({"thing": text, "taken": number}, name="things")
     nothing: ColumnElement[int] = literal_column("0")
     columns = ("thing", "revision", "epoch", "sequence", "cleared")
-    first = select(things.c.thing, things.c.taken, nothing, things.c.taken, nothing).order_by(things.c.thing)
+    first = select(things.c.thing, things.c.taken, nothing, things.c.taken, nothing)
+    followed = erasures(revisions) <= bindparam("seen", type_=number)
+    first = first.where(followed).order_by(things.c.thing)
     insert = postgresql.insert(revisions).from_select(columns, first)
     raised = {name: revisions.c[name] + insert.excluded[name] for name in ("revision", "sequence")}
     counting = insert.on_conflict_do_update(index_elements=["thing"], set_=raised)

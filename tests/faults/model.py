@@ -27,7 +27,9 @@ conflict           `sql.replaying._conflicts`: a replayed save whose user's revi
                    ``conflicts``. ``based_on`` is the revision that was known, raised by one for each own write
                    replayed before it (`Kept._rebased`), which here is ``base``.
 epoch              `sql.erasures.erased_since`: the namespace numbers its erases, every receipt names the newest, and an
-                   entry carries the newest that its bot had seen.
+                   entry carries the newest that its bot had seen; so does a call that may pass its deadline, which
+                   `sql.replaying` refuses inside its transaction. Who still waits for it hears so and asks again
+                   (`net.net.Net.write`).
 epoch_durable      `net.folder.Folder.note_seen`, written and synced when the number grows.
 own_order          an erase is written down with its writer and the writer's own number (`sql.erasures.note_erasure`).
 outbox             `sql.transaction.Transaction.tell` and `finish`, inside the transaction.
@@ -58,7 +60,7 @@ RULES = dict(
     keep_until_commit=1,  # drop a journal entry only after SQL committed it
     fifo=1,  # while a bot's journal is not empty, its new writes queue behind it
     conflict=1,  # a replay that meets another bot's newer row keeps both
-    epoch=1,  # a replay from before an erase it did not follow is dropped
+    epoch=1,  # a replay from before an erase it did not follow is dropped; a call that lands late is refused for it
     epoch_durable=1,  # the erase epoch a bot has seen survives a crash
     own_order=1,  # a bot's writes after its own erase are never dropped by that erase
     outbox=1,  # follower work is written in the SQL transaction
@@ -72,10 +74,18 @@ RULES = dict(
 )  # search hits are checked against SQL
 
 
-def apply(sql, op, replay, ru):
+def outdated(sql, op, ru):
+    """Whether an erase that it did not follow came between an operation and SQL."""
+    own = ru["own_order"] and sql.eby and sql.eby[0] == op.bot and int(op.id[1]) > sql.eby[1]
+    return op.kind != "erase" and op.epoch < sql.epoch and not own
+
+
+def apply(sql, op, replay, ru, late=False):
     """One SQL transaction. Returns (sql, silently_replaced)."""
     if ru["dedupe"] and (op.id in sql.applied or "x" + op.id in sql.applied):
         return sql, False
+    if late and outdated(sql, op, ru):
+        return (sql, False) if ru["epoch"] else (sql, "ERASED TEXT CAME BACK")
     own = ru["own_order"] and sql.eby and sql.eby[0] == op.bot and int(op.id[1]) > sql.eby[1]
     if ru["epoch"] and replay and op.kind != "erase" and op.epoch < sql.epoch and not own:
         return sql._replace(
@@ -151,7 +161,18 @@ def moves(st, scripts, ru):
             op = me.phase[1]
             early = st.acked if ru["journal_first"] else st.acked | {op.id}
             miss = st._replace(acked=early, bots=bot(b, phase=("jrn", op)))
-            if st.up:
+            told = op._replace(epoch=st.sql.epoch, ghost=st.sql.epoch)
+            if st.up and ru["epoch"] and outdated(st.sql, op, ru):
+                yield (
+                    f"bot{b} {op.id} refused for an erase, asks again",
+                    st._replace(bots=bot(b, phase=("sql", told), epoch=st.sql.epoch, ghost=st.sql.epoch)),
+                )
+                if bud["late"]:
+                    yield (
+                        f"bot{b} {op.id} passes its deadline",
+                        miss._replace(bud=spend("late"), bots=bot(b, phase=("jrn", op), late=op)),
+                    )
+            elif st.up:
                 s, bad = apply(st.sql, op, False, ru)
                 # the generation is the one this bot knew before the transaction; a Redis nobody has emptied yet counts as known
                 yield (
@@ -190,7 +211,7 @@ def moves(st, scripts, ru):
         if me.late:
             yield f"bot{b} {me.late.id} never lands", st._replace(bots=bot(b, late=None))
             if st.up:
-                s, bad = apply(st.sql, me.late, False, ru)
+                s, bad = apply(st.sql, me.late, False, ru, late=True)
                 yield (
                     f"bot{b} {me.late.id} lands late",
                     st._replace(sql=s, silent=st.silent or bad, bots=bot(b, late=None)),
@@ -366,6 +387,7 @@ SCENARIOS = {
     "one bot: put, put": ((("put", "put"),), dict(crash=1, sql=2, lost=1, redis=1)),
     "one bot: put, put, late": ((("put", "put"),), dict(crash=1, sql=1, lost=0, redis=0, late=2)),
     "one bot: inc, erase, inc, late": ((("inc", "erase", "inc"),), dict(crash=1, sql=1, lost=0, redis=0, late=1)),
+    "two bots: put, late | erase": ((("put",), ("erase",)), dict(crash=1, sql=1, lost=0, redis=0, late=1)),
     "one bot: put, erase, put": ((("put", "erase", "put"),), dict(crash=1, sql=1, lost=1, redis=1)),
     "two bots: put | put": ((("put",), ("put",)), dict(crash=1, sql=2, lost=1, redis=1)),
     "two bots: inc, put, put | put": ((("inc", "put", "put"), ("put",)), dict(crash=0, sql=1, lost=1, redis=0)),

@@ -10,6 +10,7 @@ import pytest
 #: Small enough for every run: scripts, faults, and a limit of states.
 SMALL: dict[str, tuple[Any, dict[str, int]]] = {
     "two bots: put | erase, put": ((("put",), ("erase", "put")), {"crash": 0, "sql": 1, "lost": 0, "redis": 0}),
+    "two bots: put, late | erase": ((("put",), ("erase",)), {"crash": 0, "sql": 0, "lost": 0, "redis": 0, "late": 1}),
     "one bot: put, put, late, no crash": ((("put", "put"),), {"crash": 0, "sql": 1, "lost": 0, "redis": 0, "late": 1}),
     "one bot: put, put": ((("put", "put"),), {"crash": 0, "sql": 2, "lost": 1, "redis": 0}),
     "one bot: put, put, late": ((("put", "put"),), {"crash": 1, "sql": 0, "lost": 0, "redis": 0, "late": 1}),
@@ -39,6 +40,12 @@ def test_no_interleaving_breaks_it(name: str) -> None:
 def test_a_rule_that_is_missing_is_missed(rule: str) -> None:
     assert model.explore(SCRIPTS[rule], FAULTS)["violated"] is None
     assert model.explore(SCRIPTS[rule], FAULTS, off=(rule,))["violated"] == SOON[rule]
+
+
+def test_a_call_that_lands_late_must_look_for_erases_too() -> None:
+    scripts, faults = SMALL["two bots: put, late | erase"]
+
+    assert model.explore(scripts, faults, off=("epoch",))["violated"] == "ERASED TEXT CAME BACK"
 
 
 @pytest.mark.long

@@ -260,6 +260,45 @@ def test_erase_races_a_journaled_write(opened: Opener, postgres_place: Place) ->
     assert store.load_strategies(["alice"]) == {}
 
 
+def test_a_late_call_does_not_bring_back_whom_another_process_erased(opened: Opener, postgres_place: Place) -> None:
+    other = opened.postgres(postgres_place.straight)
+    store = opened.postgres(postgres_place.url, deadline=0.25)
+    until(lambda: learn(store, "bob") is learn(store, "carol") is say(store, "a") is Durability.DURABLE)
+    drained(store)
+    postgres_place.proxy.silent = True
+    for write in (
+        lambda: say(store, "late"),
+        lambda: learn(store, "bob"),
+        lambda: store.save_strategies([Strategy("carol", "late")]),
+    ):
+        net_of(store)._calls.breaker.heal()
+        write()
+    late = net_of(store)._calls.late()
+    other.erase_users(["alice", "bob", "carol"])
+    say(other, "after", user_id="dave", author_id="dave")
+    postgres_place.proxy.heal()
+    until(lambda: not net_of(store)._calls.late())
+    drained(store)
+
+    assert late == 3
+    assert said(store) == ["after"]
+    assert store.load_strategies(["alice", "bob", "carol"]) == {}
+    assert learn(store, "bob") is Durability.DURABLE
+    assert learned(store, "bob") == 1
+
+
+def test_who_writes_after_an_erase_by_another_process_writes(opened: Opener, postgres_place: Place) -> None:
+    other, store = (opened.postgres(postgres_place.straight) for _ in range(2))
+    say(store, "a")
+    learn(store)
+    for n in range(3):
+        other.erase_users(["alice"])
+        assert say(store, f"after {n}") is Durability.DURABLE
+        other.erase_users(["alice"])
+        assert learn(store) is Durability.DURABLE
+        assert (said(store), learned(store)) == ([], 1)
+
+
 def test_own_writes_after_an_own_erase_are_kept(opened: Opener, postgres_place: Place) -> None:
     store = opened.postgres(postgres_place.url)
     learn(store)

@@ -1,7 +1,7 @@
 """Random fault schedules: nothing acknowledged is lost or doubled, no read is older than an own write, nobody hangs.
 
-Fifty run always, a thousand where TEST_TIER is full. A failing one is named by its seed and runs again with
-``pytest tests/faults/test_schedules.py -k SEED``.
+Fifty run always, a thousand where TEST_TIER is full: four of five over a file, the others over PostgreSQL behind Redis.
+A failing one is named by its seed and runs again with ``pytest tests/faults/test_schedules.py -k SEED``.
 """
 
 from __future__ import annotations
@@ -9,40 +9,39 @@ from __future__ import annotations
 import os
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fault_tools.faulty import Faulty
 from fault_tools.history import History
+from fault_tools.servers import Postgres
 from fault_tools.stores import Opener, crash, drained, hurried, net_of, until
+from fault_tools.ways import Desktop, Server
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
 from whisper_persistence import Store
 from whisper_persistence.plugins import Chain
+from whisper_persistence.testing.redis_servers import RedisServer
 
 SEEDS = range(1_000 if os.environ.get("TEST_TIER") == "full" else 50)
+OVER_SERVERS = [seed for seed in SEEDS if seed % 5 == 4]
+OVER_A_FILE = [seed for seed in SEEDS if seed % 5 != 4]
 PROCESSES = 2
 STEPS = 40
-DEADLINE = 5.0
 
 
 class World:
     """Two processes over one database, each with a way down that fails as its dice say."""
 
-    def __init__(self, folder: Path, seed: int, template: Path) -> None:
-        shutil.copyfile(template, folder / "memory.db")
-        self.rng = random.Random(seed)
-        self.folder = folder
+    def __init__(self, folder: Path, rng: random.Random, ways: list[Desktop] | list[Server]) -> None:
+        self.rng, self.ways = rng, ways
         self.opener = Opener(folder / "journals")
-        self.ways: list[Faulty] = [Faulty() for _ in range(PROCESSES)]
         self.stores: list[Store] = [self.open(n) for n in range(PROCESSES)]
-        self.history = History(DEADLINE)
+        self.history = History(ways[0].deadline)
 
     def open(self, process: int) -> Store:
-        way = self.ways[process] = Faulty(self.ways[process].down, self.ways[process].chance, self.rng)
-        record = SqliteDriver(self.folder / "memory.db", synchronous="normal")
-        return hurried(self.opener(("faulty", way), ("sqlite", record), deadline=DEADLINE), 0.01)
+        way = self.ways[process]
+        return hurried(self.opener(*way.drivers(), deadline=way.deadline), 0.01)
 
     def step(self) -> None:
         process = self.rng.randrange(PROCESSES)
@@ -50,19 +49,15 @@ class World:
         user = f"user {self.rng.randrange(3)}"
         acts: list[tuple[int, Callable[[], None]]] = [
             (10, lambda: self.history.say(store, process, talk, user, self.rng.choice((1, 1, 3)))),
-            (6, lambda: self.history.learn(store, user)),
-            (6, lambda: self.history.look(store, process, talk)),
-            (5, lambda: self.toggle(process)),
+            (6, lambda: self.history.learn(store, process, user)),
+            (4, lambda: self.history.look(store, process, talk, recent=self.rng.random() < 0.5)),
+            (2, lambda: self.history.recall(store, process, user)),
+            (5, self.ways[process].toggle),
             (2, lambda: self.restart(process)),
-            (1, lambda: self.forget(store, talk)),
+            (1, lambda: self.forget(process, talk)),
         ]
         weights, choices = zip(*acts, strict=True)
         self.rng.choices(choices, weights)[0]()
-
-    def toggle(self, process: int) -> None:
-        way = self.ways[process]
-        way.down = self.rng.random() < 0.5
-        way.chance = self.rng.choice((0.0, 0.0, 0.3))
 
     def restart(self, process: int) -> None:
         if self.rng.random() < 0.5:
@@ -71,21 +66,35 @@ class World:
             self.stores[process].close()
         self.stores[process] = self.open(process)
 
-    def forget(self, store: Store, talk: str) -> None:
-        """Say something of somebody new, and have them erased by the same process."""
+    def forget(self, process: int, talk: str) -> None:
+        """Say something of somebody new, and have them erased, by this process or another."""
         user = f"passing {self.history.number}"
-        self.history.say(store, self.stores.index(store), talk, user)
-        self.history.erase(store, user)
+        self.history.say(self.stores[process], process, talk, user)
+        eraser = self.rng.randrange(PROCESSES)
+        self.ways[eraser].before_erase()
+        self.history.erase(self.stores[eraser], user)
 
     def finish(self) -> None:
         for way in self.ways:
-            way.down, way.chance = False, 0.0
+            way.heal()
         for store in self.stores:
             store.check_health()  # takes over what a crashed process left
             drained(store)
-            until(lambda store=store: net_of(store)._prober.is_open)
-        self.history.check(self.stores[0])
-        self.opener.close()
+            until(lambda store=store: net_of(store)._prober.is_open and not net_of(store)._calls.breaker.is_open())
+        for store in self.stores:
+            self.history.check(store)
+
+    def live(self) -> None:
+        try:
+            for _ in range(STEPS):
+                self.step()
+            self.finish()
+        finally:
+            for way in self.ways:
+                way.heal()
+            self.opener.close()
+            for way in self.ways:
+                way.close()
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +105,23 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    """A server of this module's own, which is emptied again and again."""
+    with RedisServer.running() as server:
+        yield server
+
+
+@pytest.mark.parametrize("seed", OVER_A_FILE)
 def test_nothing_acknowledged_is_lost_or_doubled_over_sqlite(tmp_path: Path, seed: int, template: Path) -> None:
-    world = World(tmp_path, seed, template)
-    for _ in range(STEPS):
-        world.step()
-    world.finish()
+    shutil.copyfile(template, tmp_path / "memory.db")
+    rng = random.Random(seed)
+    World(tmp_path, rng, [Desktop(tmp_path / "memory.db", rng) for _ in range(PROCESSES)]).live()
+
+
+@pytest.mark.parametrize("seed", OVER_SERVERS)
+def test_nothing_acknowledged_is_lost_or_doubled_over_redis_and_postgres(
+    tmp_path: Path, seed: int, fault_postgres: Postgres, redis: RedisServer
+) -> None:
+    rng = random.Random(seed)
+    World(tmp_path, rng, [Server(fault_postgres.url, redis, rng) for _ in range(PROCESSES)]).live()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
+from whisper_persistence.errors import ErasedMeanwhileError
 from whisper_persistence.origins import Origin, written_from
 from whisper_persistence.records import Message, PreferencesChange, Strategy, StrategyChange, fields
 from whisper_persistence.store import Store
@@ -103,6 +107,50 @@ class ReplayConformance(Conformance):
                 store.update_strategies([StrategyChange(user, [samples.outcome()])])
 
         assert list(store.load_strategies(["alice", "bob"])) == ["bob"]
+
+    @needs("strategies", "conversations", "erase")
+    def test_a_call_that_comes_after_an_erase_it_did_not_follow_is_refused_and_told_the_number(
+        self, store: Store
+    ) -> None:
+        writes: tuple[Callable[[], Any], ...] = (
+            lambda: store.save_messages([samples.message()]),
+            lambda: store.update_strategies([StrategyChange("alice", [samples.outcome()])]),
+            lambda: store.save_strategies([Strategy("alice", "late")]),
+        )
+        for write in writes:
+            write()
+        store.erase_users(["alice"])
+        for write in writes:
+            with written_from(_origin(replayed=False, erasures=0)), pytest.raises(ErasedMeanwhileError) as refused:
+                write()
+            assert refused.value.erasures == 1
+
+        assert _stored(store) is None
+        assert not everything(store)
+
+    @needs("strategies", "conversations", "erase")
+    def test_a_call_that_followed_the_erase_or_is_about_others_is_done(self, store: Store) -> None:
+        store.save_messages([samples.message()])
+        store.erase_users(["alice"])
+        with written_from(_origin(replayed=False, erasures=1)):
+            store.save_messages([samples.message(message_id="again")])
+            store.save_strategies([Strategy("alice", "again")])
+        with written_from(_origin(2, replayed=False, erasures=0)):
+            store.save_messages([Message("talk", "bob", "bob", "word", message_id="of bob")])
+            store.update_strategies([StrategyChange("bob", [samples.outcome()])])
+
+        assert ids(everything(store)) == ["again", "of bob"]
+        assert _stored(store) == "again"
+        assert list(store.load_strategies(["bob"])) == ["bob"]
+
+    @needs("strategies", "erase")
+    def test_a_call_after_an_erase_of_its_own_writer_is_done(self, store: Store) -> None:
+        with written_from(_origin(5)):
+            store.erase_users(["alice"])
+        with written_from(_origin(6, replayed=False, erasures=0)):
+            store.update_strategies([StrategyChange("alice", [samples.outcome()])])
+
+        assert _stored(store) is not None
 
     @needs("strategies")
     def test_a_save_does_not_replace_what_others_wrote_since(self, store: Store) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from whisper_persistence.codec import encode
+from whisper_persistence.errors import ErasedMeanwhileError
 from whisper_persistence.origins import Origin, current_origin
 from whisper_persistence.records import ClearMark, Message, MessageEdit, MessageRedaction, Receipt
 from whisper_persistence_drivers.memory.erasures import is_erased_since
@@ -38,6 +39,8 @@ def is_new(state: State, origin: Origin) -> bool:
 
 
 def _heed(state: State, origin: Origin, act: Act, items: Sequence[Any], saves: str) -> Sequence[Receipt]:
+    if not origin.replayed and any(is_erased_since(state, origin, user) for item in items for user in _users_of(item)):
+        raise ErasedMeanwhileError(state.erased)
     if saves and not is_new(state, origin):
         return [_present(state, item) for item in items]
     revisions = {user_id: state.peek_user(user_id).revision for item in items for user_id in _users_of(item)}

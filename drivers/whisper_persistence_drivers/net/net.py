@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from whisper_persistence import records as rec
-from whisper_persistence.errors import StorageBusyError, StorageUnavailableError
+from whisper_persistence.errors import ErasedMeanwhileError, StorageBusyError, StorageUnavailableError
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.origins import current_origin
 from whisper_persistence.records import fields
@@ -88,10 +88,15 @@ class Net:
             return self._keep(self._entry(hook, items), items)
         if current_origin() is not None:
             return self._calls.straight(hook, items, current_origin())
-        entry = self._entry(hook, items) if hook in SAVES else None
+        entry = None if self._calls.local and hook not in SAVES else self._entry(hook, items)
         self._memory.begin_write(keys)
         try:
             receipts = self._calls.ask(hook, items, entry.origin(replayed=False) if entry else None)
+        except ErasedMeanwhileError as error:
+            if error.erasures <= (self._erasures or 0):
+                raise
+            self._saw(error.erasures)
+            return self.write(hook, items)
         except StorageUnavailableError as error:
             if self._calls.local and isinstance(error, StorageBusyError):
                 raise
@@ -167,8 +172,8 @@ class Net:
             users = {item.user_id for item in items}
             seen = {user_id: self._memory.revision(user_key(user_id)) for user_id in users}
             based_on = self._stored_revisions(users) if local else seen
-        moment = int(fields.now().timestamp() * 1_000_000)
-        return Entry(0, fields.new_id(), self._backlog.writer, 0, hook, "", moment, self._erasures, based_on)
+        moment, number = int(fields.now().timestamp() * 1_000_000), self._backlog.newest() + 1
+        return Entry(0, fields.new_id(), self._backlog.writer, number, hook, "", moment, self._erasures, based_on)
 
     def _stored_revisions(self, user_ids: set[str]) -> dict[str, int]:
         try:

@@ -11,6 +11,7 @@ import attrs
 from sqlalchemy import func, select
 
 from whisper_persistence.codec import encode
+from whisper_persistence.errors import ErasedMeanwhileError
 from whisper_persistence.origins import Origin
 from whisper_persistence.records import ClearMark, Message, MessageEdit, MessageRedaction, Receipt
 from whisper_persistence.records.following import ThingKind
@@ -62,17 +63,40 @@ def count_conflicts(session: Session) -> int:
 
 
 def heed(origin: Origin, write: Write, transaction: Transaction, items: Sequence[Any]) -> Any:
-    """Write what the rules let through, and answer for every item."""
+    """Write what the rules let through, and answer for every item.
+
+    Raises:
+        ErasedMeanwhileError: the call is not replayed, and came after an erase that it did not follow.
+    """
+    if write in _CHANGES and not origin.replayed:
+        return _in_time(transaction, origin, write, items)
     transaction.careful = True
     if write is erasing.erase_users:
         return write(transaction, items) if _is_new(transaction, origin) else erasing.Erased({}, (), noted=False)
     if write in _SAVES and not _is_new(transaction, origin):
         return _present(transaction, items)
-    kept = _kept(transaction, origin, write, items) if origin.replayed else [True] * len(items)
+    if not origin.replayed:
+        return _in_time(transaction, origin, write, items)
+    kept = _kept(transaction, origin, write, items)
     passed = [item for item, keep in zip(items, kept, strict=True) if keep]
     receipts = iter(write(transaction, passed) if passed else ())
     left = iter(_present(transaction, [item for item, keep in zip(items, kept, strict=True) if not keep]))
     return [next(receipts if keep else left) for keep in kept]
+
+
+def _in_time(transaction: Transaction, origin: Origin, write: Write, items: Sequence[Any]) -> Any:
+    """Write, and take it back where a user was erased since: the rows and counters touched first keep erases away.
+
+    What was counted tells for nothing whether there is any reason to look: a number of an erase that the writer had
+    not seen, or, since that number may be as old as the statement, a user who was ever erased.
+    """
+    receipts = write(transaction, items)
+    if transaction.met_erased or transaction.erasures > (origin.erasures or 0):
+        users = {user_id for item in items for user_id in _users_of(item)}
+        erased = erased_since(transaction, origin, users)
+        if erased:
+            raise ErasedMeanwhileError(max(transaction.erasures, *erased.values()))
+    return receipts
 
 
 def _is_new(transaction: Transaction, origin: Origin) -> bool:
@@ -85,7 +109,7 @@ def _kept(transaction: Transaction, origin: Origin, write: Write, items: Sequenc
     users = sorted({user_id for ids in concerned for user_id in ids})
     counters = transaction.count("user", dict.fromkeys(users, (0, 0, 0)))
     erased = erased_since(transaction, origin, users)
-    kept = [erased.isdisjoint(ids) for ids in concerned]
+    kept = [erased.keys().isdisjoint(ids) for ids in concerned]
     if write not in _SAVES:
         return kept
     moved = {user_id for user_id in users if counters[user_id].revision > origin.based_on.get(user_id, 0)}

@@ -10,7 +10,7 @@ import attrs
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from whisper_persistence.errors import IncompatibleSchemaError, StorageDamagedError
+from whisper_persistence.errors import IncompatibleSchemaError, StorageDamagedError, StorageRefusedError
 from whisper_persistence.records import SchemaReport
 from whisper_persistence_drivers.sql.database import Database
 from whisper_persistence_drivers.sql.tables import INSTALLATION_TABLE, VERSION_TABLE, tables
@@ -46,11 +46,13 @@ def open_installation(database: Database) -> Installation:
     """Return the installation, installed or upgraded if need be.
 
     Raises:
-        IncompatibleSchemaError: its schema is newer than this release.
+        IncompatibleSchemaError: its schema is newer than this release, or older and the upgrade is refused.
     """
     found = find_installation(database)
-    if found is None or found.version < SCHEMA_VERSION:
+    if found is None:
         found = _migrate(database)
+    elif found.version < SCHEMA_VERSION:
+        found = _bring_up(database, found.version)
     if found.version > SCHEMA_VERSION:
         raise IncompatibleSchemaError(
             f"the database has schema version {found.version} and this release knows versions up to {SCHEMA_VERSION}: "
@@ -91,6 +93,20 @@ def _read(connection: Any, schema: str | None, errors: Any) -> Installation | No
     except errors:
         return None
     return Installation(*rows[0]) if rows else None
+
+
+def _bring_up(database: Database, version: str) -> Installation:
+    """Upgrade; where the database refuses that for good, an operator has to, and what is there stays as it is."""
+    try:
+        return _migrate(database)
+    except database.errors as error:
+        ours = database.translate(error)
+        if not isinstance(ours, StorageRefusedError):
+            raise ours from None
+        raise IncompatibleSchemaError(
+            f"the database has schema version {version} and refuses the upgrade to {SCHEMA_VERSION} ({ours}): upgrade "
+            "it by a user who may, or install the release before"
+        ) from None
 
 
 def _migrate(database: Database) -> Installation:

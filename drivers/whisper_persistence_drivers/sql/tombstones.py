@@ -44,11 +44,11 @@ def put_tombstones(transaction: Transaction, user_ids: Iterable[str]) -> None:
     transaction.insert(_statements(transaction.flavour).put, [(key, row[2], writer, number, now) for key in keys])
 
 
-def erased_since(transaction: Transaction, origin: Origin, user_ids: Iterable[str]) -> set[str]:
-    """Return those users who were erased after the writes of an origin, by an erase that its writer did not do."""
+def erased_since(transaction: Transaction, origin: Origin, user_ids: Iterable[str]) -> dict[str, int]:
+    """Return those users who were erased after the writes of an origin, with the numbers of those erases."""
     keyed = {transaction.thing_key("user", user_id): user_id for user_id in user_ids}
     found = transaction.listed(_statements(transaction.flavour).find, keyed)
-    return {keyed[key] for key, *erasure in found if _is_later(origin, *erasure)}
+    return {keyed[key]: erasure[0] for key, *erasure in found if _is_later(origin, *erasure)}
 
 
 def _is_later(origin: Origin, number: int, writer: str, writers_number: int, erased_at: int) -> bool:

@@ -97,10 +97,14 @@ class Transaction(Session):
     Attributes:
         known_users: users that are sure to have a parent row, unless somebody erased them.
         careful: whether to look before writing.
+        erasures: the newest erase of the namespace that was counted.
+        met_erased: whether any user was counted who was ever erased.
     """
 
     known_users: set[str]
     careful: bool = False
+    erasures: int = 0
+    met_erased: bool = False
     _followed: bool = False
     _new_users: set[str] = attrs.field(factory=set[str])
     _told: list[tuple[str, str, str, int]] = attrs.field(factory=list[tuple[str, str, str, int]])
@@ -137,6 +141,8 @@ class Transaction(Session):
         rows = [(key, *raised[keyed[key]]) for key in sorted(keyed)]
         counters = {keyed[row[0]]: Counter(*row[1:]) for row in self.flavour.count(self, rows)}
         self._followed = self._followed or any(counter.followed for counter in counters.values())
+        self.erasures = max(self.erasures, *(counter.erasures for counter in counters.values()), 0)
+        self.met_erased = self.met_erased or (kind == "user" and any(c.epoch for c in counters.values()))
         return counters
 
     def hold(self, kind: ThingKind, thing_ids: Iterable[str]) -> None:

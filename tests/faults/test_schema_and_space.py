@@ -1,0 +1,193 @@
+"""The rows of the failure matrix about a database that is there and takes nothing: its schema, its space, its codes."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import attrs
+import psycopg
+import pytest
+from fault_tools.servers import Place
+from fault_tools.stores import Opener, drained, net_of, until
+from whisper_persistence_drivers.postgres import PostgresDriver
+from whisper_persistence_drivers.sql import schema
+from whisper_persistence_drivers.sqlite import SqliteDriver
+
+from whisper_persistence import Durability, StorageRefusedError, Store, Window
+from whisper_persistence.records import State
+from whisper_persistence.testing import samples
+
+TALK = Window("talk", 1_000)
+#: A schema of PostgreSQL's that other tests leave alone.
+OWN = "takes_nothing"
+_VERSION = f"UPDATE {{}}{schema.VERSION_TABLE} SET version_num = '{{}}' WHERE version_num = '{{}}'"  # noqa: S608
+
+
+@attrs.define(eq=False)
+class Record:
+    """A database of record, and what an operator does to it by hand."""
+
+    driver: Callable[[], object]
+    execute: Callable[[str], Any]
+    prefix: str = ""
+
+    def open(self, opener: Opener) -> Store:
+        name = "postgres" if self.prefix else "sqlite"
+        return opener((name, self.driver()), deadline=20.0)
+
+    def become(self, version: str, before: str) -> None:
+        self.execute(_VERSION.format(self.prefix, version, before))
+
+
+def over_sqlite(path: Path) -> Record:
+    import sqlite3
+
+    def execute(statement: str) -> None:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(statement)
+
+    return Record(lambda: SqliteDriver(path), execute)
+
+
+def over_postgres(place: Place) -> Record:
+    def execute(statement: str) -> None:
+        with psycopg.connect(place.straight, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    return Record(lambda: PostgresDriver(place.straight, schema=OWN), execute, f"{OWN}.")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def record(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Record]:
+    if request.param == "sqlite":
+        yield over_sqlite(tmp_path / "memory.db")
+        return
+    own = over_postgres(request.getfixturevalue("postgres_place"))
+    yield own
+    own.execute(f"DROP SCHEMA IF EXISTS {OWN} CASCADE")
+
+
+def say(store: Store, *ids: str) -> Durability:
+    return store.save_messages([samples.message(message_id=one) for one in ids])[0].durability
+
+
+def said(store: Store) -> list[str]:
+    return [message.message_id for message in store.load_messages([TALK]).get(TALK, ())]
+
+
+def brought_in(store: Store) -> None:
+    drained(store)
+    until(lambda: net_of(store)._prober.is_open)
+
+
+def test_schema_newer_than_the_code(opened: Opener, record: Record) -> None:
+    first = record.open(opened)
+    assert say(first, "a") is Durability.DURABLE
+    first.close()
+    record.become("9876", schema.SCHEMA_VERSION)
+    store = record.open(opened)
+
+    assert [say(store, "b"), say(store, "c")] == [Durability.JOURNALED] * 2
+    net, below = store.check_health()
+    assert (net.state, below.state) == (State.DEGRADED, State.DOWN)
+    assert "version 9876" in below.details["error"]
+    record.become(schema.SCHEMA_VERSION, "9876")
+    brought_in(store)
+    assert said(store) == ["a", "b", "c"]
+
+
+def become_next_release(folder: Path, patch: pytest.MonkeyPatch, *, broken: bool) -> None:
+    """Become the release after this one, which has one migration more."""
+    scripts = Path(schema.__file__).with_name("migrations")
+    shutil.copytree(scripts, folder / "migrations")
+    source = f"""
+        from alembic import op
+
+        revision, down_revision = "9999", "{schema.SCHEMA_VERSION}"
+
+        def upgrade():
+            op.execute("SELECT {"no_such_column" if broken else "1"}")
+    """
+    (folder / "migrations" / "versions" / "9999_next.py").write_text(textwrap.dedent(source), encoding="utf-8")
+    patch.setattr(schema, "__file__", str(folder / "schema.py"))
+    patch.setattr(schema, "SCHEMA_VERSION", "9999")
+
+
+def test_schema_older_than_the_code_that_cannot_be_upgraded_yet(
+    opened: Opener, record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = record.open(opened)
+    say(first, "a")
+    first.close()
+    become_next_release(tmp_path / "next", monkeypatch, broken=True)
+    store = record.open(opened)
+
+    assert [say(store, "b"), say(store, "c")] == [Durability.JOURNALED] * 2
+    _, below = store.check_health()
+    assert below.state is State.DOWN
+    assert "could not be opened yet" in below.details["error"]
+    script = tmp_path / "next" / "migrations" / "versions" / "9999_next.py"
+    script.write_text(script.read_text(encoding="utf-8").replace("no_such_column", "1"), encoding="utf-8")
+    brought_in(store)
+    assert said(store) == ["a", "b", "c"]
+
+
+def test_sql_disk_full(opened: Opener, tmp_path: Path) -> None:
+    driver = SqliteDriver(tmp_path / "memory.db")
+    store = opened(("sqlite", driver))
+    say(store, "a")
+
+    def grow_to(pages: int) -> None:
+        with driver._database.writing():
+            pass
+        with driver._database._writing:
+            driver._database._writer.execute(f"PRAGMA max_page_count = {pages}").fetchall()
+
+    grow_to(1)  # as many as there are
+    told = [store.save_messages([samples.message(message_id=f"m{n}", content="x" * 9_000)])[0] for n in range(30)]
+    assert told[-1].durability is Durability.JOURNALED
+    assert said(store) == ["a", *(f"m{n}" for n in range(30))]
+    assert store.check_health()[0].state is State.DEGRADED
+    grow_to(1_000_000)
+    drained(store)
+    assert said(store) == ["a", *(f"m{n}" for n in range(30))]
+    assert say(store, "b") is Durability.DURABLE
+
+
+#: What PostgreSQL says when it refuses for now (serialization, disk full, memory, shutdown), and for good.
+FOR_NOW, FOR_GOOD = ("40001", "53100", "53200", "57P01"), ("22001", "23514", "42501")
+_REFUSE = f"""
+    CREATE FUNCTION {OWN}.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF NEW.message_id LIKE 'bad%' THEN RAISE EXCEPTION 'planted' USING ERRCODE = substr(NEW.message_id, 4); END IF;
+        RETURN NEW;
+    END $$"""
+_TRIGGER = (
+    f"CREATE TRIGGER refuse BEFORE INSERT ON {OWN}.conversation_history FOR EACH ROW EXECUTE FUNCTION {OWN}.refuse()"
+)
+
+
+def test_sql_refuses_for_now_or_for_good_by_its_code(opened: Opener, postgres_place: Place) -> None:
+    record = over_postgres(postgres_place)
+    try:
+        store = record.open(opened)
+        record.execute(_REFUSE)
+        record.execute(_TRIGGER)
+        net_of(store)._relay.pause = 5.0
+        for state in FOR_NOW:
+            assert say(store, f"bad{state}") is Durability.JOURNALED
+        record.execute(f"ALTER TABLE {OWN}.conversation_history DISABLE TRIGGER refuse")
+        net_of(store)._relay.pause = 0.05
+        drained(store)
+        record.execute(f"ALTER TABLE {OWN}.conversation_history ENABLE TRIGGER refuse")
+        assert store.check_health()[0].details["dead_letters"] == 0
+        for state in FOR_GOOD:
+            with pytest.raises(StorageRefusedError):
+                say(store, f"bad{state}")
+        assert said(store) == [f"bad{state}" for state in FOR_NOW]
+    finally:
+        record.execute(f"DROP SCHEMA IF EXISTS {OWN} CASCADE")
