@@ -7,7 +7,10 @@ from collections.abc import Generator
 from typing import Any, Final, TypeVar
 
 import psycopg
-from psycopg.errors import ConnectionTimeout
+from psycopg.errors import ConnectionTimeout, error_from_result
+from psycopg.generators import execute
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGconn, PGresult
 
 T = TypeVar("T")
 
@@ -23,6 +26,38 @@ class PatientConnection(psycopg.Connection[Any]):
     """
 
     patience: float
+
+    def __init__(self, pgconn: PGconn, *arguments: Any) -> None:
+        """Take a connection of libpq, on which nothing is prepared yet."""
+        super().__init__(pgconn, *arguments)
+        self._names: dict[bytes, bytes] = {}
+
+    def fetch_numbers(self, statement: str, value: str) -> list[tuple[int, ...]]:
+        """Return the rows, of whole numbers alone, of a SELECT with one parameter, by libpq's own calls."""
+        text = statement.encode()
+        if self.prepare_threshold is None:
+            self.pgconn.send_query_params(text, [value.encode()])
+        else:
+            self.pgconn.send_query_prepared(self._prepared_here(text), [value.encode()])
+        found = self._result()
+        columns = range(found.nfields)
+        return [tuple(int(found.get_value(row, column) or 0) for column in columns) for row in range(found.ntuples)]
+
+    def _prepared_here(self, text: bytes) -> bytes:
+        """Return the name of a statement that this connection keeps prepared."""
+        name = self._names.get(text)
+        if name is None:
+            name = b"whisper_%d" % len(self._names)
+            self.pgconn.send_prepare(name, text)
+            self._result()
+            self._names[text] = name
+        return name
+
+    def _result(self) -> PGresult:
+        found: PGresult = self.wait(execute(self.pgconn))[-1]
+        if found.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+            raise error_from_result(found)
+        return found
 
     def wait(self, gen: Generator[Any, Any, T], *arguments: Any, **options: Any) -> T:
         """Wait for an answer.

@@ -102,6 +102,11 @@ class PostgresFlavour(Flavour):
             pages[place - 1].append(row)
         return pages
 
+    def fetch_numbers(self, session: Session, statement: Prepared, thing: str) -> list[tuple[int, ...]]:
+        """Return rows of whole numbers, past what psycopg does for all types there are: a quarter of the time."""
+        rows: list[tuple[int, ...]] = session.connection.fetch_numbers(statement.sql.replace("%(thing)b", "$1"), thing)
+        return rows
+
     @contextmanager
     def one_state(self, session: Session) -> Generator[None]:
         """Put a block of several statements into one transaction, which sees what was there when it began."""

@@ -81,7 +81,15 @@ def _options(connect_timeout: float, read_timeout: float) -> dict[str, Any]:
         "driver_info": None,
         "client_name": "whisper-persistence",
         "decode_responses": False,
+        "redis_connect_func": _greet,
     }
+
+
+def _greet(connection: Any) -> None:
+    """Log in, and note the run id of the server; it stays that one's as long as the connection stands."""
+    connection.on_connect()
+    connection.send_command("INFO", "server", check_health=False)
+    connection.run = connection.read_response().partition(b"run_id:")[2].split(None, 1)[0]
 
 
 def _pool(url: str, options: dict[str, Any]) -> Any:

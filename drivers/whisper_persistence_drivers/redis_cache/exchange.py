@@ -41,10 +41,10 @@ class Call:
     key: str
     arguments: tuple[Any, ...]
 
-    def command(self, *, whole: bool) -> tuple[Any, ...]:
-        """Return the command, with the script itself or with its hash."""
+    def command(self, run: bytes, *, whole: bool) -> tuple[Any, ...]:
+        """Return the command for a server of this run id, with the script itself or with its hash."""
         name, text = ("EVAL", self.script.body) if whole else ("EVALSHA", self.script.sha)
-        return name, text, 1, self.key, *self.arguments
+        return name, text, 1, self.key, *self.arguments, run
 
 
 @attrs.define(eq=False)
@@ -57,7 +57,8 @@ class _Talk:
     connection: Any
 
     @classmethod
-    def begin(cls, server: Server, positions: list[int], commands: Sequence[tuple[Any, ...]]) -> _Talk | None:
+    def begin(cls, server: Server, positions: list[int], calls: Sequence[Call], *, whole: bool) -> _Talk | None:
+        from redis.exceptions import ConnectionError as LostError
         from redis.exceptions import RedisError
 
         ticket = server.breaker.enter()
@@ -68,7 +69,10 @@ class _Talk:
         talk: _Talk | None = None
         try:
             connection = server.pool.get_connection()
-            connection.send_packed_command(connection.pack_commands(commands))
+            run = connection.run
+            connection.send_packed_command(connection.pack_commands([call.command(run, whole=whole) for call in calls]))
+            if connection.run is not run:
+                raise LostError
             talk = cls(server, ticket, positions, connection)
         except (RedisError, OSError) as error:
             outcome = judged(error)
@@ -153,7 +157,7 @@ class Exchange:
             if server is not None:
                 groups.setdefault(server, []).append(position)
         talks = [
-            _Talk.begin(server, positions, [calls[position].command(whole=whole) for position in positions])
+            _Talk.begin(server, positions, [calls[position] for position in positions], whole=whole)
             for server, positions in groups.items()
         ]
         return Sent(self, calls, [talk for talk in talks if talk is not None], began)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import attrs
@@ -86,6 +86,14 @@ class Near:
             if there is not None and there.revision > held.revision:
                 return
             self._place(name, held)
+
+    def confirm(self, found: Mapping[str, Held], moment: float) -> None:
+        """Note that recents were found to be the database's, which was asked at a moment or later."""
+        with self._lock:
+            for name, confirmed in found.items():
+                held = self._held.get(name)
+                if held is not None and held.revision >= confirmed.revision:
+                    self._held[name] = attrs.evolve(held, confirmed=moment)
 
     def append(self, name: str, revision: int, line: bytes) -> None:
         """Add a message that the database took, or remove what lacks a change before it."""

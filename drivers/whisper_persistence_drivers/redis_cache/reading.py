@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 import attrs
 
@@ -104,64 +105,68 @@ class Reader:
 
     def _look(self, wanted: Mapping[str, int]) -> tuple[dict[str, Content], dict[str, Content], list[str]]:
         """Look here, in Redis and in the database; return also what somebody else may be about to fetch."""
-        cached, revisions = self._look_near(wanted)
-        rest = {name: number for name, number in wanted.items() if name not in cached}
-        if not rest:
-            return cached, {}, []
-        found, revisions = self._ask(rest, revisions)
-        hits = {name: hit for name, hit in found.items() if isinstance(hit, Hit)}
-        current = {
-            name: hit for name, hit in hits.items() if revisions.get(name, hit.held.revision) == hit.held.revision
-        }
-        cached |= self._keep(current)
-        leases = {name: lease.token for name, lease in found.items() if isinstance(lease, Lease)}
-        leases |= self._reclaim(
-            {name: hit.held.revision for name, hit in hits.items() if name not in current}, revisions
-        )
-        fetched = self.refill(leases, revisions) if leases else {}
-        return cached, fetched, [name for name in rest if name not in cached and name not in fetched]
-
-    def _look_near(self, wanted: Mapping[str, int]) -> tuple[dict[str, Content], dict[str, int]]:
-        """Return what this process holds that is current, and the revisions of all, if they were asked for."""
         near, began = self.recents.near, time.monotonic()
-        held = {name: found for name, number in wanted.items() if (found := near.get(name, number))}
-        lately = {
-            name: found for name, found in held.items() if began - found.confirmed <= self.recents.limits.staleness
-        }
-        revisions = self.revisions(wanted) if held and not lately else {}
-        current = {name: found for name, found in held.items() if revisions.get(name) == found.revision}
+        held = {name: each for name, number in wanted.items() if (each := near.get(name, number))}
+        lately = {name for name, each in held.items() if began - each.confirmed <= self.recents.limits.staleness}
+        absent = {name: number for name, number in wanted.items() if name not in held}
+        found, revisions = self._ask(absent, held.keys() - lately)
+        current = {name: each for name, each in held.items() if name in lately or revisions[name] == each.revision}
         if self.recents.limits.staleness:
-            for name, found in current.items():
-                near.put(name, attrs.evolve(found, confirmed=began))
-        contents = {name: read(found, wanted[name]) for name, found in (lately | current).items()}
-        return {name: content for name, content in contents.items() if content}, revisions
+            self.recents.near.confirm({name: current[name] for name in current if name not in lately}, began)
+            self._confirm(found, revisions, began)
+        overtaken = {name: wanted[name] for name in held if name not in current}
+        if overtaken:
+            found |= self.recents.ask(overtaken).answers()
+        hits, fetched = self._judge(found, revisions)
+        cached = hits | {name: content for name, each in current.items() if (content := read(each, wanted[name]))}
+        return cached, fetched, [name for name in found if name not in cached and name not in fetched]
 
     def _ask(
-        self, wanted: Mapping[str, int], revisions: dict[str, int]
+        self, absent: Mapping[str, int], doubtful: AbstractSet[str]
     ) -> tuple[dict[str, Hit | Lease | None], dict[str, int]]:
-        """Return what Redis has, and the revisions of all that must not be shown unasked.
+        """Return what Redis has of the absent, and the revisions of all that must not be shown unasked.
 
-        Where everything must be checked, the database is asked while Redis thinks.
+        Where everything must be checked, the database is asked while Redis thinks; where not, afterwards, so that what
+        it confirms had been read before.
         """
         strict = not self.recents.limits.staleness
-        asked = self.recents.ask(wanted)
+        asked = self.recents.ask(absent) if absent else None
+        known: dict[str, int] = {}
+        found: dict[str, Hit | Lease | None] = {}
         try:
-            known = revisions or (self.revisions(wanted) if strict else {})
+            if strict:
+                known = self.revisions({*absent, *doubtful})
         finally:
-            found = asked.answers()
-        if not strict and not known:
-            known = self.revisions(name for name, hit in found.items() if isinstance(hit, Hit) and not hit.lately)
+            if asked is not None:
+                found = asked.answers()
+        if not strict:
+            unsure = {name for name, hit in found.items() if isinstance(hit, Hit) and not hit.lately}
+            known = self.revisions(unsure | doubtful)
         return found, known
 
-    def _keep(self, current: Mapping[str, Hit]) -> dict[str, Content]:
-        """Remember recents that are current, here and, where that is of use to others, in Redis."""
-        confirmed = {name: hit for name, hit in current.items() if not hit.lately}
-        if confirmed and self.recents.limits.staleness:
-            self.recents.confirm(confirmed)
-        for name, hit in current.items():
-            self.recents.near.put(name, hit.held)
-        contents = {name: read(hit.held, 0) for name, hit in current.items()}
-        return {name: content for name, content in contents.items() if content}
+    def _confirm(self, found: dict[str, Hit | Lease | None], revisions: Mapping[str, int], began: float) -> None:
+        """Note of what Redis had, and the database confirmed after that, that it did."""
+        hits = {
+            name: hit
+            for name, hit in found.items()
+            if isinstance(hit, Hit) and not hit.lately and revisions[name] == hit.held.revision
+        }
+        self.recents.confirm(hits)
+        found |= {name: attrs.evolve(hit, held=attrs.evolve(hit.held, confirmed=began)) for name, hit in hits.items()}
+
+    def _judge(
+        self, found: Mapping[str, Hit | Lease | None], revisions: Mapping[str, int]
+    ) -> tuple[dict[str, Content], dict[str, Content]]:
+        """Return what Redis had that is current, which is kept here, and what was fetched where it had not."""
+        hits = {name: hit.held for name, hit in found.items() if isinstance(hit, Hit)}
+        current = {name: held for name, held in hits.items() if revisions.get(name, held.revision) == held.revision}
+        stale = {name: held.revision for name, held in hits.items() if name not in current}
+        leases = {name: lease.token for name, lease in found.items() if isinstance(lease, Lease)}
+        leases |= self._reclaim(stale, revisions)
+        for name, held in current.items():
+            self.recents.near.put(name, held)
+        cached = {name: content for name, held in current.items() if (content := read(held, 0))}
+        return cached, self.refill(leases, revisions) if leases else {}
 
     def _reclaim(self, stale: Mapping[str, int], revisions: Mapping[str, int]) -> dict[str, str]:
         """Remove what is not current, and return the leases on it.

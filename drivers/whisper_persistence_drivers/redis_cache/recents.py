@@ -82,7 +82,7 @@ class Asked:
 
     def answers(self) -> dict[str, Hit | Lease | None]:
         """Return what each has: ``None`` for nothing that helps. It must be called once, whatever happens."""
-        found = self._sent.answers()
+        found = self._sent.answers()[: len(self._calls[:TOGETHER])]
         found += self._recents.exchange.run(self._calls[TOGETHER:])
         return {
             conversation: self._read(answer) for conversation, answer in zip(self._conversations, found, strict=True)
@@ -127,6 +127,7 @@ class Recents:
     limits: Limits
     prefix: str
     namespace: str
+    _confirmed: list[tuple[str, int, bytes]] = attrs.field(factory=list[tuple[str, int, bytes]], init=False)
 
     def key(self, conversation_id: str) -> str:
         """Return the key of a conversation; what is in its braces decides, in a cluster, which server has it."""
@@ -140,7 +141,9 @@ class Recents:
             self._call(scripts.READ, conversation, token, life, LEASE, number, age)
             for conversation, number in wanted.items()
         ]
-        return Asked(self, token, list(wanted), calls, self.exchange.send(calls[:TOGETHER]))
+        confirmed, self._confirmed = self._confirmed, []
+        told = [self._call(scripts.CONFIRM, *each) for each in confirmed]
+        return Asked(self, token, list(wanted), calls, self.exchange.send([*calls[:TOGETHER], *told][:TOGETHER]))
 
     def fill(self, token: str, contents: Mapping[str, Content]) -> None:
         """Put contents where the token's leases are, and keep them near."""
@@ -172,13 +175,9 @@ class Recents:
         return token, dict(self._drop(revisions, token))
 
     def confirm(self, found: Mapping[str, Hit]) -> None:
-        """Note that recents were found to be the database's."""
-        self.exchange.run(
-            [
-                self._call(scripts.CONFIRM, conversation, hit.held.revision, hit.moment)
-                for conversation, hit in found.items()
-            ]
-        )
+        """Note that recents were found to be the database's; Redis is told with the next question, not for its own."""
+        told = [(conversation, hit.held.revision, hit.moment) for conversation, hit in found.items()]
+        self._confirmed = [*self._confirmed, *told][-TOGETHER:]
 
     def _drop(self, revisions: Mapping[str, int], token: str) -> Iterable[tuple[str, bytes | None]]:
         calls = [self._call(scripts.DROP, *item, token, LEASE) for item in revisions.items()]

@@ -7,9 +7,10 @@ for never). A **lease** is the line ``RUN REV l TOKEN``: whoever has the token m
 put recents there, labelled with REV or later.
 
 A string of another run id is nothing: the server was restarted, or another one took its place, and what it brought
-along may be old. Every script changes one key at once, with its time to live, or not at all; where the server refuses
-memory, what cannot be kept is removed. All numbers are handed on as text, since Lua would round large ones when it
-writes them.
+along may be old. The run id comes with each call, as its last argument: the server told it when the connection was
+opened, which ends with that server. Every script changes one key at once, with its time to live, or not at all; where
+the server refuses memory, what cannot be kept is removed. All numbers are handed on as text, since Lua would round
+large ones when it writes them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from whisper_persistence_drivers.redis_cache.exchange import Script
 
 _BEGIN: Final = """
 local key = KEYS[1]
-local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+local run = table.remove(ARGV)
 local raw = redis.call('GET', key)
 local rev, kind, count, checked, token, at
 if raw then

@@ -101,6 +101,10 @@ class Flavour(ABC):
     def fetch_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> list[list[Any]]:
         """Return the rows of a SELECT of `each` for every set of values, in their order."""
 
+    def fetch_numbers(self, session: Session, statement: Prepared, thing: str) -> list[tuple[int, ...]]:
+        """Return the rows, of whole numbers alone, of a SELECT whose only parameter is called ``thing``."""
+        return session.rows(statement, thing=thing)
+
     @abstractmethod
     def moment(self, record: ColumnElement[str], field: str) -> ColumnElement[str]:
         """Return a moment of a record, as `whisper_persistence_drivers.sql.session.to_text` writes moments."""

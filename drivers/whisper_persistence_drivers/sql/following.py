@@ -26,6 +26,7 @@ class _Statements:
     load_pending: Prepared
     clear_pending: Prepared
     load_revisions: Prepared
+    load_revision: Prepared
 
 
 @cache
@@ -44,9 +45,8 @@ def _statements(flavour: Flavour) -> _Statements:
 
     text: dict[str, TypeEngine[Any]] = dict.fromkeys(("follower", "kind", "thing_id", "item"), PlainText)
     # A thing that was only held while somebody looked has a row, and was never written.
-    written = select(revisions.thing, revisions.revision, revisions.epoch, revisions.sequence).where(
-        flavour.among(revisions.thing), revisions.revision > literal_column("0")
-    )
+    standing = select(revisions.revision, revisions.epoch, revisions.sequence)
+    written = standing.where(revisions.revision > literal_column("0"))
     own = (mine(followers), followers.name == bindparam("name"))
     forget = delete(tables.followers).where(*own)
     return _Statements(
@@ -55,7 +55,8 @@ def _statements(flavour: Flavour) -> _Statements:
         remove_follower=flavour.prepare(forget),
         load_pending=flavour.prepare(in_order),
         clear_pending=flavour.each(done, **text, revision=BigInteger()),
-        load_revisions=flavour.prepare(written),
+        load_revisions=flavour.prepare(written.add_columns(revisions.thing).where(flavour.among(revisions.thing))),
+        load_revision=flavour.prepare(written.where(revisions.thing == bindparam("thing"))),
     )
 
 
@@ -94,5 +95,9 @@ def clear_pending(transaction: Transaction, pending: Sequence[Pending]) -> tuple
 def load_revisions(session: Session, things: Sequence[Thing]) -> dict[Thing, Revision]:
     """Return the revisions of the things that were ever written."""
     keyed = {session.thing_key(thing.kind, thing.thing_id): thing for thing in things}
-    rows = session.listed(_statements(session.flavour).load_revisions, keyed)
-    return {keyed[key]: Revision(*standing) for key, *standing in rows}
+    sql = _statements(session.flavour)
+    if len(keyed) == 1:  # as a cache asks at each read
+        alone = session.flavour.fetch_numbers(session, sql.load_revision, *keyed)
+        return {thing: Revision(*row) for thing in keyed.values() for row in alone}
+    rows = session.listed(sql.load_revisions, keyed)
+    return {keyed[key]: Revision(*standing) for *standing, key in rows}
