@@ -151,50 +151,6 @@ def test_switching_search_on_later_finds_what_was_there_before(tmp_path):
     assert tables(tmp_path)["message_terms"] == 31
 
 
-WRITER = """
-import os, sys
-from whisper_persistence import Store
-from whisper_persistence.discovery import DriverSpec
-from whisper_persistence.plugins import Chain
-from whisper_persistence.testing import samples
-
-run = sys.argv[2]
-store = Store(Chain.build([DriverSpec("sqlite", {"path": sys.argv[1], "search": True})]))
-n = 0
-while True:
-    name = f"{run}n{n}"
-    store.save_messages([samples.message(f"t{n % 3}", f"marker{name} words", f"u{n % 5}", message_id=name)])
-    os.write(1, f"{name}\\n".encode())
-    n += 1
-"""
-
-
-@pytest.mark.parametrize("kills", [3, pytest.param(200, marks=pytest.mark.long)])
-def test_killed_at_any_moment_everything_acknowledged_is_found_and_nothing_else(tmp_path, kills):
-    chance = random.Random(kills)
-    acknowledged: list[str] = []
-    for run in range(kills):
-        command = [sys.executable, "-c", WRITER, str(tmp_path / "memory.db"), f"r{run}"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:  # noqa: S603
-            acknowledged.append((writer.stdout.readline() if writer.stdout else "").strip())
-            time.sleep(chance.random() * 0.3)
-            writer.kill()
-            acknowledged += (writer.stdout.read() if writer.stdout else "").split()
-
-    assert len(acknowledged) > kills
-    with opened(tmp_path) as store:
-        for settled in (False, True):
-            for name in chance.sample(acknowledged, min(len(acknowledged), 30)):
-                assert ids(store, f"marker{name}")[:1] == [name]
-            if not settled:
-                wait_for_indexes(store, 300.0)
-    found = tables(tmp_path)
-    assert found["outbox"] == 0
-    assert (
-        found["conversation_history"] == found["message_terms"] == found["message_words_docsize"] >= len(acknowledged)
-    )
-
-
 def p50(store: Store, users: int) -> float:
     """Return the median seconds of a search within one user."""
     spent: list[float] = []
