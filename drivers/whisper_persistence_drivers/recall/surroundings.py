@@ -6,7 +6,8 @@ is gone from all of them with the next build.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby, pairwise
 
 import attrs
@@ -18,6 +19,8 @@ from whisper_persistence_drivers.recall.sources import PAGE, Key, Pair, key_of
 
 #: How many messages of a run are gathered before their neighbourhoods are worked out.
 _BLOCK = 64
+#: How many more messages are read on either side, since some may have no words.
+_SPARE = 4
 
 
 def neighbourhoods(run: Sequence[Pair]) -> list[Pair]:
@@ -103,7 +106,8 @@ def around(below: Below, model: str, changed: Sequence[Message]) -> list[Pair]:
     wanted = {key_of(message) for message in changed}
     found: list[Pair] = []
     for run in runs:
-        near = _near(run, wanted)
+        # What has no words is nobody's neighbour: those on both sides of it are.
+        near = _near([message for message in run if key_of(message) in values or key_of(message) in wanted], wanted)
         spoken = [(message, values[key_of(message)]) for message in run if key_of(message) in values]
         found += [pair for pair in neighbourhoods(spoken) if key_of(pair[0]) in near]
     return found
@@ -119,16 +123,10 @@ def load_values(below: Below, model: str, keys: Sequence[Key]) -> dict[Key, byte
 
 def _runs(below: Below, changed: Sequence[Message]) -> list[list[Message]]:
     """Return the messages around some messages, in runs without a gap in them."""
-    asked = [(_window(message, before=True), _window(message, before=False)) for message in changed]
-    windows = [window for pair in asked for window in pair]
-    shown: dict[Window, tuple[Message, ...]] = {}
-    for start in range(0, len(windows), PAGE):
-        shown.update(below.load_messages(windows=windows[start : start + PAGE]) or {})
+    before, after = (_side(below, changed, before=side) for side in (True, False))
     found: list[list[Message]] = []
-    order = sorted(zip(changed, asked, strict=True), key=lambda item: _whose(item[0]))
-    for message, (before, after) in order:
-        # A window may begin with a question from long before: it is no neighbour.
-        run = [*shown.get(before, ())[-2 * RADIUS :], message, *shown.get(after, ())]
+    for message in sorted(changed, key=_whose):
+        run = [*before[key_of(message)], message, *after[key_of(message)]]
         if found and _whose(found[-1][-1]) >= _whose(run[0]) and _whose(found[-1][0])[:2] == _whose(message)[:2]:
             found[-1] = sorted({key_of(each): each for each in (*found[-1], *run)}.values(), key=_whose)
         else:
@@ -136,13 +134,43 @@ def _runs(below: Below, changed: Sequence[Message]) -> list[list[Message]]:
     return found
 
 
+def _side(below: Below, changed: Sequence[Message], *, before: bool) -> dict[Key, list[Message]]:
+    """Return what stands on one side of each message: so much that enough of it has words, or all there is."""
+    found: dict[Key, list[Message]] = {}
+    left, size = list(changed), 2 * RADIUS + _SPARE
+    while left and size <= PAGE:
+        shown = _load(below, {key_of(each): _window(each, size, before=before) for each in left})
+        for message in left:
+            others = shown[key_of(message)]
+            # A window may begin with a question from long before: it is no neighbour.
+            found[key_of(message)] = [*others[-size:]] if before else [*filter(partial(_follows, message), others)]
+        left = [each for each in left if len(found[key_of(each)]) >= size and _spoken(found[key_of(each)]) < 2 * RADIUS]
+        size *= 4
+    return found
+
+
+def _load(below: Below, windows: Mapping[Key, Window]) -> dict[Key, Sequence[Message]]:
+    asked, shown = list(windows.values()), dict[Window, Sequence[Message]]()
+    for start in range(0, len(asked), PAGE):
+        shown.update(below.load_messages(windows=asked[start : start + PAGE]) or {})
+    return {key: shown.get(window, ()) for key, window in windows.items()}
+
+
+def _follows(message: Message, other: Message) -> bool:
+    return (other.sequence or 0) > (message.sequence or 0)
+
+
+def _spoken(messages: Sequence[Message]) -> int:
+    return sum(bool(message.content) for message in messages)
+
+
 def _whose(message: Message) -> tuple[str, str, int]:
     return message.conversation_id, message.user_id, message.sequence or 0
 
 
-def _window(message: Message, *, before: bool) -> Window:
+def _window(message: Message, size: int, *, before: bool) -> Window:
     talk, user, place = message.conversation_id, message.user_id, message.sequence
-    return Window(talk, 2 * RADIUS, before=place if before else None, after=None if before else place, user_id=user)
+    return Window(talk, size, before=place if before else None, after=None if before else place, user_id=user)
 
 
 def _near(run: Sequence[Message], wanted: set[Key]) -> set[Key]:

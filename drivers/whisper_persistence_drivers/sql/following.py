@@ -36,7 +36,8 @@ def _statements(flavour: Flavour) -> _Statements:
     pending = select(outbox.kind, outbox.thing_id, outbox.item, outbox.revision).where(
         mine(outbox), outbox.follower == bindparam("follower")
     )
-    in_order = pending.order_by(outbox.revision, outbox.kind, outbox.thing_id, outbox.item).limit(bindparam("limit"))
+    # As the rows lie, thing by thing: the oldest of all would be found by sorting all there is, again for every page.
+    in_order = pending.order_by(outbox.kind, outbox.thing_id, outbox.revision, outbox.item).limit(bindparam("limit"))
 
     def done(given: Mapping[str, Any]) -> Any:
         names = ("follower", "kind", "thing_id", "item")
@@ -76,7 +77,7 @@ def register_follower(transaction: Transaction, follower: Follower) -> bool:
 
 
 def load_pending(session: Session, follower: str, limit: int) -> tuple[Pending, ...]:
-    """Return what a follower has not seen, the oldest revision first."""
+    """Return what a follower has not seen, the oldest revision of a thing first."""
     rows = session.rows(_statements(session.flavour).load_pending, follower=follower, limit=limit)
     return tuple(Pending(follower, *row) for row in rows)
 

@@ -17,8 +17,10 @@ from whisper_persistence.errors import PersistenceError
 _GATHERING: Final = 0.25
 #: So often it looks for what other processes wrote, in seconds.
 _POLLING: Final = 1.0
-#: It rests so many times as long as it worked, so that writers hardly notice it; and at most so many seconds.
+#: It rests so many times as long as it worked, so that writers hardly notice it, and as long where nobody writes; at
+#: most so many seconds.
 _REST: Final = 4.0
+_QUIET_REST: Final = 1.0
 _LONGEST_REST: Final = 0.5
 #: After an error it waits so long, in seconds, twice as long after each further one up to a limit.
 _PAUSE: Final = 0.5
@@ -74,18 +76,19 @@ class Indexer:
         while not closed.is_set():
             if due.wait(_POLLING):
                 closed.wait(_GATHERING)
-                due.clear()
-            self._work(closed)
+            self._work(due, closed)
 
-    def _work(self, closed: threading.Event) -> None:
+    def _work(self, due: threading.Event, closed: threading.Event) -> None:
         """Step until there is nothing left, resting in between."""
         while not closed.is_set():
+            rest = _REST if due.is_set() else _QUIET_REST
+            due.clear()
             began = time.perf_counter()
             done = self._attempt()
             if not done:
                 closed.wait(min(_PAUSE * 2 ** (self.failed - 1), _LONGEST_PAUSE) if self.failed else 0.0)
                 return
-            closed.wait(min(_REST * (time.perf_counter() - began), _LONGEST_REST))
+            closed.wait(min(rest * (time.perf_counter() - began), _LONGEST_REST))
 
     def _attempt(self) -> int:
         try:
