@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import attrs
 import pytest
+import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from whisper_persistence_drivers.redis_cache.clients import connect
@@ -128,6 +129,18 @@ def test_many_threads_that_miss_one_conversation_fetch_it_once(tmp_path, redis_u
     assert len(shown) == 16
     assert {tuple(m.message_id for m in messages) for messages in shown} == {tuple(f"m{n}" for n in range(10, 30))}
     assert len(counting.loads) < 16  # one, if all had come at the same moment and nobody had been kept waiting
+
+
+def test_asking_what_is_left_of_somebody_erased_writes_no_key_that_names_them(tmp_path, redis_url):
+    talk = f"talk of alice {tmp_path}"
+    with redis.Redis.from_url(redis_url) as server, Store(Chain.of(chain(tmp_path, redis_url))) as store:
+        store.save_messages([say(1, talk)])
+        store.load_messages([Window(talk)])
+        kept = server.keys("*alice*")
+        store.erase_users(["alice"])
+        shown = [store.load_messages([Window(talk)]) for _ in range(2)]
+
+        assert (len(kept), shown, server.keys("*alice*")) == (1, [{}, {}], [])
 
 
 @pytest.mark.parametrize("near_bytes", [0, 1_000_000])

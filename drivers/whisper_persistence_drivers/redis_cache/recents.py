@@ -146,9 +146,15 @@ class Recents:
         return Asked(self, token, list(wanted), calls, self.exchange.send([*calls[:TOGETHER], *told][:TOGETHER]))
 
     def fill(self, token: str, contents: Mapping[str, Content]) -> None:
-        """Put contents where the token's leases are, and keep them near."""
-        held = {name: self._held(content) for name, content in contents.items()}
-        answers = self.exchange.run([self._filling(token, *item) for item in held.items()])
+        """Put contents where the token's leases are, and keep them near.
+
+        Of a conversation that had messages and has none now, nothing is put there: a key would name again, for whoever
+        asks whether anything is left of it, what was erased.
+        """
+        gone = [name for name, content in contents.items() if content.revision and not content.messages]
+        held = {name: self._held(content) for name, content in contents.items() if name not in gone}
+        releases = [self._call(scripts.RELEASE, name, token) for name in gone]
+        answers = self.exchange.run([*releases, *(self._filling(token, *item) for item in held.items())])
         for name, recents in held.items():
             self.near.put(name, recents)
         self.exchange.counters.add(refills=answers.count(b"kept"), evictions=answers.count(b"full"))

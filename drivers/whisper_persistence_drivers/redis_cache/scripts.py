@@ -101,6 +101,16 @@ return put(line .. '\\n' .. ARGV[7], 'PX', ARGV[5]) and 'kept' or 'full'
 """
 )
 
+#: ARGV: token. Removes its lease; answers ``absent`` where it is gone already.
+RELEASE: Final = Script(
+    _BEGIN
+    + """
+if not raw or kind ~= 'l' or token ~= ARGV[1] then return 'absent' end
+redis.call('DEL', key)
+return 'released'
+"""
+)
+
 #: ARGV: life (ms), how many messages and bytes at most, memory bound; then for each message in order its revision and
 #: its text, which is empty where it was stored before. Answers ``kept``, ``current`` where all of it is in there,
 #: ``absent``, ``leased``, ``gap`` where an earlier change is missing, ``full``; the last two remove it.

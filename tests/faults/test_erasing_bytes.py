@@ -7,15 +7,13 @@ documentation says is to be done before they are looked at.
 from __future__ import annotations
 
 import logging
-import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
-import psycopg
 import pytest
+from fault_tools.documented_postgres import ask, documented_postgres, run_documented
 
 from whisper_persistence import Store
 from whisper_persistence.errors import NotSupportedError
@@ -24,9 +22,7 @@ from whisper_persistence.records import Follower
 from whisper_persistence.records.maintenance import TierReport
 from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 from whisper_persistence.testing.markers import MARK, USER, contents, find_markers, plant
-from whisper_persistence.testing.servers import private_postgres
 
-PRIVACY = Path(__file__).parents[1] / "docs" / "privacy.md"
 FOLLOWER = Follower("index", ("strategies", "outcomes", "scores", "patterns", "messages", "conversations"))
 
 
@@ -67,11 +63,7 @@ def postgres_by_hand(request: pytest.FixtureRequest, folder: Path) -> Tier:
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[str]:
     """A server on which nobody else leaves markers, set up as the page on privacy says."""
-    with private_postgres() as url:
-        run_documented(url, "ALTER SYSTEM")
-        deadline = time.monotonic() + 60
-        while ask(url, "SHOW log_error_verbosity") != "terse" and time.monotonic() < deadline:
-            time.sleep(0.05)
+    with documented_postgres() as url:
         yield url
 
 
@@ -83,20 +75,6 @@ def server(request: pytest.FixtureRequest, *, rewrite_on_erase: bool) -> Tier:
     ready = (lambda: None) if rewrite_on_erase else lambda: run_documented(url, "DELETE")
     place = Path(ask(url, "SHOW data_directory"))
     return Tier(lambda: Store.from_settings(drivers=["postgres"], options={"postgres": own}), (place,), ready)
-
-
-def ask(url: str, statement: str) -> str:
-    with psycopg.connect(url, autocommit=True) as connection:
-        return str(connection.execute(statement.encode()).fetchall()[0][0])
-
-
-def run_documented(url: str, beginning: str) -> None:
-    """Run the statements that the page on privacy gives an administrator."""
-    page = PRIVACY.read_text(encoding="utf-8")
-    (statements,) = re.findall(rf"```sql\n({beginning}.*?)```", page, re.DOTALL)
-    with psycopg.connect(url, autocommit=True) as connection:
-        for statement in filter(None, map(str.strip, statements.split(";"))):
-            connection.execute(statement.encode())
 
 
 TIERS = {"sqlite": sqlite, "jsonl": jsonl, "postgres": postgres, "postgres by hand": postgres_by_hand}
