@@ -6,9 +6,10 @@ operation dearer on purpose raises its budget in the same commit, and says why.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ import pytest
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
 from whisper_persistence import (
+    AsyncStore,
     MemoryScore,
     Message,
     Outcome,
@@ -26,6 +28,13 @@ from whisper_persistence import (
     StrategyChange,
     Window,
 )
+from whisper_persistence.companion import (
+    EmotionalIntelligence,
+    MemoryImportanceEngine,
+    PersistentStrategies,
+    SupportStrategy,
+)
+from whisper_persistence.companion.support import SupportIntervention
 from whisper_persistence.plugins import Chain
 
 #: A count may exceed its budget by this much: interpreters differ in what they call.
@@ -161,3 +170,76 @@ def test_an_operation_costs_no_more_than_its_budget(
     assert cost.calls <= budget.calls * MARGIN, cost
     assert cost.statements <= budget.statements, cost
     assert cost.pages <= budget.pages * MARGIN, cost
+
+
+@attrs.frozen
+class Companions:
+    """A bot's objects on one store."""
+
+    strategies: PersistentStrategies[SupportStrategy]
+    mind: EmotionalIntelligence
+    engine: MemoryImportanceEngine
+
+
+async def learn_through_a_dict(bot: Companions, number: int) -> None:
+    await bot.strategies.ensure("alice")
+    held = bot.strategies["alice"]
+    outcome = Outcome(f"i{number}", "gentle_check_in", 0.8)
+    held.effective_approaches[:] = ["gentle_check_in"]
+    held.support_history[:] = [*held.support_history, outcome.history_entry()][-10:]
+    held.last_updated = outcome.timestamp
+    await bot.strategies.flush("alice")
+
+
+async def learn_from_a_reply(bot: Companions, number: int) -> None:
+    offer = SupportIntervention(
+        f"alice_intervention_{number}", "reactive", "gentle_check_in", "immediate", "How are you?", "", "", [], [], 5
+    )
+    await bot.mind.execute_intervention(offer)
+    await bot.mind.track_intervention_response(offer.intervention_id, "thank you")
+
+
+async def score_with_the_engine(bot: Companions, number: int) -> None:
+    memory = {"content": "I love the sea", "timestamp": "2026-01-01T00:00:00+00:00"}
+    await bot.engine.calculate_memory_importance(f"m{number}", "alice", memory, [])
+
+
+#: Calls on the event loop's thread of one operation of a bot, awaited alone; the store's own part runs on another.
+LOOP_CALLS: Final[dict[Callable[[Companions, int], Awaitable[None]], int]] = {
+    learn_through_a_dict: 567,
+    learn_from_a_reply: 403,
+    score_with_the_engine: 538,
+}
+
+
+@pytest.mark.parametrize("operation", LOOP_CALLS, ids=lambda operation: operation.__name__)
+def test_what_a_bot_awaits_adds_little_to_the_store(
+    operation: Callable[[Companions, int], Awaitable[None]], driver: SqliteDriver
+) -> None:
+    async def count() -> int:
+        async with AsyncStore(Chain.of({"sqlite": driver})) as store:
+            strategies = PersistentStrategies(store, adopt={"alice": SupportStrategy("alice_strategy")})
+            bot = Companions(strategies, EmotionalIntelligence(store), MemoryImportanceEngine(store))
+            for number in range(30):
+                await operation(bot, number)
+            return min([await loop_calls(operation(bot, 100 + number)) for number in range(10)])
+
+    calls = asyncio.run(count())
+
+    assert calls <= LOOP_CALLS[operation] * MARGIN
+
+
+async def loop_calls(work: Awaitable[None]) -> int:
+    """Return how many functions are called on the event loop's thread until some work is done."""
+    count = 0
+
+    def count_call(frame: Any, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event in {"call", "c_call"}
+
+    sys.setprofile(count_call)
+    try:
+        await work
+    finally:
+        sys.setprofile(None)
+    return count

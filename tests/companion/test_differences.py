@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from whisper_persistence import Strategy, ValidationError
 from whisper_persistence.companion import SupportStrategy
 from whisper_persistence.companion.differences import differences, fold, merge
-from whisper_persistence.companion.shapes import blank, in_time_order, to_record, to_value, write_into
+from whisper_persistence.companion.histories import in_time_order
+from whisper_persistence.companion.shapes import blank, to_record, to_value, write_into
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
 NAMES = st.sampled_from(["gentle_check_in", "direct_support", "humour", "", "ä\u202e", "a" * 100])

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import uuid
-from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+import hashlib
+from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final
 
 import attrs
 import msgspec
+import uuid_utils
 
-from whisper_persistence.companion.shapes import NEVER, blank, in_time_order
+from whisper_persistence.companion.histories import in_time_order, new_entries, time_of
+from whisper_persistence.companion.shapes import NEVER, blank
 from whisper_persistence.records import Outcome, Strategy, StrategyChange, checks, fields
 from whisper_persistence.records.strategies import HISTORY_LIMIT
 
 #: Equal entries give equal JSON, in whichever order their keys came.
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
-_OUTCOMES: Final = uuid.UUID("6f0d6a58-3ad5-4c3c-8f43-5c7d3e0f9a11")
+_BITS_12: Final = (1 << 12) - 1
+_BITS_48: Final = (1 << 48) - 1
 _LISTS: Final = ("effective_approaches", "approaches_to_avoid")
 _TABLES: Final = ("optimal_timing", "user_preferences", "extra")
+
+_content: Final = attrgetter(*_LISTS, *_TABLES, "communication_style")
 
 
 def differences(before: Strategy | None, after: Strategy, *, keep_style: bool = False) -> list[StrategyChange]:
@@ -33,19 +38,50 @@ def differences(before: Strategy | None, after: Strategy, *, keep_style: bool = 
         after: the state as it is now.
         keep_style: name the communication style even where it is the one that everybody begins with.
     """
-    if before == after and not keep_style:
-        return []
+    return advance(before, after, keep_style=keep_style)[0]
+
+
+def advance(
+    before: Strategy | None, after: Strategy, *, keep_style: bool = False
+) -> tuple[list[StrategyChange], Strategy | None]:
+    """Return the changes that `differences` returns, and the state that they lead to.
+
+    What is one object in both states is not looked into; `whisper_persistence.companion.shapes.to_record` takes care
+    that this is most of it.
+    """
+    if not keep_style and (before is after or before == after):
+        return [], before
     start = before or blank(after.user_id)
-    entries = _new_entries(start.support_history, after.support_history)
-    outcomes = [outcome for outcome in (_outcome(after.user_id, *entry) for entry in entries) if outcome]
-    kept = [outcome.history_entry() for outcome in outcomes]
-    raw = [entry for entry, _ in entries if entry not in kept]
+    outcomes, raw = _learned(after.user_id, new_entries(start.support_history, after.support_history))
     more: dict[str, Any] = {"communication_style": after.communication_style} if keep_style else {}
     first = _change(start, after, outcomes=outcomes, support_history=raw, **more)
     if before is not None and not _says_anything(first) and after.last_updated <= before.last_updated:
-        return []
-    second = _change(fold(start, [first]), after)
-    return [first, second] if _says_anything(second) else [first]
+        return [], before
+    state = _in_order(first.apply_to(start), after)
+    if _content(state) == _content(after):
+        return [first], state
+    second = _change(state, after)
+    return [first, second], fold(state, [second])
+
+
+def _in_order(state: Strategy, after: Strategy) -> Strategy:
+    """Return a state with its history in the order of time, in which ``after`` has it already."""
+    if state.support_history == after.support_history:
+        return state
+    return attrs.evolve(state, support_history=in_time_order(state.support_history))
+
+
+def _learned(user_id: str, entries: list[tuple[dict[str, Any], int]]) -> tuple[list[Outcome], list[dict[str, Any]]]:
+    """Return new history entries as outcomes, and those that are none as they are."""
+    outcomes: list[Outcome] = []
+    raw: list[dict[str, Any]] = []
+    for entry, earlier in entries:
+        outcome = _outcome(user_id, entry, earlier)
+        if outcome is None:
+            raw.append(entry)
+        else:
+            outcomes.append(outcome)
+    return outcomes, raw
 
 
 def fold(start: Strategy | None, changes: Iterable[StrategyChange]) -> Strategy:
@@ -106,20 +142,16 @@ def _entries_of(change: StrategyChange) -> list[dict[str, Any]]:
 
 
 def _change(start: Strategy, after: Strategy, **more: Any) -> StrategyChange:
-    lists = {name: _list_steps(getattr(start, name), getattr(after, name)) for name in _LISTS}
-    tables = {name: _table_steps(getattr(start, name), getattr(after, name)) for name in _TABLES}
-    steps = {**lists, **tables}
-    told: dict[str, Any] = {
-        "communication_style": _unless_equal(after.communication_style, start.communication_style),
-        "removed": {name: removed for name, (removed, _) in steps.items() if removed},
-        "timestamp": after.last_updated if after.last_updated > NEVER else fields.now(),
-        **{name: added for name, (_, added) in steps.items()},
-    }
-    return StrategyChange(after.user_id, **{**told, **more})
-
-
-def _unless_equal(value: str, before: str) -> str | None:
-    return None if value == before else value
+    told: dict[str, Any] = {"timestamp": after.last_updated if after.last_updated > NEVER else fields.now(), **more}
+    removed: dict[str, Sequence[str]] = {}
+    for name, steps in _STEPS.items():
+        was, now = getattr(start, name), getattr(after, name)
+        if was is not now:
+            gone, told[name] = steps(was, now)
+            removed.update({name: gone} if gone else {})
+    if after.communication_style != start.communication_style:
+        told["communication_style"] = after.communication_style
+    return StrategyChange(after.user_id, removed=removed, **told)
 
 
 def _list_steps(before: tuple[str, ...], after: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -135,25 +167,9 @@ def _table_steps(before: dict[str, Any], after: dict[str, Any]) -> tuple[tuple[s
 
 
 def _says_anything(change: StrategyChange) -> bool:
-    content = (*(getattr(change, name) for name in (*_LISTS, *_TABLES)), change.outcomes, change.support_history)
-    return any(content) or bool(change.removed) or change.communication_style is not None
-
-
-def _new_entries(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], int]]:
-    """Return the entries that were not there before, each with how many equal ones came earlier."""
-    known = Counter(_text(entry) for entry in before)
-    seen: Counter[str] = Counter()
-    new: list[tuple[dict[str, Any], int]] = []
-    for entry in after:
-        text = _text(entry)
-        seen[text] += 1
-        if seen[text] > known[text]:
-            new.append((entry, seen[text] - 1))
-    return new
-
-
-def _text(entry: Any) -> str:
-    return _encode(entry).decode()
+    if change.outcomes or change.support_history or change.removed or change.communication_style is not None:
+        return True
+    return any(getattr(change, name) for name in _STEPS)
 
 
 def _outcome(user_id: str, entry: dict[str, Any], earlier: int) -> Outcome | None:
@@ -161,20 +177,28 @@ def _outcome(user_id: str, entry: dict[str, Any], earlier: int) -> Outcome | Non
 
     Its id follows from its content, so that adopting the same data twice counts once.
     """
+    when = time_of(entry)
+    if when is None or when.tzinfo is None:
+        return None
     try:
-        when = datetime.fromisoformat(entry["timestamp"])
-        given = {name: entry[name] for name in ("intervention_id", "intervention_style", "effectiveness_score")}
         outcome = Outcome(
-            **given,
-            outcome_type=entry["outcome_type"],
-            timestamp=when,
-            outcome_id=str(uuid.uuid5(_OUTCOMES, f"{len(user_id)}:{user_id}{earlier}:{_text(entry)}")),
+            entry["intervention_id"],
+            entry["intervention_style"],
+            entry["effectiveness_score"],
+            entry["outcome_type"],
+            when,
+            outcome_id=_id_of(when, f"{len(user_id)}:{user_id}{earlier}:".encode() + _encode(entry)),
             user_id=user_id,
         )
-        same = _text(outcome.history_entry()) == _text(entry)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError):
         return None
-    return outcome if same and not _problem(outcome) else None
+    return outcome if outcome.history_entry() == entry and not _problem(outcome) else None
+
+
+def _id_of(when: datetime, told: bytes) -> str:
+    """Return an id that follows from a time and what is told; like all ids of ours it begins with the time."""
+    digest = int.from_bytes(hashlib.sha256(told).digest())
+    return str(uuid_utils.uuid8(int(when.timestamp() * 1_000) & _BITS_48, digest & _BITS_12, digest >> 194))
 
 
 def _problem(outcome: Outcome) -> str | None:
@@ -185,3 +209,9 @@ def _problem(outcome: Outcome) -> str | None:
         or checks.check_label(outcome.outcome_type)
         or checks.check_moment(outcome.timestamp)
     )
+
+
+_STEPS: Final[dict[str, Callable[[Any, Any], tuple[tuple[str, ...], Any]]]] = {
+    **dict.fromkeys(_LISTS, _list_steps),
+    **dict.fromkeys(_TABLES, _table_steps),
+}

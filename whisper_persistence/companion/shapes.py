@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, cast
 
 import attrs
 import msgspec
 
+from whisper_persistence.companion.histories import aware, continued, follow, in_time_order, normalised, time_of
 from whisper_persistence.errors import ValidationError
 from whisper_persistence.records import Strategy
-from whisper_persistence.records.fields import quantise, to_utc
+from whisper_persistence.records.fields import to_utc
 from whisper_persistence.records.strategies import HISTORY_LIMIT
 
 _LISTS: Final = ("effective_approaches", "approaches_to_avoid")
@@ -23,6 +25,7 @@ FIELDS: Final = ("strategy_id", *_LISTS, *_TABLES, "communication_style", "suppo
 _RECORDED: Final = tuple(field.name for field in attrs.fields(Strategy))
 #: What only the record has; a class with these fields is given them and never asked for them.
 _RECORD_ONLY: Final = ("user_id", "interventions", "successes", "effectiveness_sum", "extra")
+_KNOWN: Final = frozenset((*FIELDS, *_RECORD_ONLY))
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 #: The last update of a strategy that was never updated.
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
@@ -36,31 +39,26 @@ def blank(user_id: str) -> Strategy:
 def to_record(value: Any, stored: Strategy) -> Strategy:
     """Return what a bot holds as a record: lists without repeats, the newest ten entries in the order of time.
 
+    A field that shows what is stored is taken over as it is stored, so that telling what changed costs little; where
+    nothing changed, the stored record itself comes back.
+
     Args:
         value: a dataclass, an attrs class, a mapping or any object with the fields of a strategy.
-        stored: what fields are taken from that the value does not have.
+        stored: what fields are taken from that the value does not have, or has not changed.
 
     Raises:
         ValidationError: a field holds what is not JSON, or its time is none.
     """
     held = _fields_of(value)
-    known: dict[str, Any] = {
-        name: _plain(name, held[name]) for name in FIELDS if held.get(name) is not None and name != "last_updated"
-    }
-    known.update((name, _distinct(name, known[name])) for name in _LISTS if name in known)
-    if "support_history" in known:
-        known["support_history"] = in_time_order(map(_entry, known["support_history"]))
-    strategy_id = known.pop("strategy_id", stored.strategy_id)
-    extra = {name: _plain(name, item) for name, item in held.items() if _is_extra(name)}
-    if strategy_id != stored.strategy_id:
-        extra["strategy_id"] = strategy_id
-    if not isinstance(value, Mapping):
-        extra = {**_beyond(stored.extra, held), **extra}
-    if isinstance(held.get("extra"), dict):
-        extra.update(_plain("extra", held["extra"]))
-    if held.get("last_updated") is not None:
-        known["last_updated"] = _moment(held["last_updated"])
-    return attrs.evolve(stored, **known, extra=extra)
+    changed: dict[str, Any] = {}
+    for name, read in _READERS.items():
+        item, before = held.get(name), getattr(stored, name)
+        if item is not None and not _same(item, before):
+            changed[name] = read(name, item, before)
+    extra = _extra_of(value, held, changed.pop("strategy_id", stored.strategy_id), stored)
+    if extra != stored.extra:
+        changed["extra"] = extra
+    return attrs.evolve(stored, **changed) if changed else stored
 
 
 def to_value(record: Strategy, value_class: Any) -> Any:
@@ -77,27 +75,19 @@ def to_value(record: Strategy, value_class: Any) -> Any:
 def write_into(value: Any, record: Strategy) -> Any:
     """Make what a bot holds equal to a record, in place where it can be changed, and return it or its replacement."""
     now = _fields_of(value)
-    held = {**{name: getattr(record, name) for name in _RECORDED}, **record.extra}
-    changed = {name: _copy(item) for name, item in held.items() if name not in now or not _same(now[name], item)}
     is_mapping = isinstance(cast("object", value), Mapping)
+    names = (*FIELDS, *record.extra) if is_mapping else [name for name in now if name in _KNOWN or name in record.extra]
+    held = {name: record.extra[name] if name in record.extra else getattr(record, name) for name in names}
+    changed = [name for name, item in held.items() if name not in now or not _same(now[name], item)]
     try:
-        for name, item in changed.items():
-            if is_mapping and name not in _RECORD_ONLY:
-                value[name] = item
-            elif name in now and not is_mapping:
-                _set_attribute(value, name, now[name], item)
+        for name in changed:
+            if is_mapping:
+                value[name] = _copy(held[name])
+            else:
+                _set_attribute(value, name, now[name], _copy(held[name]))
     except (AttributeError, TypeError):
         return to_value(record, type(value))
     return value
-
-
-def in_time_order(entries: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
-    """Return the newest ten history entries, oldest first; where one has no time, the order stays as it is."""
-    listed = list(entries)
-    timed = [(_aware(when), entry) for entry in listed if (when := _time_of(entry))]
-    if len(timed) == len(listed):
-        listed = [entry for _, entry in sorted(timed, key=lambda pair: pair[0])]
-    return tuple(listed[-HISTORY_LIMIT:])
 
 
 def _held_by(record: Strategy) -> dict[str, Any]:
@@ -106,34 +96,54 @@ def _held_by(record: Strategy) -> dict[str, Any]:
 
 def _same(shown: Any, item: Any) -> bool:
     """Say whether a bot shows this already; what the record keeps as a tuple, the bot has as a list."""
-    return bool(shown == (list(cast("tuple[Any, ...]", item)) if isinstance(item, tuple) else item))
+    try:
+        return bool(shown == (list(cast("tuple[Any, ...]", item)) if type(item) is tuple else item))
+    except (TypeError, ValueError):
+        return False
 
 
 def _fields_of(value: Any) -> dict[str, Any]:
-    held, kind = cast("Any", value), cast("Any", type(value))
+    names = _declared(cast("Any", type(value)))
+    if names is not None:
+        return {name: getattr(value, name) for name in names}
+    return dict(cast("Any", value) if issubclass(cast("type", type(value)), Mapping) else vars(value))
+
+
+@lru_cache(maxsize=64)
+def _declared(kind: Any) -> tuple[str, ...] | None:
+    """Return the names of a class's fields, or ``None`` where each object has its own."""
     if issubclass(kind, Mapping):
-        return dict(held)
+        return None
     if attrs.has(kind):
-        return {field.name: getattr(held, field.name) for field in attrs.fields(kind)}
-    if dataclasses.is_dataclass(kind):
-        return {field.name: getattr(held, field.name) for field in dataclasses.fields(kind)}
-    return dict(cast("dict[str, Any]", vars(held)))
+        return tuple(field.name for field in attrs.fields(kind))
+    return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else None
 
 
-def _beyond(extra: Mapping[str, Any], held: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the extra fields that an object of fixed fields could not be given."""
-    return {name: item for name, item in extra.items() if name not in held}
+def _extra_of(value: Any, held: Mapping[str, Any], strategy_id: str, stored: Strategy) -> dict[str, Any]:
+    """Return what a bot holds beyond a strategy's fields, and what an object of fixed fields could not be given."""
+    extra = {name: _plain(name, item) for name, item in held.items() if name not in _KNOWN and name[:1] != "_"}
+    if strategy_id != stored.strategy_id:
+        extra["strategy_id"] = strategy_id
+    if stored.extra and not isinstance(value, Mapping):
+        extra = {**{name: item for name, item in stored.extra.items() if name not in held}, **extra}
+    if isinstance(held.get("extra"), dict):
+        extra.update(_plain("extra", held["extra"]))
+    return extra
 
 
-def _is_extra(name: str) -> bool:
-    return name not in FIELDS and name not in _RECORD_ONLY and not name.startswith("_")
-
-
-def _distinct(name: str, members: Any) -> tuple[str, ...]:
+def _members(name: str, held: Any, before: Any) -> tuple[str, ...]:
+    del before
     try:
-        return tuple(dict.fromkeys(members))
+        return tuple(dict.fromkeys(_plain(name, held)))
     except TypeError:
         raise ValidationError(name, "must be a list of texts") from None
+
+
+def _history(name: str, held: Any, before: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+    entries = cast("Sequence[Any]", held if type(held) is list else list(_plain(name, held)))
+    kept = before[len(before) - continued(before, entries) :]
+    new = [normalised(_plain(name, entry)) for entry in entries[len(kept) :]]
+    return (*kept, *new)[-HISTORY_LIMIT:] if follow(kept, new) else in_time_order((*kept, *new))
 
 
 def _set_attribute(value: Any, name: str, before: Any, after: Any) -> None:
@@ -145,33 +155,18 @@ def _set_attribute(value: Any, name: str, before: Any, after: Any) -> None:
         setattr(value, name, after)
 
 
-def _entry(entry: Any) -> dict[str, Any]:
-    """Return a history entry as it comes back from the store."""
-    when = _time_of(entry)
-    if when is None or when.tzinfo is None:
-        return cast("dict[str, Any]", entry)
-    score = {"effectiveness_score": quantise(entry["effectiveness_score"])} if "effectiveness_score" in entry else {}
-    return {**entry, **score, "timestamp": to_utc(when).isoformat()}
-
-
-def _time_of(entry: Any) -> datetime | None:
-    try:
-        return datetime.fromisoformat(entry["timestamp"])
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def _aware(when: datetime) -> datetime:
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
-
-
-def _moment(value: Any) -> Any:
+def _moment(name: str, held: Any, before: datetime) -> datetime:
     """Return a time in UTC; one without a zone is read as UTC, text as ISO 8601."""
-    if isinstance(value, str):
-        value = _time_of({"timestamp": value})
-    if isinstance(value, datetime):
-        return to_utc(_aware(value))
-    raise ValidationError("last_updated", "must be a datetime or its ISO 8601 text")
+    del before
+    when = time_of({"timestamp": held}) if isinstance(held, str) else held
+    if isinstance(when, datetime):
+        return to_utc(aware(when))
+    raise ValidationError(name, "must be a datetime or its ISO 8601 text")
+
+
+def _json(name: str, held: Any, before: Any) -> Any:
+    del before
+    return _plain(name, held)
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -191,3 +186,12 @@ def _copy(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [item if type(item) in _SCALARS else _copy(item) for item in cast("Iterable[Any]", value)]
     return value
+
+
+#: How each field that a bot's class has is read, from its name, what is held, and what is stored.
+_READERS: Final[dict[str, Callable[[str, Any, Any], Any]]] = {
+    **dict.fromkeys(FIELDS, _json),
+    **dict.fromkeys(_LISTS, _members),
+    "support_history": _history,
+    "last_updated": _moment,
+}

@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar
 
 import attrs
 
-from whisper_persistence.companion.differences import differences, fold, merge
+from whisper_persistence.companion.differences import advance, fold, merge
 from whisper_persistence.companion.knowledge import Knowledge
 from whisper_persistence.companion.shapes import blank, to_record, to_value, write_into
 from whisper_persistence.records import Strategy, StrategyChange
@@ -53,11 +53,10 @@ class StrategyEntry(Generic[T]):
         """
         if self.value is not None:
             held = to_record(self.value, self.base or blank(self.user_id))
-            changes = differences(self.base, held, keep_style=self.adopted and self.base is None)
-            if changes:
+            changes, state = advance(self.base, held, keep_style=self.adopted and self.base is None)
+            if changes and state:
                 validate_batch(changes, StrategyChange)
-                self.base = fold(self.base, changes)
-                self.value = write_into(self.value, self.base)
+                self.base, self.value = state, write_into(self.value, state)
                 self.pending += changes
         if len(self.pending) > MAX_PENDING:
             _log.error("changes dropped: too many wait for the store", extra={"user_id": self.user_id})

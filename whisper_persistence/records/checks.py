@@ -152,6 +152,8 @@ def check_table(value: Any, member: Check) -> str | None:
     if not isinstance(value, dict):
         return f"must be a dict, not {type(value).__name__}"
     table = cast("dict[Any, Any]", value)
+    if not table:
+        return None
     return check_members(list(table), check_id) or check_members(list(table.values()), member)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final
 
 import uuid_utils
 
@@ -95,4 +95,4 @@ def quantise_values(value: Mapping[str, float]) -> dict[str, float]:
 
 def to_tuple(value: Iterable[Any]) -> tuple[Any, ...]:
     """Return a list as a tuple; anything else as it is, for the check to refuse."""
-    return tuple(cast("list[Any]", value)) if isinstance(value, list) else cast("tuple[Any, ...]", value)
+    return tuple(value) if isinstance(value, list) else value  # type: ignore[return-value]

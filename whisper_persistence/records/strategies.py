@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, Final, cast
 
 import attrs
@@ -145,24 +146,25 @@ class StrategyChange:
     def apply_to(self, record: Strategy | None) -> Strategy:
         """Return ``record`` as it is after this change; ``None`` stands for a user nothing is known about."""
         before = record or Strategy(self.user_id, f"{self.user_id}_strategy", last_updated=self.timestamp)
-        kept = {name: _without(getattr(before, name), self.removed.get(name, ())) for name in checks.REMOVABLE}
+        kept = _without(before, self.removed) if self.removed else before
+        scores = [outcome.effectiveness_score for outcome in self.outcomes]
         entries = (*self.support_history, *(outcome.history_entry() for outcome in self.outcomes))
-        return attrs.evolve(
-            before,
+        return Strategy(
+            user_id=before.user_id,
+            strategy_id=before.strategy_id,
             communication_style=before.communication_style
             if self.communication_style is None
             else self.communication_style,
-            effective_approaches=_union(kept["effective_approaches"], self.effective_approaches, self._styles(True)),
-            approaches_to_avoid=_union(kept["approaches_to_avoid"], self.approaches_to_avoid, self._styles(False)),
-            optimal_timing={**kept["optimal_timing"], **self.optimal_timing},
-            user_preferences={**kept["user_preferences"], **self.user_preferences},
+            effective_approaches=_union(kept.effective_approaches, self.effective_approaches, self._styles(True)),
+            approaches_to_avoid=_union(kept.approaches_to_avoid, self.approaches_to_avoid, self._styles(False)),
+            optimal_timing=_updated(kept.optimal_timing, self.optimal_timing),
+            user_preferences=_updated(kept.user_preferences, self.user_preferences),
             support_history=(*before.support_history, *entries)[-HISTORY_LIMIT:],
             last_updated=max(before.last_updated, self.timestamp),
-            interventions=before.interventions + len(self.outcomes),
-            successes=before.successes + sum(o.effectiveness_score >= SUCCESS_AT for o in self.outcomes),
-            effectiveness_sum=before.effectiveness_sum
-            + sum(fields.to_units(o.effectiveness_score) for o in self.outcomes),
-            extra={**kept["extra"], **self.extra},
+            interventions=before.interventions + len(scores),
+            successes=before.successes + sum([score >= SUCCESS_AT for score in scores]),
+            effectiveness_sum=before.effectiveness_sum + sum(map(fields.to_units, scores)),
+            extra=_updated(kept.extra, self.extra),
         )
 
     def without_outcomes(self, outcome_ids: frozenset[str]) -> StrategyChange:
@@ -194,11 +196,19 @@ class OutcomeQuery:
     before: Whole | None = None
 
 
-def _without(value: Any, removed: Sequence[str]) -> Any:
+def _without(record: Strategy, removed: Mapping[str, Sequence[str]]) -> Strategy:
+    return attrs.evolve(record, **{name: _less(getattr(record, name), gone) for name, gone in removed.items()})
+
+
+def _less(value: Any, gone: Sequence[str]) -> Any:
     if isinstance(value, tuple):
-        return tuple(item for item in cast("tuple[Any, ...]", value) if item not in removed)
-    return {key: item for key, item in value.items() if key not in removed}
+        return tuple(item for item in cast("tuple[Any, ...]", value) if item not in gone)
+    return {key: item for key, item in value.items() if key not in gone}
+
+
+def _updated(value: dict[str, Any], entries: dict[str, Any]) -> dict[str, Any]:
+    return {**value, **entries} if entries else value
 
 
 def _union(*parts: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(item for part in parts for item in part))[-checks.MAX_MEMBERS :]
+    return tuple(dict.fromkeys(chain.from_iterable(parts)))[-checks.MAX_MEMBERS :]
