@@ -321,6 +321,22 @@ def traces(path: Path) -> list[Path]:
     return found
 
 
+def test_an_erase_by_others_reaches_the_next_answer_whatever_the_interval(path):
+    with open_store(path, interval=3_600) as store, plain(path) as other:
+        samples.fill(other, ALL, "canary-user", "canary-talk")
+        assert {row.user_id for row in store.aggregate(rec.ImportanceByUser()).rows} == {"canary-user"}
+        (before,) = snapshots(path)
+        write(other)
+        store.aggregate(rec.ImportanceByUser())
+        assert snapshots(path) == [before]
+        other.erase_users(["canary-user"])
+        users = {row.user_id for row in store.aggregate(rec.ImportanceByUser()).rows}
+
+        assert users
+        assert "canary-user" not in users
+        assert not traces(path)
+
+
 def test_an_erase_that_cannot_rebuild_removes_the_replica(path, failing, caplog):
     store, layer = failing()
     samples.fill(store, ALL, "canary-user")
