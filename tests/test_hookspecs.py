@@ -19,7 +19,7 @@ HOOKS = [(spec, name) for spec in SPECS for name in hook_names([spec])]
 #: Hooks that are called for each driver by itself, so that no store has them as they are.
 LIFECYCLE = {"inspect_schema", "open", "close"}
 #: Hooks that the store asks by itself, and those that only an operator's command asks.
-INNER = {"note_erasures", "load_erasures", "settle_erasures", "erase_again", "back_up", "restore"}
+INNER = {"note_erasures", "load_erasures", "settle_erasures", "misses_erasure", "erase_again", "back_up", "restore"}
 
 ASKED = [(spec, name) for spec, name in HOOKS if name not in LIFECYCLE | INNER]
 

@@ -36,8 +36,9 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
 
     Options:
         path: the folder of the replicas, one for each namespace; made if it is missing.
-        interval: refresh in the background every so many seconds, and answer as of the last time; with 0, a question
-            first waits until the replica has all that was written before it.
+        interval: refresh in the background every so many seconds, and answer as of the last time, or as of now where
+            somebody was erased since; with 0, a question first waits until the replica has all that was written before
+            it.
         memory: what DuckDB may use at most, such as ``1GiB``; what does not fit goes to disk beside the replica.
         threads: how many threads DuckDB may use.
         parquet: also export each snapshot into this folder, divided by namespace and month.
@@ -94,9 +95,10 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
         if not answering.knows(question):
             return self._below.aggregate(question=question)
         self._pacer.start(self._replica.refresh)
-        if self._replica.folder.newest() is None:
+        erased = bool(self.interval and self._below.misses_erasure(follower=self.follower))
+        if erased or self._replica.folder.newest() is None:
             self._pacer.hurry()
-        return _translated(lambda: self._replica.ask(question, fresh=not self.interval))
+        return _translated(lambda: self._replica.ask(question, fresh=erased or not self.interval))
 
     @hookimpl
     def erase_users(self, user_ids: Sequence[str]) -> tuple[rec.TierReport, ...] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import multiprocessing
 import os
@@ -246,6 +247,33 @@ def test_a_refresh_that_fails_at_any_call_is_made_good_by_the_next(path, failing
         assert same_answers(store, other)
 
 
+def test_a_refresh_reads_and_clears_in_small_pages_and_pauses_after_each(failing, monkeypatch):
+    """What keeps it from holding the writer's lock, or Python's, for long."""
+    store, _ = failing()
+    steps: list[tuple[str, int]] = []
+    ask = Failing._ask
+
+    def noted(layer: Failing, hook: str, **arguments: Any) -> Any:
+        batches = [batch for batch in arguments.values() if isinstance(batch, (list, tuple))]
+        steps.extend((hook, sum(getattr(one, "limit", 1) for one in batch)) for batch in batches)
+        return ask(layer, hook, **arguments)
+
+    store.aggregate(rec.TopPatterns())
+    for user, count in {"alice": 700, **{f"user {n}": 90 for n in range(8)}}.items():
+        scores = [samples.score(f"m{n}", 0.5, user) for n in range(count)]
+        store.update_statistics([rec.StatisticsChange(user, scores)])
+    monkeypatch.setattr(Failing, "_ask", noted)
+    replica = store.chain.drivers["duckdb-analytics"]._replica
+    replica.pause = lambda: steps.append(("pause", 0))
+
+    assert len(store.aggregate(rec.ImportanceByUser()).rows) == 9
+    asked = [step for step in steps if step[0] != "pause"]
+    assert {hook for hook, _ in asked} == {"load_scores", "clear_pending"}
+    assert len(asked) > 8
+    assert max(size for _, size in asked) <= 500
+    assert all(after[0] == "pause" for before, after in itertools.pairwise(steps) if before[0] != "pause")
+
+
 def refresh_forever(path: Path) -> None:
     with open_store(path) as store:
         while True:
@@ -318,6 +346,22 @@ def traces(path: Path) -> list[Path]:
         if file.suffix == ".parquet":
             found += [file] if "canary" in str(duckdb.sql(f"FROM read_parquet('{file}')").fetchall()) else []
     return found
+
+
+def test_an_erase_by_others_reaches_the_next_answer_whatever_the_interval(path):
+    with open_store(path, interval=3_600) as store, plain(path) as other:
+        samples.fill(other, ALL, "canary-user", "canary-talk")
+        assert {row.user_id for row in store.aggregate(rec.ImportanceByUser()).rows} == {"canary-user"}
+        (before,) = snapshots(path)
+        write(other)
+        store.aggregate(rec.ImportanceByUser())
+        assert snapshots(path) == [before]
+        other.erase_users(["canary-user"])
+        users = {row.user_id for row in store.aggregate(rec.ImportanceByUser()).rows}
+
+        assert users
+        assert "canary-user" not in users
+        assert not traces(path)
 
 
 def test_an_erase_that_cannot_rebuild_removes_the_replica(path, failing, caplog):

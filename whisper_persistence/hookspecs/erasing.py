@@ -34,6 +34,14 @@ class ErasureSpecs:
         """
 
     @hookspec(firstresult=True)
+    def misses_erasure(self, follower: str) -> bool | None:
+        """Say whether a follower has pending work about somebody erased; asked by it before it shows what it keeps.
+
+        Returns:
+            True until the last of that work is cleared.
+        """
+
+    @hookspec(firstresult=True)
     def erase_again(self, tombstones: Sequence[Tombstone]) -> tuple[TierReport, ...] | None:
         """Erase whom tombstones name, unless what is kept of them was written after that erase.
 

@@ -72,6 +72,11 @@ def arrow(texts: Mapping[str, Sequence[str]], **numbers: Sequence[int]) -> Any:
     return pa.table({**columns, **{name: pa.array(values, pa.int64()) for name, values in numbers.items()}})
 
 
+def concatenated(tables: Sequence[Any]) -> Any:
+    """Return the rows of several Arrow tables as one."""
+    return pa.concat_tables(tables)
+
+
 def _array(values: Sequence[Any], kind: Any) -> Any:
     return pa.array(values, pa.int64()).cast(_TIME) if kind == _TIME else pa.array(values, kind)
 

@@ -27,6 +27,10 @@ class Limits:
     threads: int
     spill: Path
 
+    def alone(self) -> Limits:
+        """Return the limits of a refresh: one thread, so that it takes one core from those who write, at most."""
+        return attrs.evolve(self, threads=1)
+
     def config(self) -> dict[str, Any]:
         """Return the limits as DuckDB takes them."""
         return {"memory_limit": self.memory, "threads": self.threads, "temp_directory": str(self.spill)}

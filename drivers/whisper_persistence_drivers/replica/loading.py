@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import duckdb
@@ -106,7 +106,7 @@ def _remove_cleared(connection: duckdb.DuckDBPyConnection, below: Below, pause: 
         pause()
 
 
-def first_shown(below: Below, conversation_ids: list[str]) -> dict[str, int]:
+def first_shown(below: Below, conversation_ids: Sequence[str]) -> dict[str, int]:
     """Return the sequence of the oldest message of each conversation that is not cleared; past all, where none is."""
     windows = [Window(talk, limit=1, after=0) for talk in conversation_ids]
     found = below.load_messages(windows=windows) or {}

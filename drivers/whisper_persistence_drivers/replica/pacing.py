@@ -16,6 +16,8 @@ from whisper_persistence.errors import PersistenceError, StoreClosedError
 
 #: How much of the time a background refresh takes; for the rest it waits.
 SHARE: Final = 0.2
+#: How long any other refresh, for which somebody waits, makes room between two steps, in seconds.
+YIELD: Final = 0.001
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ class Pacer:
         self._thread.start()
 
     def pause(self) -> None:
-        """Wait a while between two steps, if this is the thread; give up where the store is being closed.
+        """Wait between two steps, for long if this is the thread; give up where the store is being closed.
 
         Raises:
             StoreClosedError: it is.
@@ -55,6 +57,8 @@ class Pacer:
         if threading.current_thread() is self._thread:
             self._hurried.wait((time.monotonic() - self._woke) * (1 / SHARE - 1))
             self._woke = time.monotonic()
+        else:
+            time.sleep(YIELD)
         if self._closed.is_set():
             raise StoreClosedError("the store was closed during a refresh: it goes on at the next")
 

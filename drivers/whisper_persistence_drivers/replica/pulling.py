@@ -7,7 +7,8 @@ replica has it, and is gone where it is not found.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -20,12 +21,19 @@ from whisper_persistence.records import (
     Pending,
     ScoreQuery,
     Window,
-    checks,
 )
 from whisper_persistence_drivers.replica.loading import first_shown
 
+#: How many rows one page is asked for, at most: between two of them the refresh pauses.
+PAGE: Final = 500
+#: How many users' patterns are read at once; each has a few.
+_USERS: Final = 100
+
 #: What the replica holds of a kind already: sequences by owner and item, and the largest of each owner.
 Known = tuple[Mapping[tuple[str, str], int], Mapping[str, int]]
+
+#: Answers queries of one kind, and pauses.
+_Load = Callable[[Iterable[Any]], Mapping[Any, tuple[Any, ...]]]
 
 T = TypeVar("T")
 
@@ -86,13 +94,19 @@ READERS: Final = {
 }
 
 
-def pull(below: Below, pending: Sequence[Pending], known: Callable[[str, Sequence[tuple[str, str]]], Known]) -> Changes:
+def pull(
+    below: Below,
+    pending: Sequence[Pending],
+    known: Callable[[str, Sequence[tuple[str, str]]], Known],
+    pause: Callable[[], None],
+) -> Changes:
     """Return what became of pending work.
 
     Args:
         below: what is asked.
         pending: the work.
         known: says, for keys of a table, what the replica holds already.
+        pause: called after each page of rows.
     """
     changes = Changes()
     wanted: dict[str, list[tuple[str, str]]] = {}
@@ -100,39 +114,45 @@ def pull(below: Below, pending: Sequence[Pending], known: Callable[[str, Sequenc
         wanted.setdefault(work.kind, []).append((work.thing_id, work.item))
     for name, reader in READERS.items():
         if name in wanted:
-            rows = _rows(below, reader, wanted[name], known(name, wanted[name]))
+            rows = _rows(reader, _loader(reader, below, pause), wanted[name], known(name, wanted[name]))
             changes.rows[name], changes.keys[name] = list(rows.values()), list(dict.fromkeys([*wanted[name], *rows]))
     if "patterns" in wanted:
-        _pull_patterns(changes, below, wanted["patterns"])
-    for talks in _batches(list(dict.fromkeys(talk for talk, _ in wanted.get("conversations", ())))):
+        _pull_patterns(changes, below, wanted["patterns"], pause)
+    for talks in batches(list(dict.fromkeys(talk for talk, _ in wanted.get("conversations", ()))), PAGE):
         changes.first_shown.update(first_shown(below, talks))
+        pause()
     return changes
 
 
-def _rows(below: Below, reader: _Reader, wanted: Sequence[tuple[str, str]], known: Known) -> dict[tuple[str, str], Any]:
+def _loader(reader: _Reader, below: Below, pause: Callable[[], None]) -> _Load:
+    def load(queries: Iterable[Any]) -> Mapping[Any, tuple[Any, ...]]:
+        pages = reader.load(below, list(dict.fromkeys(queries))) or {}
+        pause()
+        return pages
+
+    return load
+
+
+def _rows(reader: _Reader, load: _Load, wanted: Sequence[tuple[str, str]], known: Known) -> dict[tuple[str, str], Any]:
     """Return the present rows of keys, and those beside them that the replica does not hold either, by key."""
     sequences, newest = known
-    rows = _new_rows(below, reader, wanted, newest)
+    rows = _new_rows(reader, load, wanted, newest)
     missing = {key: sequences[key] for key in wanted if key not in rows and key in sequences}
-    return rows | _old_rows(below, reader, missing)
+    return rows | _old_rows(reader, load, missing)
 
 
 def _new_rows(
-    below: Below, reader: _Reader, wanted: Sequence[tuple[str, str]], newest: Mapping[str, int]
+    reader: _Reader, load: _Load, wanted: Sequence[tuple[str, str]], newest: Mapping[str, int]
 ) -> dict[tuple[str, str], Any]:
     """Return the rows of every owner whose sequences the replica has not reached, by key."""
-    counts: dict[str, int] = {}
-    for owner, _ in wanted:
-        counts[owner] = counts.get(owner, 0) + 1
+    limits = {owner: min(count, PAGE) for owner, count in Counter(owner for owner, _ in wanted).items()}
     found: dict[tuple[str, str], Any] = {}
-    asked = {owner: newest.get(owner, 0) if reader.rising else None for owner in counts}
+    asked = {owner: newest.get(owner, 0) if reader.rising else None for owner in limits}
     while asked:
         again: dict[str, int | None] = {}
-        for owners in _batches(list(asked)):
-            queries = {
-                owner: reader.query(owner, asked[owner], min(counts[owner], checks.MAX_BATCH)) for owner in owners
-            }
-            pages = reader.load(below, list(queries.values())) or {}
+        for owners in _fitting(asked, limits):
+            queries = {owner: reader.query(owner, asked[owner], limits[owner]) for owner in owners}
+            pages = load(queries.values())
             for owner, query in queries.items():
                 page = pages.get(query, ())
                 new = [row for row in page if row.sequence > newest.get(owner, 0)]
@@ -143,14 +163,28 @@ def _new_rows(
     return found
 
 
-def _old_rows(below: Below, reader: _Reader, sequences: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], Any]:
+def _fitting(owners: Iterable[str], limits: Mapping[str, int]) -> Iterator[list[str]]:
+    """Return the owners in groups whose rows fit into one page."""
+    group: list[str] = []
+    room = PAGE
+    for owner in owners:
+        if limits[owner] > room:
+            yield group
+            group, room = [], PAGE
+        group.append(owner)
+        room -= limits[owner]
+    if group:
+        yield group
+
+
+def _old_rows(reader: _Reader, load: _Load, sequences: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], Any]:
     """Return the rows that are still there of those that the replica holds, each looked up at its sequence."""
     found: dict[tuple[str, str], Any] = {}
-    for keys in _batches(list(sequences)):
+    for keys in batches(list(sequences), PAGE):
         queries = {
             key: reader.query(key[0], sequences[key] - 1 if reader.rising else sequences[key] + 1, 1) for key in keys
         }
-        pages = reader.load(below, list(dict.fromkeys(queries.values()))) or {}
+        pages = load(queries.values())
         for key, query in queries.items():
             for row in pages.get(query, ()):
                 if reader.item(row) == key[1]:
@@ -158,14 +192,18 @@ def _old_rows(below: Below, reader: _Reader, sequences: Mapping[tuple[str, str],
     return found
 
 
-def _pull_patterns(changes: Changes, below: Below, wanted: Sequence[tuple[str, str]]) -> None:
+def _pull_patterns(
+    changes: Changes, below: Below, wanted: Sequence[tuple[str, str]], pause: Callable[[], None]
+) -> None:
     keys = set(wanted)
     rows: list[Pattern] = []
-    for users in _batches(list(dict.fromkeys(user_id for user_id, _ in wanted))):
+    for users in batches(list(dict.fromkeys(user_id for user_id, _ in wanted)), _USERS):
         found = below.load_patterns(user_ids=users) or {}
         rows += [p for patterns in found.values() for p in patterns if (p.user_id, p.pattern_id) in keys]
+        pause()
     changes.rows["patterns"], changes.keys["patterns"] = rows, list(keys)
 
 
-def _batches(items: Sequence[T]) -> Iterable[list[T]]:
-    return (list(items[start : start + checks.MAX_BATCH]) for start in range(0, len(items), checks.MAX_BATCH))
+def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Return a sequence in parts of at most so many items."""
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -14,14 +14,16 @@ import attrs
 import duckdb
 
 from whisper_persistence.hookspecs import Below
-from whisper_persistence.records import Pending, checks
-from whisper_persistence_drivers.replica.columns import FORMAT, TABLES, Table, arrow
+from whisper_persistence.records import Pending
+from whisper_persistence_drivers.replica.columns import FORMAT, TABLES, Table, arrow, concatenated
 from whisper_persistence_drivers.replica.engine import Limits, attach, building, is_ours
 from whisper_persistence_drivers.replica.folder import Folder, remove
-from whisper_persistence_drivers.replica.pulling import Changes, Known, pull
+from whisper_persistence_drivers.replica.pulling import PAGE, Changes, Known, batches, pull
 
 #: How much pending work goes into one snapshot, at most.
 PORTION: Final = 100_000
+#: How much of it is cleared in one transaction, during which nobody else writes.
+CLEARED: Final = 250
 
 
 @attrs.frozen
@@ -61,19 +63,19 @@ class Builder:
                 return base
             base = self._build(base, pending, forgotten)
             fresh = True
-            for start in range(0, len(pending), checks.MAX_BATCH):
-                self.below.clear_pending(pending=pending[start : start + checks.MAX_BATCH])
+            for done in batches(pending, CLEARED):
+                self.below.clear_pending(pending=done)
                 self.pause()
             if len(pending) < PORTION:
                 return base
 
     def _build(self, base: Path, pending: Sequence[Pending], forgotten: Sequence[str]) -> Path:
         remove(self.folder.building)
-        with building(self.limits, [self.folder.path]) as connection:
+        with building(self.limits.alone(), [self.folder.path]) as connection:
             attach(connection, base, "base", read_only=True)
             if not is_ours(connection, "base", self.namespace):
                 raise duckdb.DataError("of another format or namespace")
-            changes = pull(self.below, pending, lambda name, keys: _known(connection, TABLES[name], keys))
+            changes = pull(self.below, pending, lambda name, keys: _known(connection, TABLES[name], keys), self.pause)
             self.pause()
             attach(connection, self.folder.building, "next")
             self._write(connection, changes, forgotten)
@@ -89,10 +91,17 @@ class Builder:
         connection.register("forgotten", arrow({"user_id": forgotten}))
         connection.register("shown", arrow({"conversation_id": list(first)}, first=list(first.values())))
         for table in TABLES.values():
-            connection.register("incoming", table.batch(changes.rows.get(table.name, ())))
+            connection.register("incoming", self._arrow(table, changes.rows.pop(table.name, [])))
             connection.register("touched", table.keys(changes.keys.get(table.name, ())))
             connection.execute(_copy(table))
             self.pause()
+
+    def _arrow(self, table: Table, rows: Sequence[Any]) -> Any:
+        made = [table.batch(())]
+        for page in batches(rows, PAGE):
+            made.append(table.batch(page))
+            self.pause()
+        return concatenated(made)
 
 
 def _copy(table: Table) -> str:

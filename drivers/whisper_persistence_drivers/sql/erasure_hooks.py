@@ -44,6 +44,11 @@ class SqlErasure(SqlLifecycle, ErasureSpecs):
         return self._read(sql_erasures.load_erasures)
 
     @hookimpl
+    def misses_erasure(self, follower: str) -> bool:
+        """Say whether a follower has yet to see an erase."""
+        return self._read(sql_erasures.misses_erasure, follower)
+
+    @hookimpl
     def settle_erasures(self, user_ids: Sequence[str]) -> rec.TierReport:
         """Forget that the erase began, and remove every deleted byte."""
         followers = self._write(sql_erasures.settle_erasures, user_ids)

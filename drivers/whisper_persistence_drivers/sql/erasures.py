@@ -121,6 +121,12 @@ def release(transaction: Transaction, cleared: Iterable[Pending]) -> bool:
     return bool(seen)
 
 
+def misses_erasure(session: Session, follower: str) -> bool:
+    """Say whether a follower has yet to see an erase; one short statement unless some follower has."""
+    waiting = {subject: revision for subject, revision, _ in session.rows(_statements(session.flavour).find_waiting)}
+    return follower in _behind(session, waiting)
+
+
 def forget_late_followers(transaction: Transaction) -> bool:
     """Forget followers that have not seen an erase for `PATIENCE`; say whether there were any.
 
@@ -138,13 +144,13 @@ def forget_late_followers(transaction: Transaction) -> bool:
     return True
 
 
-def _behind(transaction: Transaction, waiting: Mapping[str, int]) -> set[str]:
+def _behind(session: Session, waiting: Mapping[str, int]) -> set[str]:
     """Return the followers with pending work about what waits, which has the given revisions or older ones."""
-    rows = transaction.rows(_statements(transaction.flavour).find_behind) if waiting else ()
+    rows = session.rows(_statements(session.flavour).find_behind) if waiting else ()
     return {
         follower
         for follower, kind, thing_id, oldest in rows
-        if oldest <= waiting.get(transaction.thing_key(thing_kind(kind), thing_id), -1)
+        if oldest <= waiting.get(session.thing_key(thing_kind(kind), thing_id), -1)
     }
 
 
