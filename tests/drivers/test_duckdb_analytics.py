@@ -350,7 +350,7 @@ def traces(path: Path) -> list[Path]:
 
 def test_an_erase_by_others_reaches_the_next_answer_whatever_the_interval(path):
     with open_store(path, interval=3_600) as store, plain(path) as other:
-        samples.fill(other, ALL, "canary-user", "canary-talk")
+        samples.fill(other, SUBJECT_CAPABILITIES, "canary-user", "canary-talk")
         assert {row.user_id for row in store.aggregate(rec.ImportanceByUser()).rows} == {"canary-user"}
         (before,) = snapshots(path)
         write(other)
