@@ -25,14 +25,25 @@ __all__ = [
 ]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what takes minutes or fetches packages, unless TEST_TIER is full."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what takes minutes or fetches packages, unless TEST_TIER is full; one test stands for its class or cases."""
     if os.environ.get("TEST_TIER") == "full":
         return
+    left: dict[str, list[pytest.Item]] = {}
     for item in items:
-        for name in ("long", "network"):
-            if item.get_closest_marker(name):
-                item.add_marker(pytest.mark.skip(reason=f"{name}: runs where TEST_TIER is full"))
+        if item.get_closest_marker("long") or item.get_closest_marker("network"):
+            left.setdefault(_shared_name(item), []).append(item)
+    for name, tests in left.items():
+        tests[0].add_marker(pytest.mark.skip(reason=f"{name}: {len(tests)} where TEST_TIER is full"))
+    unheard = {item for tests in left.values() for item in tests[1:]}
+    config.hook.pytest_deselected(items=list(unheard))
+    items[:] = [item for item in items if item not in unheard]
+
+
+def _shared_name(item: pytest.Item) -> str:
+    """Return the name of a test's class, or of the function that it is a case of."""
+    parent = item.parent
+    return parent.name if isinstance(parent, pytest.Class) else item.name.partition("[")[0]
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from whisper_persistence.testing import RECORD_CAPABILITIES, SUBJECT_CAPABILITIES, Conformance
+from whisper_persistence.testing import RECORD_CAPABILITIES, SUBJECT_CAPABILITIES, Conformance, needs
 
 pytest_plugins = ["pytester"]
 
@@ -89,3 +89,27 @@ def test_two_tests_of_one_name_cannot_hide_each_other() -> None:
 
     with pytest.raises(TypeError, match="test_it"):
         type("Both", (One, Other), {})
+
+
+def test_what_is_not_claimed_is_left_out_and_told_once(pytester: pytest.Pytester) -> None:
+    told = suite(pytester, frozenset({"conversations"}), "conversations", only="told or embed or vector")
+
+    told.assert_outcomes(skipped=1, deselected=told.parseoutcomes()["deselected"])
+    told.stdout.fnmatch_lines(["TestMyDriver skips, and proves absent: *, embed, *, vectors"])
+
+
+def test_a_class_that_claims_more_than_the_one_above_it_has_more_tests() -> None:
+    class Suite(Conformance):
+        __test__ = False
+
+        @needs("embed")
+        def test_it(self) -> None: ...
+
+    class Less(Suite):
+        __test__ = True
+
+    class More(Less):
+        capabilities = frozenset({"embed"})
+
+    assert (Less.test_it, Less.left_out) == (None, ("test_it",))
+    assert (More.test_it, More.left_out) == (Suite.test_it, ())

@@ -31,23 +31,21 @@ sooner, instead of the shortest.
 catch it.
 """
 
+import importlib
 import pkgutil
 import sys
+from typing import TYPE_CHECKING, Any
 
-import pytest
-
-_modules = [f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__)]
-pytest.register_assert_rewrite(*(name for name in _modules if name not in sys.modules))
-
-from whisper_persistence.testing.base import Conformance, needs  # noqa: E402
-from whisper_persistence.testing.capabilities import (  # noqa: E402
-    CAPABILITIES,
-    RECORD_CAPABILITIES,
-    SQL_CAPABILITIES,
-    SUBJECT_CAPABILITIES,
-)
-from whisper_persistence.testing.model import ModelDriver, Space  # noqa: E402
-from whisper_persistence.testing.suite import DriverConformance  # noqa: E402
+if TYPE_CHECKING:
+    from whisper_persistence.testing.base import Conformance, needs
+    from whisper_persistence.testing.capabilities import (
+        CAPABILITIES,
+        RECORD_CAPABILITIES,
+        SQL_CAPABILITIES,
+        SUBJECT_CAPABILITIES,
+    )
+    from whisper_persistence.testing.model import ModelDriver, Space
+    from whisper_persistence.testing.suite import DriverConformance
 
 __all__ = [
     "CAPABILITIES",
@@ -60,3 +58,25 @@ __all__ = [
     "Space",
     "needs",
 ]
+
+_MODULES = {
+    "Conformance": "base",
+    "needs": "base",
+    "DriverConformance": "suite",
+    "ModelDriver": "model",
+    "Space": "model",
+}
+
+if "pytest" in sys.modules:  # a program that a test starts wants samples, and not to wait for pytest and hypothesis
+    import pytest
+
+    _modules = [f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__)]
+    pytest.register_assert_rewrite(*(name for name in _modules if name not in sys.modules))
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    module = importlib.import_module(f"{__name__}.{_MODULES.get(name, 'capabilities')}")
+    return getattr(module, name)

@@ -40,9 +40,11 @@ class Conformance:
     __test__: ClassVar[bool] = False
     #: What the driver claims: names of `CAPABILITIES`, such as `SQL_CAPABILITIES`.
     capabilities: ClassVar[frozenset[str]] = frozenset()
+    #: The names of the tests that are not run because they are about other capabilities.
+    left_out: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Let pytest collect the classes of drivers, and not those that they are made of; refuse tests of one name."""
+        """Let pytest collect what drivers claim, and no class that theirs are made of; refuse tests of one name."""
         super().__init_subclass__(**options)
         tests = [name for base in cls.__bases__ for name in dir(base) if name.startswith("test_")]
         hidden = {name for name in tests if len({getattr(base, name, None) for base in cls.__bases__} - {None}) > 1}
@@ -50,6 +52,17 @@ class Conformance:
             raise TypeError(f"{cls.__name__} would hide one test behind another: rename {min(hidden)}")
         if "__test__" not in vars(cls):
             cls.__test__ = not cls.__module__.startswith("whisper_persistence.testing")
+        if cls.__test__:
+            cls._leave_out_what_is_not_claimed()
+
+    @classmethod
+    def _leave_out_what_is_not_claimed(cls) -> None:
+        """Hide from pytest the tests of what this class does not claim; a class above it may have claimed less."""
+        inherited = (vars(base).items() for base in reversed(cls.__mro__))
+        tests = {name: test for own in inherited for name, test in own if name.startswith("test_") and test is not None}
+        for name, test in tests.items():
+            setattr(cls, name, test if needed(test) <= cls.capabilities else None)
+        cls.left_out = tuple(sorted(name for name in tests if getattr(cls, name) is None))
 
     def open_store(self, path: Path, namespace: str = "default") -> Store:
         """Return an open store whose data, if any, is at ``path``; called again with it, this is a restart."""
@@ -66,10 +79,10 @@ class Conformance:
         with self.open_store(path) as store:
             yield store
 
-    @pytest.fixture(autouse=True)
-    def _only_what_is_claimed(self, request: pytest.FixtureRequest) -> None:
-        claimed = type(self).capabilities
-        plugin.report(request.config, type(self).__name__, claimed, frozenset(CAPABILITIES) - claimed)
-        missing = needed(request.function) - claimed
-        if missing:
-            pytest.skip(f"{type(self).__name__} does not claim {', '.join(sorted(missing))}")
+    def test_what_is_not_claimed_is_told(self, request: pytest.FixtureRequest) -> None:
+        """Stand for all tests that are left out: pytest says how many, of what, as it does of any that is skipped."""
+        missing = frozenset(CAPABILITIES) - self.capabilities
+        plugin.report(request.config, type(self).__name__, self.capabilities, missing)
+        if self.left_out:
+            named = ", ".join(sorted(missing))
+            pytest.skip(f"{type(self).__name__} does not claim {named}: {len(self.left_out)} tests left out")

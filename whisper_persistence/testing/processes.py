@@ -6,9 +6,9 @@ import importlib.util
 import inspect
 import multiprocessing
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from functools import cache, partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ PROCESSES: Final = 3
 ITEMS: Final = 40
 
 Job = Callable[[Store, int], Any]
+Check = Callable[[Store, list[Any]], None]
 
 _started: Barrier | None = None
 
@@ -46,43 +47,51 @@ def score(store: Store, process: int) -> None:
         store.update_statistics([StatisticsChange("alice", [samples.score(f"{process} {n}", 0.25)])])
 
 
+def check_messages(store: Store, told: list[Any]) -> None:
+    """Every message of every process is kept once, where its receipt says."""
+    places = {message.message_id: message.sequence for message in everything(store)}
+
+    assert len(everything(store)) == len(places) == ITEMS * (PROCESSES + 1)
+    for process, receipts in enumerate(told):
+        assert [places[f"{process} {n}"] for n in range(ITEMS)] == [receipt.sequence for receipt in receipts]
+
+
+def check_outcomes(store: Store, told: list[Any]) -> None:
+    """Every outcome of every process is counted once."""
+    found = store.load_strategies(["alice"])["alice"]
+
+    assert (found.interventions, found.successes) == (ITEMS * (PROCESSES + 1), ITEMS * PROCESSES)
+
+
+def check_scores(store: Store, told: list[Any]) -> None:
+    """Every score of every process is counted once."""
+    found = store.load_statistics(["alice"])["alice"]
+
+    assert found.total_memories_scored == ITEMS * PROCESSES
+    assert found.average_importance() == 0.25
+
+
+#: What every process does where a subject is claimed, and what must be true afterwards.
+JOBS: Final[Mapping[str, tuple[Job, Check]]] = {
+    "conversations": (speak, check_messages),
+    "strategies": (learn, check_outcomes),
+    "statistics": (score, check_scores),
+}
+
+
 @needs("processes", "durable")
 class ProcessConformance(Conformance):
     """That several processes may use one path at once."""
 
-    @needs("conversations")
-    def test_every_message_of_every_process_is_kept_once(self, path: Path) -> None:
-        told = self._everywhere(speak, path)
-        with self.open_store(path) as store:
-            places = {message.message_id: message.sequence for message in everything(store)}
-
-            assert len(everything(store)) == len(places) == ITEMS * (PROCESSES + 1)
-            for process, receipts in enumerate(told):
-                assert [places[f"{process} {n}"] for n in range(ITEMS)] == [receipt.sequence for receipt in receipts]
-
-    @needs("strategies")
-    def test_every_outcome_of_every_process_is_counted_once(self, path: Path) -> None:
-        self._everywhere(learn, path)
-        with self.open_store(path) as store:
-            found = store.load_strategies(["alice"])["alice"]
-
-            assert (found.interventions, found.successes) == (ITEMS * (PROCESSES + 1), ITEMS * PROCESSES)
-
-    @needs("statistics")
-    def test_every_score_of_every_process_is_counted_once(self, path: Path) -> None:
-        self._everywhere(score, path)
-        with self.open_store(path) as store:
-            found = store.load_statistics(["alice"])["alice"]
-
-            assert found.total_memories_scored == ITEMS * PROCESSES
-            assert found.average_importance() == 0.25
-
-    def _everywhere(self, job: Job, path: Path) -> list[Any]:
-        """Run a job in several new processes that start together, and return what each answered."""
+    def test_what_every_process_writes_is_kept_once_and_counted_once(self, path: Path) -> None:
         spawn = multiprocessing.get_context("spawn")
-        work = partial(_work, inspect.getfile(type(self)), type(self).__qualname__, path, job)
+        work = partial(_work, inspect.getfile(type(self)), type(self).__qualname__, path)
+        claimed = [JOBS[subject] for subject in JOBS if subject in self.capabilities]
         with ProcessPoolExecutor(PROCESSES, spawn, _remember, (spawn.Barrier(PROCESSES),)) as pool:
-            return list(pool.map(work, range(PROCESSES)))
+            told = [list(pool.map(partial(work, job), range(PROCESSES))) for job, _ in claimed]
+        with self.open_store(path) as store:
+            for (_, check), answers in zip(claimed, told, strict=True):
+                check(store, answers)
 
 
 def _remember(barrier: Barrier) -> None:
@@ -100,6 +109,7 @@ def _work(file: str, name: str, path: Path, job: Job, process: int) -> Any:
         return job(store, process)
 
 
+@cache
 def _load(file: str) -> Any:
     """Import a test file by its path, since test folders need not be importable by name."""
     sys.path.insert(0, str(Path(file).parent))

@@ -104,7 +104,8 @@ def test_no_byte_of_an_erased_user_is_left_in_any_file(path):
     assert told(FIND, path.parent, MARK) == ""
 
 
-def test_opening_and_closing_a_thousand_times_leaves_nothing_behind(path):
+@pytest.mark.parametrize("times", [150, pytest.param(850, marks=pytest.mark.long)])
+def test_opening_and_closing_many_times_leaves_nothing_behind(path, times):
     def again(times: int) -> None:
         for _ in range(times):
             with opened(path) as store:
@@ -114,9 +115,9 @@ def test_opening_and_closing_a_thousand_times_leaves_nothing_behind(path):
         gc.collect()
         return threading.active_count(), files()
 
-    again(50)
+    again(30)
     before = counted()
-    again(850)
+    again(times)
     assert counted() == before
     tracemalloc.start()
     try:
