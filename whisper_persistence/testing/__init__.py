@@ -26,6 +26,8 @@ It is the same at every run; ``WHISPER_PERSISTENCE_EXAMPLES`` and ``WHISPER_PERS
 ``WHISPER_PERSISTENCE_SEED`` makes it another. ``WHISPER_PERSISTENCE_SHRINK=0`` reports the first sequence that differs,
 sooner, instead of the shortest.
 
+For a bot's own tests: `Switch` is a driver to put above another, which counts calls and fails on command.
+
 `whisper_persistence.testing.broken` has drivers broken on purpose, each with the name of the test that is meant to
 catch it.
 """
@@ -41,5 +43,6 @@ pytest.register_assert_rewrite(*(name for name in _modules if name not in sys.mo
 from whisper_persistence.testing.base import CAPABILITIES, Conformance, needs  # noqa: E402
 from whisper_persistence.testing.model import ModelDriver, Space  # noqa: E402
 from whisper_persistence.testing.suite import DriverConformance  # noqa: E402
+from whisper_persistence.testing.switch import Switch  # noqa: E402
 
-__all__ = ["CAPABILITIES", "Conformance", "DriverConformance", "ModelDriver", "Space", "needs"]
+__all__ = ["CAPABILITIES", "Conformance", "DriverConformance", "ModelDriver", "Space", "Switch", "needs"]
