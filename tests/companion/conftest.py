@@ -1,4 +1,4 @@
-"""Stores on real databases for the companion's tests, and a real driver above them that can be switched off.
+"""Stores on real databases for the companion's tests, and a driver above them that can be switched off.
 
 Tests here may be ``async def``: each runs on an event loop of its own.
 """
@@ -10,8 +10,7 @@ import dataclasses
 import inspect
 import json
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -20,11 +19,11 @@ from typing import Any
 import attrs
 import pytest
 
-from whisper_persistence import AsyncStore, Message, StorageRefusedError, StorageUnavailableError, hookimpl
+from whisper_persistence import AsyncStore, Message
 from whisper_persistence.companion import StrategyPersistenceMixin
 from whisper_persistence.discovery import DriverSpec, build_driver
-from whisper_persistence.hookspecs import Below
 from whisper_persistence.plugins import Chain
+from whisper_persistence.testing import Switch
 
 _numbers = count(1)
 
@@ -37,114 +36,6 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     names = inspect.signature(pyfuncitem.obj).parameters
     asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
     return True
-
-
-@attrs.define(eq=False)
-class Switch:
-    """A driver above a database: it counts what passes, and can lose the way down or only the way back up."""
-
-    down: bool = False
-    answers_lost: bool = False
-    calls: Counter[str] = attrs.field(factory=Counter)
-    items: Counter[str] = attrs.field(factory=Counter)
-    below: Any = None
-
-    @hookimpl
-    def open(self, below: Below, namespace: str) -> None:
-        self.below = below
-
-    @hookimpl
-    def load_strategies(self, user_ids: Sequence[str]) -> Any:
-        return self._pass("load_strategies", user_ids)
-
-    @hookimpl
-    def save_strategies(self, strategies: Sequence[Any]) -> Any:
-        return self._pass("save_strategies", strategies)
-
-    @hookimpl
-    def update_strategies(self, changes: Sequence[Any]) -> Any:
-        return self._pass("update_strategies", changes)
-
-    @hookimpl
-    def load_outcomes(self, queries: Sequence[Any]) -> Any:
-        return self._pass("load_outcomes", queries)
-
-    @hookimpl
-    def load_statistics(self, user_ids: Sequence[str]) -> Any:
-        return self._pass("load_statistics", user_ids)
-
-    @hookimpl
-    def save_statistics(self, statistics: Sequence[Any]) -> Any:
-        return self._pass("save_statistics", statistics)
-
-    @hookimpl
-    def update_statistics(self, changes: Sequence[Any]) -> Any:
-        return self._pass("update_statistics", changes)
-
-    @hookimpl
-    def load_patterns(self, user_ids: Sequence[str]) -> Any:
-        return self._pass("load_patterns", user_ids)
-
-    @hookimpl
-    def update_patterns(self, changes: Sequence[Any]) -> Any:
-        return self._pass("update_patterns", changes)
-
-    @hookimpl
-    def load_preferences(self, user_ids: Sequence[str]) -> Any:
-        return self._pass("load_preferences", user_ids)
-
-    @hookimpl
-    def update_preferences(self, changes: Sequence[Any]) -> Any:
-        return self._pass("update_preferences", changes)
-
-    @hookimpl
-    def load_scores(self, queries: Sequence[Any]) -> Any:
-        return self._pass("load_scores", queries)
-
-    @hookimpl
-    def save_messages(self, messages: Sequence[Any]) -> Any:
-        return self._pass("save_messages", messages)
-
-    @hookimpl
-    def load_messages(self, windows: Sequence[Any]) -> Any:
-        return self._pass("load_messages", windows)
-
-    @hookimpl
-    def update_messages(self, changes: Sequence[Any]) -> Any:
-        return self._pass("update_messages", changes)
-
-    @hookimpl
-    def scan(self, kind: str, cursor: str | None, limit: int) -> Any:
-        self._refuse_when(self.down)
-
-    def _pass(self, hook: str, batch: Sequence[Any]) -> Any:
-        self.calls[hook] += 1
-        self.items[hook] += len(batch)
-        self._refuse_when(self.down)
-        caller = getattr(self.below, hook)
-        answer = caller(**{caller.spec.argnames[0]: batch})
-        self._refuse_when(self.answers_lost)
-        return answer
-
-    def _refuse_when(self, lost: bool) -> None:
-        if lost:
-            raise StorageUnavailableError("the test switched the database off")
-
-
-@attrs.define(eq=False)
-class Picky:
-    """A driver above a database that refuses whatever names one user, as a database refuses content."""
-
-    @hookimpl
-    def update_strategies(self, changes: Sequence[Any]) -> None:
-        if any(change.user_id == "refused" for change in changes):
-            raise StorageRefusedError("the test refuses this user")
-
-
-@pytest.fixture
-def picky() -> Picky:
-    """The driver that refuses one user."""
-    return Picky()
 
 
 @attrs.define

@@ -386,8 +386,9 @@ async def test_reading_while_writing_never_counts_twice(store):
     assert await mind.load_user_strategy("u") == (await store.load_strategies(["u"]))["u"]
 
 
-async def test_what_is_refused_for_good_keeps_nobody_else_waiting(backend, switch, picky):
-    async with backend.store(switch, picky) as store:
+async def test_what_is_refused_for_good_keeps_nobody_else_waiting(backend, switch):
+    switch.refused = "refused"
+    async with backend.store(switch) as store:
         mind = EmotionalIntelligence(store)
         with pytest.raises(StorageRefusedError):
             await mind.update_user_strategy(StrategyChange("refused"))

@@ -85,6 +85,21 @@ async def test_a_score_is_kept_with_every_field_and_counted(engine: MemoryImport
     assert (statistics["total_memories_scored"], statistics["core_memory_candidates"]) == (2, 1)
 
 
+async def test_a_score_made_elsewhere_counts_like_one_made_here(
+    engine: MemoryImportanceEngine, store: AsyncStore
+) -> None:
+    made = MemoryScore("alice", "m", 0.9, DRAB, score_explanation="by the bot's own engine")
+    durability = await engine.record_score(made)
+    learned = (await engine.record_feedback("alice", "m", helpful=True)).weights
+
+    assert durability is Durability.DURABLE
+    assert (await engine.identify_core_memories("alice"))[0]["importance_score"] == made
+    assert (await engine.get_importance_statistics("alice"))["average_importance"] == 0.9
+    assert learned["emotional_intensity"] > BASE_WEIGHTS["emotional_intensity"]
+    with pytest.raises(ValidationError, match="overall_score"):
+        await engine.record_score(attrs.evolve(made, overall_score=1.5))
+
+
 async def test_statistics_are_exact_whatever_is_scored_again(engine: MemoryImportanceEngine) -> None:
     scores = {}
     for number in range(60):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -16,83 +15,17 @@ from whisper_persistence import (
     Durability,
     MemoryScore,
     Statistics,
-    StatisticsChange,
     StorageRefusedError,
-    StorageUnavailableError,
     StoreClosedError,
-    hookimpl,
 )
 from whisper_persistence.companion.importance_options import ImportanceOptions
 from whisper_persistence.companion.knowledge import Knowledge
 from whisper_persistence.companion.memory_importance import MemoryImportanceEngine
-from whisper_persistence.hookspecs import Below
 from whisper_persistence.records.memories import BASE_WEIGHTS
+from whisper_persistence.testing import Switch
 
 MEMORY = {"content": "my sister's wedding", "emotional_context": {"emotion": "joy", "intensity": 0.7}}
 LESSON = MemoryScore("alice", "m", 0.5, {**dict.fromkeys(BASE_WEIGHTS, 0.1), "uniqueness": 1.0})
-
-
-@attrs.define(eq=False)
-class Breaker:
-    """A driver above a database that refuses, or loses answers, on command."""
-
-    down: bool = False
-    answers_lost: bool = False
-    refused: str = ""
-    asked: int = 0
-    below: Any = None
-
-    @hookimpl
-    def open(self, below: Below, namespace: str) -> None:
-        self.below = below
-
-    @hookimpl
-    def load_statistics(self, user_ids: Sequence[str]) -> Any:
-        return self._pass("load_statistics", user_ids)
-
-    @hookimpl
-    def save_statistics(self, statistics: Sequence[Any]) -> Any:
-        return self._pass("save_statistics", statistics)
-
-    @hookimpl
-    def update_statistics(self, changes: Sequence[StatisticsChange]) -> Any:
-        return self._pass("update_statistics", changes)
-
-    @hookimpl
-    def load_patterns(self, user_ids: Sequence[str]) -> Any:
-        return self._pass("load_patterns", user_ids)
-
-    @hookimpl
-    def update_patterns(self, changes: Sequence[Any]) -> Any:
-        return self._pass("update_patterns", changes)
-
-    @hookimpl
-    def load_preferences(self, user_ids: Sequence[str]) -> Any:
-        return self._pass("load_preferences", user_ids)
-
-    @hookimpl
-    def save_preferences(self, preferences: Sequence[Any]) -> Any:
-        return self._pass("save_preferences", preferences)
-
-    @hookimpl
-    def update_preferences(self, changes: Sequence[Any]) -> Any:
-        return self._pass("update_preferences", changes)
-
-    @hookimpl
-    def load_scores(self, queries: Sequence[Any]) -> Any:
-        return self._pass("load_scores", queries)
-
-    def _pass(self, hook: str, batch: Sequence[Any]) -> Any:
-        self.asked += 1
-        if self.down:
-            raise StorageUnavailableError("switched off")
-        if self.refused and any(getattr(item, "user_id", item) == self.refused for item in batch):
-            raise StorageRefusedError("refused for good")
-        caller = getattr(self.below, hook)
-        answer = caller(**{caller.spec.argnames[0]: batch})
-        if self.answers_lost:
-            raise StorageUnavailableError("the answer was lost")
-        return answer
 
 
 @attrs.define(eq=False)
@@ -100,7 +33,7 @@ class Bench:
     """An engine over a database that can be switched off, and the clock that tells when to ask again."""
 
     store: AsyncStore
-    breaker: Breaker
+    switch: Switch
     seconds: float = 1_000.0
 
     def engine(self, **options: Any) -> MemoryImportanceEngine:
@@ -110,17 +43,16 @@ class Bench:
         )
 
     def off(self) -> None:
-        self.breaker.down = True
+        self.switch.down = True
 
     def on(self) -> None:
-        self.breaker.down = self.breaker.answers_lost = False
+        self.switch.down = self.switch.answers_lost = False
         self.seconds += 1
 
 
 @pytest.fixture
-def bench(backend: Any) -> Any:
-    breaker = Breaker()
-    bench = Bench(backend.store(breaker), breaker)
+def bench(backend: Any, switch: Switch) -> Any:
+    bench = Bench(backend.store(switch), switch)
     asyncio.run(bench.store.open())
     yield bench
     asyncio.run(bench.store.close())
@@ -219,7 +151,7 @@ async def test_feedback_in_an_outage_counts_at_once_and_once_only(bench: Bench) 
 
 async def test_an_answer_that_was_lost_counts_once(bench: Bench) -> None:
     engine = bench.engine()
-    bench.breaker.answers_lost = True
+    bench.switch.answers_lost = True
     await engine.update_memory_patterns("alice", "tea")
     await engine.record_feedback("alice", "m", helpful=True, score=LESSON)
     bench.on()
@@ -235,14 +167,28 @@ async def test_a_storage_that_does_not_answer_is_left_alone_for_a_moment(bench: 
     engine = bench.engine()
     bench.off()
     await score(engine)
-    asked = bench.breaker.asked
+    asked = bench.switch.calls.total()
     await asyncio.gather(*(score(engine, memory_id=str(number)) for number in range(50)))
 
-    assert bench.breaker.asked == asked
+    assert bench.switch.calls.total() == asked
     assert engine.pending_changes == 51
     bench.seconds += 1
     await score(engine)
-    assert bench.breaker.asked == asked + 1
+    assert bench.switch.calls.total() == asked + 1
+
+
+async def test_preferences_saved_in_an_outage_wipe_nothing_unseen(bench: Bench, backend: Any) -> None:
+    engine = bench.engine()
+    await engine.save_user_preferences("alice", {"tone": "warm", "topic": "tea"})
+    await engine.load_user_preferences("alice")
+    bench.off()
+    await engine.save_user_preferences("alice", {"tone": "dry"})
+    async with backend.store() as elsewhere:
+        await MemoryImportanceEngine(elsewhere).update_user_preferences("alice", {"name": "Al"})
+    bench.on()
+    await engine.flush()
+
+    assert await engine.load_user_preferences("alice") == {"tone": "dry", "name": "Al"}
 
 
 async def test_what_waits_is_sent_in_order_and_in_few_batches(bench: Bench) -> None:
@@ -255,10 +201,10 @@ async def test_what_waits_is_sent_in_order_and_in_few_batches(bench: Bench) -> N
     for number in range(100):
         await score(engine, memory_id=str(number))
     bench.on()
-    asked = bench.breaker.asked
+    asked = bench.switch.calls.total()
 
     assert await engine.flush() == 0
-    assert bench.breaker.asked == asked + 5
+    assert bench.switch.calls.total() == asked + 2
     assert await engine.load_user_preferences("alice") == {"c": 3, "d": 4}
     assert (await engine.get_importance_statistics("alice"))["total_memories_scored"] == 100
 
@@ -285,19 +231,19 @@ async def test_a_change_refused_while_others_waited_does_not_hold_them_up(bench:
     bench.off()
     for user_id in ("alice", "mallory", "bob"):
         await score(engine, user_id)
-    bench.breaker.refused = "mallory"
+    bench.switch.refused = "mallory"
     bench.on()
 
     assert await engine.flush() == 0
     assert engine.lost_changes == 1
-    bench.breaker.refused = ""
+    bench.switch.refused = ""
     for user_id, count in (("alice", 1), ("bob", 1), ("mallory", 0)):
         assert (await engine.get_importance_statistics(user_id)).get("total_memories_scored", 0) == count
 
 
 async def test_a_refusal_is_no_outage(bench: Bench) -> None:
     engine = bench.engine()
-    bench.breaker.refused = "mallory"
+    bench.switch.refused = "mallory"
     found = await score(engine, "mallory")
 
     assert 0 < found.overall_score < 1

@@ -257,8 +257,9 @@ async def test_a_value_that_cannot_be_stored_hides_nothing_once_it_is_mended(sto
     assert strategies["u"].effective_approaches == ["a"]
 
 
-async def test_what_the_store_refuses_for_good_is_said_once(backend, picky):
-    async with backend.store(picky) as store:
+async def test_what_the_store_refuses_for_good_is_said_once(backend, switch):
+    switch.refused = "refused"
+    async with backend.store(switch) as store:
         strategies = PersistentStrategies(store)
         strategies["refused"], strategies["u"] = held(), held()
         waiting = await strategies.flush_all()

@@ -26,6 +26,7 @@ class _Entry:
     hook: str
     item: Any
     key: str
+    later: tuple[str, Any] | None = None
     durability: Durability = Durability.VOLATILE
     error: BaseException | None = None
 
@@ -62,13 +63,18 @@ class Backlog:
         """Drop what waits about exactly this user."""
         self._waiting = {key: e for key, e in self._waiting.items() if e.item.user_id != user_id}
 
-    async def write(self, hook: str, item: Any) -> Durability:
+    async def write(self, hook: str, item: Any, later: tuple[str, Any] | None = None) -> Durability:
         """Send a change, after those that wait, and return how safe it is; in an outage it waits in memory.
+
+        Args:
+            hook: where to.
+            item: the change, or a whole record.
+            later: another hook and change that wait in its stead: a whole record would wipe what others wrote.
 
         Raises:
             PersistenceError: the store refused it, which an outage is not.
         """
-        entry = _Entry(hook, item, getattr(item, "change_id", None) or fields.new_id())
+        entry = _Entry(hook, item, getattr(item, "change_id", None) or fields.new_id(), later)
         if self._waiting or self._is_resting():
             self._keep(entry)
             entry.error = await self._send_waiting() or entry.error
@@ -144,6 +150,8 @@ class Backlog:
     def _keep(self, entry: _Entry) -> None:
         if not self._waiting:
             _log.warning("the storage does not answer: changes wait in memory")
+        if entry.later is not None:
+            entry.hook, entry.item = entry.later
         self._waiting.setdefault(entry.key, entry)
         while len(self._waiting) > self.limit:
             self._drop(next(iter(self._waiting.values())))

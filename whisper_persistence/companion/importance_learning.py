@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from whisper_persistence.records import MemoryScore
 from whisper_persistence.records.fields import from_units
 
 #: How far one feedback can shift one weight.
@@ -39,3 +40,9 @@ def shifts(factor_scores: Mapping[str, float], helpful: bool, learned: Mapping[s
 
 def _within(shift: float, before: float) -> float:
     return min(max(before + shift, min(before, -LIMIT)), max(before, LIMIT)) - before
+
+
+def teaching(score: MemoryScore | None, count_accesses: bool) -> dict[str, float]:
+    """Return the factors that feedback may teach about: a random access factor says nothing of the user."""
+    found = score.factor_scores if score else {}
+    return {name: value for name, value in found.items() if count_accesses or name != "access_frequency"}

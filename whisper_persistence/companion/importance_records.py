@@ -97,14 +97,20 @@ class ImportanceRecords:
         return tuple(pattern for pattern in found if pattern.pattern_type != ACCESS_TYPE)
 
     async def save_user_preferences(self, user_id: str, values: Mapping[str, Any]) -> Durability:
-        """Put all of a user's preferences, replacing what is stored, and return how safe they are."""
-        return await self._backlog.write("save_preferences", Preferences(user_id, dict(values)))
+        """Put all of a user's preferences, replacing what is stored, and return how safe they are.
+
+        In an outage, what they change of those last known is kept for later, which can wipe nothing unseen.
+        """
+        known = self._known_preferences(user_id)
+        removed = [name for name in known.values if name not in values] if known else []
+        change = PreferencesChange(user_id, dict(values), tuple(removed))
+        saved = Preferences(user_id, dict(values))
+        return await self._backlog.write("save_preferences", saved, ("update_preferences", change))
 
     async def load_user_preferences(self, user_id: str) -> dict[str, Any]:
         """Return a user's preferences by name; in an outage what was last known, with the changes that wait."""
-        found: Preferences | None = await self._load("load_preferences", user_id)
-        for change in self._backlog.waiting(user_id, "save_preferences", "update_preferences"):
-            found = change.apply_to(found) if isinstance(change, PreferencesChange) else change
+        await self._load("load_preferences", user_id)
+        found = self._known_preferences(user_id)
         return dict(found.values) if found else {}
 
     async def update_user_preferences(
@@ -119,6 +125,12 @@ class ImportanceRecords:
         self._silent.drop(user_id)
         for hook in ("load_statistics", "load_patterns", "load_preferences"):
             self._last.drop((hook, user_id))
+
+    def _known_preferences(self, user_id: str) -> Preferences | None:
+        found: Preferences | None = self._last.get(("load_preferences", user_id))
+        for change in self._backlog.waiting(user_id, "update_preferences"):
+            found = change.apply_to(found)
+        return found
 
     async def _ask_statistics(self, user_id: str) -> Statistics | None:
         found: Statistics | None = await self._ask("load_statistics", user_id)

@@ -92,12 +92,19 @@ class MemoryImportanceEngine(ImportanceRecords):
         except Exception as error:
             _log.warning("a memory could not be scored", extra={"error": type(error).__name__})
             return scoring.default_score(user_id, memory_id, now)
-        self.importance_cache.add(score)
         try:
-            await self._record([score])
+            await self.record_score(score)
         except PersistenceError as error:
             _log.warning("a score could not be recorded", extra={"error": type(error).__name__})
         return score
+
+    async def record_score(self, score: MemoryScore) -> Durability:
+        """Record a score that was made elsewhere, such as by the bot's own engine, and return how safe it is.
+
+        From then on it counts like one of `calculate_memory_importance`: in statistics, core memories and feedback.
+        """
+        self.importance_cache.add(score)
+        return await self._record([score])
 
     async def weights_for(self, user_id: str) -> dict[str, float]:
         """Return a user's weights, which add up to 1: a new dictionary for each call."""
@@ -116,7 +123,7 @@ class MemoryImportanceEngine(ImportanceRecords):
         """
         found = score or await self._find_score(user_id, memory_id)
         learned = (await self._learned.of(user_id)).weight_adjustments
-        taught = learning.shifts(self._teaching(found), helpful, learned)
+        taught = learning.shifts(learning.teaching(found, self.options.count_accesses), helpful, learned)
         durability = Durability.DURABLE
         if taught:
             change = StatisticsChange(user_id, weight_adjustments=taught)
@@ -218,11 +225,6 @@ class MemoryImportanceEngine(ImportanceRecords):
 
     async def _record(self, scores: Sequence[MemoryScore]) -> Durability:
         return await self._backlog.write("update_statistics", StatisticsChange(scores[0].user_id, scores=tuple(scores)))
-
-    def _teaching(self, score: MemoryScore | None) -> dict[str, float]:
-        """Return the factors that feedback may teach about: a random access factor says nothing of the user."""
-        found = score.factor_scores if score else {}
-        return {k: v for k, v in found.items() if self.options.count_accesses or k != "access_frequency"}
 
     async def _find_score(self, user_id: str, memory_id: str) -> MemoryScore | None:
         cached = self.importance_cache.get((user_id, memory_id))

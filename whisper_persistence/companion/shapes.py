@@ -106,7 +106,8 @@ def _fields_of(value: Any) -> dict[str, Any]:
     names = _declared(cast("Any", type(value)))
     if names is not None:
         return {name: getattr(value, name) for name in names}
-    return dict(cast("Any", value) if issubclass(cast("type", type(value)), Mapping) else vars(value))
+    held = cast("Any", value)
+    return dict(cast("dict[str, Any]", held if issubclass(cast("type", type(held)), Mapping) else vars(held)))
 
 
 @lru_cache(maxsize=64)

@@ -27,6 +27,8 @@ It is the same at every run; ``WHISPER_PERSISTENCE_EXAMPLES`` and ``WHISPER_PERS
 ``WHISPER_PERSISTENCE_SEED`` makes it another. ``WHISPER_PERSISTENCE_SHRINK=0`` reports the first sequence that differs,
 sooner, instead of the shortest.
 
+For a bot's own tests: `Switch` is a driver to put above another, which counts calls and fails on command.
+
 `whisper_persistence.testing.broken` has drivers broken on purpose, each with the name of the test that is meant to
 catch it.
 """
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     )
     from whisper_persistence.testing.model import ModelDriver, Space
     from whisper_persistence.testing.suite import DriverConformance
+    from whisper_persistence.testing.switch import Switch
 
 __all__ = [
     "CAPABILITIES",
@@ -56,6 +59,7 @@ __all__ = [
     "DriverConformance",
     "ModelDriver",
     "Space",
+    "Switch",
     "needs",
 ]
 
@@ -65,6 +69,7 @@ _MODULES = {
     "DriverConformance": "suite",
     "ModelDriver": "model",
     "Space": "model",
+    "Switch": "switch",
 }
 
 if "pytest" in sys.modules:  # a program that a test starts wants samples, and not to wait for pytest and hypothesis

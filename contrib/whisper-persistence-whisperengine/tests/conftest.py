@@ -8,9 +8,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import inspect
-import threading
-import time
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,9 +19,10 @@ from typing import Any
 import attrs
 import pytest
 
-from whisper_persistence import AsyncStore, StorageUnavailableError, hookimpl
+from whisper_persistence import AsyncStore
 from whisper_persistence.discovery import DriverSpec, build_driver
 from whisper_persistence.plugins import Chain
+from whisper_persistence.testing import Switch
 from whisper_persistence.testing.servers import postgres_server, postgres_shared_url, postgres_url
 
 __all__ = ["postgres_server", "postgres_shared_url", "postgres_url"]
@@ -277,57 +276,6 @@ class Core:
         return await self.engine.calculate_memory_importance(memory_id, user_id, memory, [])
 
 
-@attrs.define(eq=False)
-class Switch:
-    """A driver above a database: it counts what passes, and can be down or slow."""
-
-    down: bool = False
-    seconds: float = 0.0
-    calls: Counter[str] = attrs.field(factory=Counter)
-    threads: set[int] = attrs.field(factory=set)
-    written: threading.Event = attrs.field(factory=threading.Event)
-
-    @hookimpl
-    def open(self) -> None:
-        self._refuse()
-
-    @hookimpl
-    def load_strategies(self) -> None:
-        self._pass("load_strategies")
-
-    @hookimpl
-    def update_strategies(self) -> None:
-        self.written.set()
-        self._pass("update_strategies")
-
-    @hookimpl
-    def load_statistics(self) -> None:
-        self._pass("load_statistics")
-
-    @hookimpl
-    def update_statistics(self) -> None:
-        self._pass("update_statistics")
-
-    @hookimpl
-    def load_scores(self) -> None:
-        self._pass("load_scores")
-
-    @hookimpl
-    def erase_users(self) -> None:
-        self._refuse()
-
-    def _pass(self, hook: str) -> None:
-        self.calls[hook] += 1
-        self.threads.add(threading.get_ident())
-        if self.seconds:
-            time.sleep(self.seconds)
-        self._refuse()
-
-    def _refuse(self) -> None:
-        if self.down:
-            raise StorageUnavailableError("the test switched the database off")
-
-
 @attrs.define
 class Backend:
     """A database of its own for one test, which stores can be opened on again and again."""
@@ -353,7 +301,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
 @pytest.fixture
 def switch() -> Switch:
     """A driver that can be switched off."""
-    return Switch()
+    return Switch(refuses_to_open=True)
 
 
 @pytest.fixture

@@ -230,8 +230,9 @@ async def test_a_cancelled_bot_loses_nothing_that_it_learned(backend, switch, ne
         persistence = await attach(core, store=store)
         await core.emotional.get_user_emotional_dashboard("u")
         switch.seconds = 0.3
+        switch.called.clear()
         task = asyncio.create_task(core.live("u", "direct_support", "thank you"))
-        await asyncio.to_thread(switch.written.wait)
+        await asyncio.to_thread(switch.called.wait)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -119,9 +119,8 @@ class BotImportance(MemoryImportanceEngine):
     async def _keep(self, score: MemoryScore) -> None:
         user_id = score.user_id
         before = self.importance_cache.get((user_id, score.memory_id))
-        self.importance_cache.add(score)
         try:
-            await self._record([score])
+            await self.record_score(score)
         finally:
             known = self._statistics.get(user_id)
             if known is not None:
