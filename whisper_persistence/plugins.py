@@ -11,6 +11,7 @@ from typing import Any, cast
 import attrs
 import pluggy
 
+from whisper_persistence.callers import Caller
 from whisper_persistence.discovery import DriverSpec, build_driver, first_line
 from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.hookspecs import KINDS, PROJECT, SPECS, SUBJECTS, Below
@@ -152,7 +153,7 @@ class _Below:
         return self._manager.add_hookcall_monitoring(before, after)
 
     def __getattr__(self, hook: str) -> Any:
-        caller = self._manager.subset_hook_caller(hook, self._excluded)
+        caller = self._manager.calling(hook, self._excluded)
         setattr(self, hook, caller)
         return caller
 
@@ -165,6 +166,11 @@ class _Manager(pluggy.PluginManager):
         self._left_out: dict[int, frozenset[str]] = {}
         for spec in SPECS:
             self.add_hookspecs(spec)
+
+    def calling(self, hook: str, excluded: list[object]) -> Caller:
+        found = self.subset_hook_caller(hook, excluded)
+        first = found.spec is not None and bool(found.spec.opts["firstresult"])
+        return Caller(hook, found.spec, found.get_hookimpls(), self._hookexec, first)
 
     def add(self, spec: DriverSpec) -> object:
         driver = build_driver(spec)

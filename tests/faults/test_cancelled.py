@@ -35,7 +35,7 @@ from whisper_persistence.testing import samples
 
 TALK = Window("talk", 1_000)
 #: Cancelled this often by a task beside it, each time one turn of the loop later, beside every await of its own.
-TURNS = 4
+TURNS = 3
 
 
 class CancelledAt:

@@ -76,21 +76,6 @@ def test_a_journal_is_private_and_goes_when_it_is_empty(down: Down) -> None:
     assert files(down, "*") == []
 
 
-def test_power_cut_copies_of_the_journal_hold_all_that_was_acknowledged(down: Down, tmp_path: Path) -> None:
-    store = down.open()
-    for n in range(20):
-        say(store, f"m{n}")
-    (file,) = files(down)
-    copy = tmp_path / "copy"
-    copy.mkdir()
-    for part in files(down, f"{file.name}*"):
-        (copy / part.name).write_bytes(part.read_bytes())
-    with closing(sqlite3.connect(copy / file.name)) as connection:
-        found = connection.execute("SELECT count(*) FROM entries").fetchone()[0]
-
-    assert found == 20
-
-
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "header", "words"])
 def test_journal_file_damaged(down: Down, damage: str) -> None:
     store = down.open()

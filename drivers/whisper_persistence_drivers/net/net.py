@@ -59,7 +59,8 @@ class Net:
         """
         self.tier, self.options = tier, options
         drivers = drivers_below(below)
-        self._calls = Calls(below, are_local(drivers), options.deadline, options.in_flight, Breaker(", ".join(drivers)))
+        self._local = are_local(drivers)
+        self._calls = Calls(below, self._local, options.deadline, options.in_flight, Breaker(", ".join(drivers)))
         self._folder = Folder(options.journal, namespace)
         self._backlog = Backlog(self._folder, options.most_bytes, options.most_entries)
         self._memory = Memory(options.remembered)
@@ -83,28 +84,49 @@ class Net:
         Raises:
             StorageUnavailableError: it is not possible, and may not be kept: ``strict``, or too much waits.
         """
-        keys = frozenset[str]() if self._calls.local and not len(self._backlog) else keys_of(hook, items)
+        if self._local and not len(self._backlog):
+            return self._write_here(hook, items)
+        keys = keys_of(hook, items)
         if self._backlog.blocks(keys):
             return self._keep(self._entry(hook, items), items)
+        if self._local:
+            return self._write_here(hook, items)
         if current_origin() is not None:
             return self._calls.straight(hook, items, current_origin())
-        entry = None if self._calls.local and hook not in SAVES else self._entry(hook, items)
+        return self._write_there(hook, items, keys)
+
+    def _write_there(self, hook: str, items: Sequence[Any], keys: frozenset[str]) -> Any:
+        """Write over a network, where what fails, or is not waited for any more, may be there."""
+        entry = self._entry(hook, items)
         self._memory.begin_write(keys)
         try:
-            receipts = self._calls.ask(hook, items, entry.origin(replayed=False) if entry else None)
+            receipts = self._calls.ask(hook, items, entry.origin(replayed=False))
         except ErasedMeanwhileError as error:
             if error.erasures <= (self._erasures or 0):
                 raise
             self._saw(error.erasures)
             return self.write(hook, items)
         except StorageUnavailableError as error:
-            if self._calls.local and isinstance(error, StorageBusyError):
-                raise
-            tried = not (self._calls.local or isinstance(error, NotAskedError))
-            return self._keep(attrs.evolve(entry or self._entry(hook, items), tried=tried), items)
+            return self._keep(attrs.evolve(entry, tried=not isinstance(error, NotAskedError)), items)
         reached("write: committed, not acknowledged")
         if receipts:
-            self._learn(hook, items, receipts)
+            self._saw(receipts[-1].erasures)
+            self._memory.wrote(hook, items, receipts)
+        return receipts
+
+    def _write_here(self, hook: str, items: Sequence[Any]) -> Any:
+        """Write to a file, where what fails is surely not there, and "busy" is no outage."""
+        try:
+            receipts = self._calls.straight(hook, items, current_origin())
+        except StorageBusyError:
+            raise
+        except StorageUnavailableError:
+            if current_origin() is not None:
+                raise
+            return self._keep(self._entry(hook, items), items)
+        reached("write: committed, not acknowledged")
+        if receipts:
+            self._saw(receipts[-1].erasures)
         return receipts
 
     def load(self, hook: str, asked: Sequence[Any]) -> Any:
@@ -113,6 +135,8 @@ class Net:
         Raises:
             StorageUnavailableError: something asked for is not known.
         """
+        if self._local and not len(self._backlog):
+            return self._calls.straight(hook, asked)
         return self._reader.load(hook, asked)
 
     def ask(self, hook: str, *arguments: Any) -> Any:
@@ -167,11 +191,11 @@ class Net:
         return self._prober.report(self._relay.replayed)
 
     def _entry(self, hook: str, items: Sequence[Any]) -> Entry:
-        local, based_on = self._calls.local, dict[str, int]()
+        based_on = dict[str, int]()
         if hook in SAVES:
             users = {item.user_id for item in items}
             seen = {user_id: self._memory.revision(user_key(user_id)) for user_id in users}
-            based_on = self._stored_revisions(users) if local else seen
+            based_on = self._stored_revisions(users) if self._local else seen
         moment, number = int(fields.now().timestamp() * 1_000_000), self._backlog.newest() + 1
         return Entry(0, fields.new_id(), self._backlog.writer, number, hook, "", moment, self._erasures, based_on)
 
@@ -191,11 +215,6 @@ class Net:
         durability = self._backlog.add(kept, items)
         self._relay.wake()
         return [rec.Receipt(durability, self._memory.revision(_thing(item))) for item in items]
-
-    def _learn(self, hook: str, items: Sequence[Any], receipts: Sequence[rec.Receipt]) -> None:
-        self._saw(receipts[-1].erasures)
-        if not self._calls.local:
-            self._memory.wrote(hook, items, receipts)
 
     def _saw(self, erasures: int) -> None:
         """Remember the newest number of an erase, durably: what is written from now on followed it."""

@@ -11,7 +11,7 @@ import attrs
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
 from fault_tools.faulty import Faulty
-from fault_tools.stores import Opener, drained
+from fault_tools.stores import Opener, drained, net_of, until
 from whisper_persistence import Window
 from whisper_persistence.testing import samples
 
@@ -66,5 +66,6 @@ def live(opened: Opener, folder: Path, rounds: int, calls: int) -> Iterator[Roun
         outage = Memory.now()
         way.down = False
         drained(store)
+        until(lambda: net_of(store)._relay._thread is None)  # which holds the last batch until it ends
         store.load_messages([Window(f"talk {n * 100}", 20) for n in range(10)])
         yield Round(number, outage, Memory.now())
