@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -12,18 +12,21 @@ import attrs
 from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.hookspecs import hookimpl
 from whisper_persistence.origins import current_origin
-from whisper_persistence.records import Message, Receipt
+from whisper_persistence.records import Message, Pattern, Preferences, Receipt, Statistics, Strategy
 from whisper_persistence_drivers.postgres_append import append_messages
 from whisper_persistence_drivers.postgres_connection import GRACE
 from whisper_persistence_drivers.postgres_database import PostgresDatabase
 from whisper_persistence_drivers.postgres_policies import NAMESPACE_SETTING
+from whisper_persistence_drivers.postgres_saving import save_records
 from whisper_persistence_drivers.postgres_text_index import PostgresTextIndex
 from whisper_persistence_drivers.sql.database import ConstraintError, TransactionLostError
 from whisper_persistence_drivers.sql.driver import SqlDriver
 
 #: Every statement of ours looks up keys, so its plan depends on no value: planned once, it is never planned again.
+#: A process that is stopped in the middle of a transaction, or cut off, gives its locks up after a minute.
 _SETTINGS = (
-    "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan -c default_transaction_isolation=read\\ committed"
+    "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan -c default_transaction_isolation=read\\ committed "
+    "-c idle_in_transaction_session_timeout=60s"
 )
 
 _positive = attrs.validators.gt(0.0)
@@ -81,15 +84,40 @@ class PostgresDriver(SqlDriver):
     @hookimpl
     def save_messages(self, messages: Sequence[Message]) -> Sequence[Receipt]:
         """Append in one statement, one round trip; where a constraint objects, step by step and carefully."""
-        known = current_origin() is None and {message.user_id for message in messages} <= self._known_users
-        try:
-            receipts = self._ask(append_messages, messages) if known else None
-        except (ConstraintError, TransactionLostError):
-            receipts = None
+        receipts = self._at_once(append_messages, messages)
         if receipts is None:
             return super().save_messages(messages)
         self._written()
         return receipts
+
+    @hookimpl
+    def save_strategies(self, strategies: Sequence[Strategy]) -> Sequence[Receipt]:
+        """Put whole strategies, in one statement where that does."""
+        return self._at_once(save_records, strategies) or super().save_strategies(strategies)
+
+    @hookimpl
+    def save_statistics(self, statistics: Sequence[Statistics]) -> Sequence[Receipt]:
+        """Put whole statistics, in one statement where that does."""
+        return self._at_once(save_records, statistics) or super().save_statistics(statistics)
+
+    @hookimpl
+    def save_patterns(self, patterns: Sequence[Pattern]) -> Sequence[Receipt]:
+        """Put whole patterns, in one statement where that does."""
+        return self._at_once(save_records, patterns) or super().save_patterns(patterns)
+
+    @hookimpl
+    def save_preferences(self, preferences: Sequence[Preferences]) -> Sequence[Receipt]:
+        """Put whole preferences, in one statement where that does."""
+        return self._at_once(save_records, preferences) or super().save_preferences(preferences)
+
+    def _at_once(self, function: Callable[..., list[Receipt]], items: Sequence[Any]) -> list[Receipt] | None:
+        """Write a batch of known users in one statement; ``None`` where it has to go step by step and carefully."""
+        if current_origin() is not None or not {item.user_id for item in items} <= self._known_users:
+            return None
+        try:
+            return self._ask(function, items)
+        except (ConstraintError, TransactionLostError):
+            return None
 
     def text_index(self) -> PostgresTextIndex:
         """Return how words are found here: by tsvector."""
