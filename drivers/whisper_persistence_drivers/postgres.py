@@ -25,8 +25,8 @@ from whisper_persistence_drivers.sql.driver import SqlDriver
 #: Every statement of ours looks up keys, so its plan depends on no value: planned once, it is never planned again.
 #: A process that is stopped in the middle of a transaction, or cut off, gives its locks up after a minute.
 _SETTINGS = (
-    "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan -c default_transaction_isolation=read\\ committed "
-    "-c idle_in_transaction_session_timeout=60s"
+    "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan -c idle_in_transaction_session_timeout=60s "
+    "-c default_transaction_isolation=read\\ committed"
 )
 
 _positive = attrs.validators.gt(0.0)

@@ -16,8 +16,17 @@ from sqlalchemy.types import TypeEngine
 
 from whisper_persistence.codec import encode
 from whisper_persistence.records import Message, Receipt
-from whisper_persistence_drivers.postgres_batches import NAMESPACE, NO_ITEM, counted, finished, told, write
-from whisper_persistence_drivers.postgres_flavour import PostgresFlavour, given_rows
+from whisper_persistence_drivers.postgres_batches import (
+    NAMESPACE,
+    NO_ITEM,
+    counted,
+    finished,
+    given,
+    size_of,
+    told,
+    write,
+)
+from whisper_persistence_drivers.postgres_flavour import PostgresFlavour
 from whisper_persistence_drivers.sql.flavour import Prepared
 from whisper_persistence_drivers.sql.messages import other_author
 from whisper_persistence_drivers.sql.session import Session
@@ -37,14 +46,15 @@ def append_messages(session: Session, messages: Sequence[Message]) -> list[Recei
             keys[thing] = session.thing_key("conversation", thing)
         rows.append((thing, message.message_id, message.user_id, other_author(message), encode(message)))
     columns = {name: list(values) for name, values in zip(_COLUMNS, zip(*rows, strict=True), strict=True)}
-    return write(session, _statement(session.flavour), [keys[row[0]] for row in rows], columns, sequenced=True)
+    things = [keys[row[0]] for row in rows]
+    return write(session, _statement(session.flavour, size_of(things)), things, columns, sequenced=True)
 
 
 @cache
-def _statement(flavour: PostgresFlavour) -> Prepared:
+def _statement(flavour: PostgresFlavour, size: int) -> Prepared:
     text: TypeEngine[Any] = Text()
-    things, found = counted(flavour, sequenced=True)
-    rows = given_rows({"of": text, "number": BigInteger(), **dict.fromkeys(_COLUMNS, text)}, name="rows")
+    things, found = counted(flavour, sequenced=True, size=size)
+    rows = given({"of": text, "number": BigInteger(), **dict.fromkeys(_COLUMNS, text)}, "rows", size)
     joined = rows.join(found, found.c.thing == rows.c.of).join(things, things.c.thing == rows.c.of)
     place = found.c.sequence - things.c.taken + rows.c.number
     wanted = select(NAMESPACE, place, *(rows.c[name] for name in _COLUMNS)).select_from(joined)

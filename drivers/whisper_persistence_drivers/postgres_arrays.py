@@ -1,4 +1,4 @@
-"""Arrays of texts and of whole numbers in binary form: one pass over a column, where psycopg asks about each value."""
+"""How values are bound: arrays in binary form in one pass, where psycopg asks about each value."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from psycopg import Connection
 from psycopg.adapt import Dumper
 from psycopg.postgres import types
 from psycopg.pq import Format
+from psycopg.types.numeric import Int8
 
 _INFO: Final = {name: types[name] for name in ("text", "int8")}
 #: Dimensions, whether there are nulls, the elements' type; then, of the one dimension, its length and first place.
@@ -72,3 +73,8 @@ def to_array(values: list[Any]) -> list[Any]:
     if first is None or type(first) is str:
         return Texts(values)
     return Numbers(values) if type(first) is int else values
+
+
+def to_scalar(value: Any) -> Any:
+    """Return a value so that its type on the server does not depend on how large it is."""
+    return Int8(value) if type(value) is int else value

@@ -16,7 +16,12 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.schema import CreateSchema
 
-from whisper_persistence.errors import ConfigurationError, StorageRefusedError, StorageUnavailableError, StoreClosedError
+from whisper_persistence.errors import (
+    ConfigurationError,
+    StorageRefusedError,
+    StorageUnavailableError,
+    StoreClosedError,
+)
 from whisper_persistence.records import Tombstone
 from whisper_persistence_drivers.postgres_arrays import teach
 from whisper_persistence_drivers.postgres_connection import PatientConnection

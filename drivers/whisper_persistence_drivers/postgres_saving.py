@@ -19,8 +19,17 @@ from sqlalchemy.types import TypeEngine
 from whisper_persistence.codec import encode
 from whisper_persistence.records import Pattern, Preferences, Receipt, Statistics, Strategy
 from whisper_persistence.records.following import FollowedKind
-from whisper_persistence_drivers.postgres_batches import NAMESPACE, NO_ITEM, counted, finished, told, write
-from whisper_persistence_drivers.postgres_flavour import PostgresFlavour, given_rows
+from whisper_persistence_drivers.postgres_batches import (
+    NAMESPACE,
+    NO_ITEM,
+    counted,
+    finished,
+    given,
+    size_of,
+    told,
+    write,
+)
+from whisper_persistence_drivers.postgres_flavour import PostgresFlavour
 from whisper_persistence_drivers.sql.flavour import Prepared
 from whisper_persistence_drivers.sql.session import Session, to_micros
 
@@ -67,16 +76,17 @@ def save_records(session: Session, records: Sequence[Record]) -> list[Receipt]:
     columns |= {"of": [keys[record.user_id] for record in ordered], "record": [encode(record) for record in ordered]}
     columns["created_at"] = [to_micros(datetime.now(UTC))] * len(ordered)
     things = [keys[record.user_id] for record in records]
-    return write(session, _statement(session.flavour, kind), things, columns, sequenced=False)
+    size = size_of(columns["of"])
+    return write(session, _statement(session.flavour, kind, size), things, columns, sequenced=False)
 
 
 @cache
-def _statement(flavour: PostgresFlavour, kind: _Kind) -> Prepared:
-    _, found = counted(flavour, sequenced=False)
+def _statement(flavour: PostgresFlavour, kind: _Kind, size: int) -> Prepared:
+    _, found = counted(flavour, sequenced=False, size=size)
     text: TypeEngine[Any] = Text()
     names = filter(None, ["of", "user_id", kind.item, "record"])
     numbers = dict.fromkeys(("created_at", *kind.noted), BigInteger()) if kind.noted else {}
-    rows = given_rows({**dict.fromkeys(names, text), **numbers}, name="rows")
+    rows = given({**dict.fromkeys(names, text), **numbers}, "rows", size)
     tables = flavour.tables
     parts = [_put(getattr(tables, kind.table), rows, found, kind.kept)]
     if kind.noted:
