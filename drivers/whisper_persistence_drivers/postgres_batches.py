@@ -126,9 +126,8 @@ def write(
         numbers.append(counts[key])
     ordered = sorted(counts)
     taken = [counts[key] for key in ordered]
-    bound = _bound(
-        {"thing": ordered, "taken": taken, "of": list(things), "number": numbers, **columns}, size_of(things)
-    )
+    rows: dict[str, list[Any]] = {"thing": ordered, "taken": taken, "of": list(things), "number": numbers, **columns}
+    bound = _bound(rows, size_of(rows["of"]))
     found = session.rows(statement, space=session.space_key(), **bound)
     before = {
         key: (revision - counts[key], epoch, sequence - counts[key] if sequenced else None, erased)

@@ -80,6 +80,12 @@ class PostgresFlavour(Flavour):
         found = cast(record, postgresql.JSON).op("->>", return_type=Text())(literal_column(f"'{name}'"))
         return collate(found, "C")
 
+    def middles(self, ordered: Select[Any], count: ColumnElement[int]) -> ColumnElement[Any] | None:
+        """Return the one or two middle values of an ordered query, as an array: a walk over half of them."""
+        one, two = literal_column("1", BigInteger()), literal_column("2", BigInteger())
+        found = ordered.limit(two - count % two).offset((count - one) // two).subquery("middles")
+        return select(func.array_agg(*found.c)).scalar_subquery()
+
     def each(self, build: Build, **types: TypeEngine[Any]) -> Prepared:
         """Return a statement that joins the sets of values, which come as one array for each name."""
         given = given_rows(types, place=True)
