@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -12,18 +12,21 @@ import attrs
 from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.hookspecs import hookimpl
 from whisper_persistence.origins import current_origin
-from whisper_persistence.records import Message, Receipt
+from whisper_persistence.records import Message, Pattern, Preferences, Receipt, Statistics, Strategy
 from whisper_persistence_drivers.postgres_append import append_messages
 from whisper_persistence_drivers.postgres_connection import GRACE
 from whisper_persistence_drivers.postgres_database import PostgresDatabase
 from whisper_persistence_drivers.postgres_policies import NAMESPACE_SETTING
+from whisper_persistence_drivers.postgres_saving import save_records
 from whisper_persistence_drivers.postgres_text_index import PostgresTextIndex
 from whisper_persistence_drivers.sql.database import ConstraintError, TransactionLostError
 from whisper_persistence_drivers.sql.driver import SqlDriver
 
 #: Every statement of ours looks up keys, so its plan depends on no value: planned once, it is never planned again.
+#: A process that is stopped in the middle of a transaction, or cut off, gives its locks up after a minute.
 _SETTINGS = (
-    "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan -c default_transaction_isolation=read\\ committed"
+    "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan -c idle_in_transaction_session_timeout=60s "
+    "-c default_transaction_isolation=read\\ committed"
 )
 
 _positive = attrs.validators.gt(0.0)
@@ -83,16 +86,47 @@ class PostgresDriver(SqlDriver):
         """Append in one statement, one round trip; where a constraint objects, step by step and carefully."""
         origin = current_origin()
         seen = None if origin is None or origin.replayed else origin.erasures
-        known = origin is None or seen is not None
-        known = known and {message.user_id for message in messages} <= self._known_users
-        try:
-            receipts = self._ask(append_messages, messages, seen) if known else None
-        except (ConstraintError, TransactionLostError):
-            receipts = None
+        plain = origin is None or seen is not None
+        receipts = self._at_once(append_messages, messages, seen) if plain else None
         if receipts is None:
             return super().save_messages(messages)
         self._written()
         return receipts
+
+    @hookimpl
+    def save_strategies(self, strategies: Sequence[Strategy]) -> Sequence[Receipt]:
+        """Put whole strategies, in one statement where that does."""
+        return self._save_at_once(strategies) or super().save_strategies(strategies)
+
+    @hookimpl
+    def save_statistics(self, statistics: Sequence[Statistics]) -> Sequence[Receipt]:
+        """Put whole statistics, in one statement where that does."""
+        return self._save_at_once(statistics) or super().save_statistics(statistics)
+
+    @hookimpl
+    def save_patterns(self, patterns: Sequence[Pattern]) -> Sequence[Receipt]:
+        """Put whole patterns, in one statement where that does."""
+        return self._save_at_once(patterns) or super().save_patterns(patterns)
+
+    @hookimpl
+    def save_preferences(self, preferences: Sequence[Preferences]) -> Sequence[Receipt]:
+        """Put whole preferences, in one statement where that does."""
+        return self._save_at_once(preferences) or super().save_preferences(preferences)
+
+    def _save_at_once(self, records: Sequence[Any]) -> list[Receipt] | None:
+        """Put whole records in one statement, unless the rules for where they come from have to be heeded."""
+        return self._at_once(save_records, records) if current_origin() is None else None
+
+    def _at_once(
+        self, function: Callable[..., list[Receipt] | None], items: Sequence[Any], *arguments: Any
+    ) -> list[Receipt] | None:
+        """Write a batch of known users in one statement; ``None`` where it has to go step by step and carefully."""
+        if not {item.user_id for item in items} <= self._known_users:
+            return None
+        try:
+            return self._ask(function, items, *arguments)
+        except (ConstraintError, TransactionLostError):
+            return None
 
     def text_index(self) -> PostgresTextIndex:
         """Return how words are found here: by tsvector."""

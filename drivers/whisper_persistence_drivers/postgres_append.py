@@ -8,20 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, Text, bindparam, case, func, literal_column, select
+from sqlalchemy import BigInteger, ColumnElement, Text, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
 from whisper_persistence.codec import encode
-from whisper_persistence.records import Durability, Message, Receipt
-from whisper_persistence_drivers.postgres_flavour import PostgresFlavour, given_rows
-from whisper_persistence_drivers.sql.flavour import Prepared, erasures
+from whisper_persistence.records import Message, Receipt
+from whisper_persistence_drivers.postgres_batches import (
+    NAMESPACE,
+    NO_ITEM,
+    counted,
+    finished,
+    given,
+    size_of,
+    told,
+    write,
+)
+from whisper_persistence_drivers.postgres_flavour import PostgresFlavour
+from whisper_persistence_drivers.sql.flavour import Prepared
 from whisper_persistence_drivers.sql.messages import other_author
-from whisper_persistence_drivers.sql.session import NEWEST, Session
+from whisper_persistence_drivers.sql.session import Session
 
-_TOLD = ("messages", "conversations")
+_COLUMNS: Final = ("conversation_id", "message_id", "user_id", "other_author", "record")
 
 
 def append_messages(session: Session, messages: Sequence[Message], seen: int | None = None) -> list[Receipt] | None:
@@ -38,74 +48,26 @@ def append_messages(session: Session, messages: Sequence[Message], seen: int | N
     if not messages:
         return []
     keys: dict[str, str] = {}
-    counts: dict[str, int] = {}
     rows: list[tuple[Any, ...]] = []
     for message in messages:
         thing = message.conversation_id
-        key = keys.get(thing) or keys.setdefault(thing, session.thing_key("conversation", thing))
-        counts[key] = counts.get(key, 0) + 1
-        rows.append(
-            (key, counts[key], thing, message.message_id, message.user_id, other_author(message), encode(message))
-        )
-    given = {"space": session.space_key(), "seen": NEWEST if seen is None else seen, **_values(counts, rows)}
-    found = session.rows(_statement(session.flavour), **given)
-    if not found:
-        return None
-    standing = {
-        key: (revision - counts[key], epoch, sequence - counts[key], erased)
-        for key, revision, epoch, sequence, erased in found
-    }
-    return [_receipt(*standing[row[0]], row[1]) for row in rows]
-
-
-def _receipt(revision: int, epoch: int, sequence: int, erased: int, number: int) -> Receipt:
-    return Receipt(Durability.DURABLE, revision + number, epoch, sequence + number, False, erased)
-
-
-def _values(counts: dict[str, int], rows: list[tuple[Any, ...]]) -> dict[str, Any]:
-    ordered = sorted(counts)
-    names = ("of", "number", "conversation_id", "message_id", "user_id", "other_author", "record")
-    columns = (list(values) for values in zip(*rows, strict=True))
-    return {"thing": ordered, "taken": [counts[key] for key in ordered], **dict(zip(names, columns, strict=True))}
+        if thing not in keys:
+            keys[thing] = session.thing_key("conversation", thing)
+        rows.append((thing, message.message_id, message.user_id, other_author(message), encode(message)))
+    columns = {name: list(values) for name, values in zip(_COLUMNS, zip(*rows, strict=True), strict=True)}
+    things = [keys[row[0]] for row in rows]
+    return write(session, _statement(session.flavour, size_of(things)), things, columns, seen, sequenced=True)
 
 
 @cache
-def _statement(flavour: PostgresFlavour) -> Prepared:
-    tables, namespace = flavour.tables, bindparam("namespace", type_=Text())
-    revisions = tables.revisions
+def _statement(flavour: PostgresFlavour, size: int) -> Prepared:
     text: TypeEngine[Any] = Text()
-    number: TypeEngine[Any] = BigInteger()
-    things = given_rows({"thing": text, "taken": number}, name="things")
-    nothing: ColumnElement[int] = literal_column("0")
-    columns = ("thing", "revision", "epoch", "sequence", "cleared")
-    first = select(things.c.thing, things.c.taken, nothing, things.c.taken, nothing)
-    followed = erasures(revisions) <= bindparam("seen", type_=number)
-    first = first.where(followed).order_by(things.c.thing)
-    insert = postgresql.insert(revisions).from_select(columns, first)
-    raised = {name: revisions.c[name] + insert.excluded[name] for name in ("revision", "sequence")}
-    counting = insert.on_conflict_do_update(index_elements=["thing"], set_=raised)
-    counted = counting.returning(*(revisions.c[name] for name in columns[:4])).cte("counted")
-    kinds = {"of": text, "number": number, **dict.fromkeys(("conversation_id", "message_id", "user_id"), text)}
-    rows = given_rows({**kinds, "other_author": text, "record": text}, name="rows")
-    joined = rows.join(counted, counted.c.thing == rows.c.of).join(things, things.c.thing == rows.c.of)
-    place = counted.c.sequence - things.c.taken + rows.c.number
-    kept = ("conversation_id", "message_id", "user_id", "other_author", "record")
-    wanted = select(namespace, place, *(rows.c[name] for name in kept)).select_from(joined)
-    added = postgresql.insert(tables.messages).from_select(["namespace", "sequence", *kept], wanted).cte("added")
-    told = _telling(tables, namespace, rows, counted).cte("told")
-    return flavour.prepare(select(*counted.c, erasures(revisions)).add_cte(added, told))
-
-
-def _telling(tables: Any, namespace: Any, rows: Any, counted: Any) -> Any:
-    """Return the statement that adds what was appended to the followers' pending work."""
-    followers = tables.followers.c
-    none: ColumnElement[str] = literal_column("''")
-    item = case((followers.kind == literal_column("'messages'"), rows.c.message_id), else_=none)
-    keys = (followers.name, followers.kind, rows.c.conversation_id, item)
-    kinds: list[ColumnElement[str]] = [literal_column(f"'{kind}'") for kind in _TOLD]
-    wanted = (followers.namespace == namespace) & followers.kind.in_(kinds)
-    joined = rows.join(counted, counted.c.thing == rows.c.of).join(tables.followers, wanted)
-    pending = select(namespace, *keys, func.max(counted.c.revision)).select_from(joined).group_by(*keys)
-    columns = ["namespace", "follower", "kind", "thing_id", "item", "revision"]
-    insert = postgresql.insert(tables.outbox).from_select(columns, pending)
-    return insert.on_conflict_do_update(index_elements=columns[:5], set_={"revision": insert.excluded.revision})
+    things, found = counted(flavour, sequenced=True, size=size)
+    rows = given({"of": text, "number": BigInteger(), **dict.fromkeys(_COLUMNS, text)}, "rows", size)
+    joined = rows.join(found, found.c.thing == rows.c.of).join(things, things.c.thing == rows.c.of)
+    place = found.c.sequence - things.c.taken + rows.c.number
+    wanted = select(NAMESPACE, place, *(rows.c[name] for name in _COLUMNS)).select_from(joined)
+    columns = ["namespace", "sequence", *_COLUMNS]
+    added = postgresql.insert(flavour.tables.messages).from_select(columns, wanted).cte("added")
+    items: dict[str, ColumnElement[Any]] = {"messages": rows.c.message_id, "conversations": NO_ITEM}
+    return finished(flavour, found, added, told(flavour, rows, found, rows.c.conversation_id, items))

@@ -16,8 +16,14 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.schema import CreateSchema
 
-from whisper_persistence.errors import StorageRefusedError, StorageUnavailableError, StoreClosedError
+from whisper_persistence.errors import (
+    ConfigurationError,
+    StorageRefusedError,
+    StorageUnavailableError,
+    StoreClosedError,
+)
 from whisper_persistence.records import Tombstone
+from whisper_persistence_drivers.postgres_arrays import teach
 from whisper_persistence_drivers.postgres_connection import PatientConnection
 from whisper_persistence_drivers.postgres_flavour import PostgresFlavour
 from whisper_persistence_drivers.postgres_policies import check_role, enforce_policies, has_policies
@@ -125,9 +131,9 @@ class PostgresDatabase(Database):
         if state.startswith(("22", "42")) or isinstance(error, (psycopg.DataError, psycopg.ProgrammingError)):
             return StorageRefusedError(f"the PostgreSQL database refuses what is asked ({name}): see its log")
         if not state and any(words in str(error) for words in _LOGIN_REFUSED):
-            return StorageUnavailableError(
-                f"the PostgreSQL server refused the login ({name}): check user, password and database"
-            )
+            # Once the store is open its callers must be able to go on, as in any other outage.
+            kind = StorageUnavailableError if self.hash_key else ConfigurationError
+            return kind(f"the PostgreSQL server refused the login ({name}): check user, password and database")
         return StorageUnavailableError(f"the PostgreSQL database did not answer ({name}): try again")
 
     def before_migration(self, version: str | None) -> None:
@@ -163,6 +169,7 @@ class PostgresDatabase(Database):
     def _connect(self) -> psycopg.Connection[Any]:
         connection = PatientConnection.connect(**self.arguments, autocommit=True)
         connection.patience = self.patience
+        teach(connection)
         return connection
 
     def _connect_plainly(self) -> psycopg.Connection[Any]:

@@ -34,6 +34,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.types import TypeEngine
 
+from whisper_persistence_drivers.postgres_arrays import Numbers, Texts, to_array
 from whisper_persistence_drivers.sql.flavour import STANDING, Build, Flavour, Prepared, erasures
 from whisper_persistence_drivers.sql.session import Session
 from whisper_persistence_drivers.sql.transaction import Transaction
@@ -72,12 +73,18 @@ class PostgresFlavour(Flavour):
 
     def pack(self, texts: Sequence[str]) -> list[str]:
         """Return a list of texts as a list."""
-        return list(texts)
+        return Texts(texts)
 
     def member(self, record: ColumnElement[str], name: str) -> ColumnElement[str]:
         """Return the text of one member of a JSON object, which compares by code point."""
         found = cast(record, postgresql.JSON).op("->>", return_type=Text())(literal_column(f"'{name}'"))
         return collate(found, "C")
+
+    def middles(self, ordered: Select[Any], count: ColumnElement[int]) -> ColumnElement[Any] | None:
+        """Return the one or two middle values of an ordered query, as an array: a walk over half of them."""
+        one, two = literal_column("1", BigInteger()), literal_column("2", BigInteger())
+        found = ordered.limit(two - count % two).offset((count - one) // two).subquery("middles")
+        return select(func.array_agg(*found.c)).scalar_subquery()
 
     def each(self, build: Build, **types: TypeEngine[Any]) -> Prepared:
         """Return a statement that joins the sets of values, which come as one array for each name."""
@@ -131,14 +138,14 @@ class PostgresFlavour(Flavour):
 
     def run_rows(self, session: Session, statement: Prepared, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert rows."""
-        arrays = (list(values) for values in zip(*rows, strict=True))
+        arrays = (to_array(list(values)) for values in zip(*rows, strict=True))
         session.connection.execute(statement.sql, dict(zip(statement.names, arrays, strict=True)))
 
     def count(self, transaction: Transaction, rows: Sequence[tuple[str, int, int, int]]) -> list[Any]:
         """Raise revision, epoch and sequence of every thing, taking their locks in the order of their keys."""
-        things, *raised = (list(values) for values in zip(*rows, strict=True)) if rows else ([], [], [], [])
-        values = dict(zip(_RAISED, raised, strict=True))
-        return transaction.rows(_count(self), thing=things, space=transaction.space_key(), **values)
+        things, *raised = zip(*rows, strict=True) if rows else ((), (), (), ())
+        values = {name: Numbers(numbers) for name, numbers in zip(_RAISED, raised, strict=True)}
+        return transaction.rows(_count(self), thing=Texts(things), space=transaction.space_key(), **values)
 
 
 def given_rows(types: Mapping[str, TypeEngine[Any]], *, name: str = "given", place: bool = False) -> FromClause:
@@ -151,7 +158,7 @@ def given_rows(types: Mapping[str, TypeEngine[Any]], *, name: str = "given", pla
 
 def _columns(statement: Prepared, sets: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
     names = [name for name in statement.names if name != "namespace" and name not in statement.constants]
-    return {name: [values[name] for values in sets] for name in names}
+    return {name: to_array([values[name] for values in sets]) for name in names}
 
 
 @cache

@@ -33,10 +33,10 @@ def shown(store: Store, query: str) -> Any:
 
 
 def sessions(url: str) -> int:
-    """Return how many other sessions there are in a database."""
+    """Return how many sessions of ours there are in a database; one that asked this before may still be ending."""
     with psycopg.connect(url, autocommit=True) as connection:
-        others = "datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
-        return connection.execute(f"SELECT count(*) FROM pg_stat_activity WHERE {others}".encode()).fetchall()[0][0]  # noqa: S608
+        ours = "datname = current_database() AND application_name = 'whisper-persistence'"
+        return connection.execute(f"SELECT count(*) FROM pg_stat_activity WHERE {ours}".encode()).fetchall()[0][0]  # noqa: S608
 
 
 def settled(url: str, expected: int) -> int:
@@ -61,6 +61,7 @@ def test_a_session_is_set_as_promised(opened):
 
     assert shown(store, "SHOW statement_timeout") == "7s"
     assert shown(store, "SHOW lock_timeout") == "250ms"
+    assert shown(store, "SHOW idle_in_transaction_session_timeout") == "1min"
     assert shown(store, "SHOW timezone") == "UTC"
     assert shown(store, "SHOW application_name") == "whisper-persistence"
     assert shown(store, "SHOW client_encoding") == "UTF8"
@@ -160,8 +161,17 @@ def test_a_password_beside_the_url_is_used_unless_the_url_has_one(guest, opened,
         assert shown(store, "SELECT current_user") == "guest"
 
     monkeypatch.setenv("WHISPER_PERSISTENCE_URL", url.replace("guest@", "guest:wrong@"))
-    with pytest.raises(StorageUnavailableError):
+    with pytest.raises(ConfigurationError, match="check user, password and database"):
         Store.from_settings()
+
+
+def test_a_password_that_is_changed_while_the_store_is_open_is_an_outage(guest, opened):
+    url, password = guest
+    store = opened(url, password=password, schema="guest", max_lifetime=0.001)
+    database(store).arguments["password"] = password[::-1]
+
+    with pytest.raises(StorageUnavailableError, match="check user, password and database"):
+        store.load_messages([TALK])
 
 
 def test_an_option_is_stronger_than_the_url(postgres_shared_url):
@@ -199,6 +209,13 @@ def test_a_server_that_never_answers_is_an_outage_after_the_timeout(opened):
 # How many there are, and how long they live.
 
 
+def test_what_is_counted_are_our_sessions_and_not_those_that_count(postgres_url, opened):
+    with psycopg.connect(postgres_url):
+        assert sessions(postgres_url) == 0
+    with closing(opened(postgres_url)):
+        assert sessions(postgres_url) == 1
+
+
 def test_there_are_never_more_connections_than_the_pool_is_wide(postgres_url, opened):
     store = opened(postgres_url, pool_size=3, pool_timeout=30, lock_timeout=30, statement_timeout=30)
     store.save_messages(samples.talk(1))
@@ -206,7 +223,7 @@ def test_there_are_never_more_connections_than_the_pool_is_wide(postgres_url, op
         other.execute("SELECT * FROM whisper_persistence.revisions FOR UPDATE")
         writing = [pool.submit(store.save_messages, [samples.message(message_id=str(n))]) for n in range(12)]
 
-        assert settled(postgres_url, 4) == 4
+        assert settled(postgres_url, 3) == 3
         other.rollback()
         assert sorted(future.result(30)[0].sequence or 0 for future in writing) == list(range(2, 14))
     assert sessions(postgres_url) == 3

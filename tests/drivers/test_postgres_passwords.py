@@ -90,7 +90,7 @@ def test_the_server_demands_the_password(address):
     with opened({**address, "password": MARK}) as store:
         store.save_messages(samples.talk(1))
     for wrong in ({}, {"password": "another"}):
-        with pytest.raises(StorageUnavailableError):
+        with pytest.raises(ConfigurationError, match="check user, password and database"):
             opened({**address, **wrong})
 
 
@@ -174,6 +174,7 @@ def test_what_cannot_be_connected_to(address, way):
 
     assert hidden(whole(caught.value))
     if way in (wrong_password, wrong_password_in_a_url, no_such_role, no_such_database):
+        assert isinstance(caught.value, ConfigurationError)
         assert "check user, password and database" in str(caught.value)
 
 

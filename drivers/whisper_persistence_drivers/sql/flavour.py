@@ -9,7 +9,19 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from sqlalchemy import ClauseElement, ColumnElement, Dialect, Table, Text, bindparam, func, literal_column, or_, select
+from sqlalchemy import (
+    ClauseElement,
+    ColumnElement,
+    Dialect,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.types import TypeEngine
 
 from whisper_persistence_drivers.sql.tables import Tables, tables
@@ -108,6 +120,16 @@ class Flavour(ABC):
     @abstractmethod
     def moment(self, record: ColumnElement[str], field: str) -> ColumnElement[str]:
         """Return a moment of a record, as `whisper_persistence_drivers.sql.session.to_text` writes moments."""
+
+    def middles(self, ordered: Select[Any], count: ColumnElement[int]) -> ColumnElement[Any] | None:
+        """Return the one or two middle values of an ordered query as one value, if that can be part of a statement.
+
+        Args:
+            ordered: selects one column.
+            count: how many values there are; of the statement that this becomes part of.
+        """
+        del ordered, count
+        return None
 
     def one_state(self, session: Session) -> AbstractContextManager[None]:
         """Let a block of several statements see one state of the database, where a session does not do so anyhow."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -24,6 +25,7 @@ _score = decoder(MemoryScore)
 @attrs.frozen(eq=False)
 class _Statements:
     load: Prepared
+    whole: bool
     middle: Prepared
     find: Prepared
     put: Prepared
@@ -66,7 +68,8 @@ def _statements(flavour: Flavour) -> _Statements:
         return older.order_by(scores.sequence.desc()).limit(given["limit"])
 
     return _Statements(
-        load=flavour.prepare(select(*columns, *_extremes(flavour)).where(*listed)),
+        load=flavour.prepare(select(*columns, *_extremes(flavour), *_middles(flavour)).where(*listed)),
+        whole=bool(_middles(flavour)),
         middle=flavour.each(middle, user_id=PlainText, limit=number, skipped=number),
         find=flavour.prepare(select(*columns).where(*listed)),
         put=flavour.put(tables.statistics),
@@ -86,14 +89,27 @@ def _extremes(flavour: Flavour) -> list[ColumnElement[Any]]:
     return [query.correlate(statistics).scalar_subquery() for query in measured]
 
 
+def _middles(flavour: Flavour) -> list[ColumnElement[Any]]:
+    """Return a user's one or two middle scores, where they can be found along with the rest."""
+    statistics, scores = flavour.tables.statistics, flavour.tables.scores.c
+    own = (scores.namespace == statistics.c.namespace, scores.user_id == statistics.c.user_id)
+    ordered = select(scores.score).where(*own).order_by(scores.score).correlate(statistics)
+    middles = flavour.middles(ordered, statistics.c.stored_scores)
+    return [] if middles is None else [middles]
+
+
 def load_statistics(session: Session, user_ids: Sequence[str]) -> dict[str, Statistics]:
     """Return the statistics that exist, by user id, with what the stored scores say of their order."""
-    with session.flavour.one_state(session):
-        found = session.listed(_statements(session.flavour).load, user_ids)
-        medians = _medians(session, {user_id: stored for user_id, _, stored, *_ in found if stored})
+    sql = _statements(session.flavour)
+    with nullcontext() if sql.whole else session.flavour.one_state(session):
+        found = session.listed(sql.load, user_ids)
+        if sql.whole:
+            medians = {user_id: _median(middles) for user_id, *_, middles in found if middles}
+        else:
+            medians = _medians(session, {user_id: stored for user_id, _, stored, *_ in found if stored})
     return {
         user_id: _ordered(_statistics(record), stored, low, high, medians.get(user_id))
-        for user_id, record, stored, low, high in found
+        for user_id, record, stored, low, high, *_ in found
     }
 
 
@@ -111,10 +127,11 @@ def _medians(session: Session, stored: Mapping[str, int]) -> dict[str, float]:
         {"user_id": user_id, "limit": 2 - count % 2, "skipped": (count - 1) // 2} for user_id, count in stored.items()
     ]
     middles = session.each(_statements(session.flavour).middle, sets)
-    return {
-        user_id: quantise(sum(from_units(score) for (score,) in middle) / len(middle))
-        for user_id, middle in zip(stored, middles, strict=True)
-    }
+    return {user_id: _median([score for (score,) in middle]) for user_id, middle in zip(stored, middles, strict=True)}
+
+
+def _median(middles: Sequence[int]) -> float:
+    return quantise(sum(map(from_units, middles)) / len(middles))
 
 
 def load_scores(session: Session, queries: Sequence[ScoreQuery]) -> dict[ScoreQuery, tuple[MemoryScore, ...]]:
