@@ -121,6 +121,7 @@ def test_a_role_can_carry_the_settings_that_a_pooler_leaves_out(guest_url, postg
     assert found == {
         "statement_timeout": "10s",
         "lock_timeout": "5s",
+        "idle_in_transaction_session_timeout": "1min",
         "timezone": "UTC",
         "whisper_persistence.namespace": "elena",
     }
