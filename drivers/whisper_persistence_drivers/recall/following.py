@@ -24,6 +24,10 @@ REST: Final = 300.0
 _REST_OF_TALK: Final = 1 << 62
 
 
+class NotTakenError(StorageUnavailableError):
+    """The index did not take news, whatever they are: they wait, and no row of the outbox is to blame."""
+
+
 @attrs.frozen
 class News:
     """What changed for the index.
@@ -93,6 +97,8 @@ class Outbox:
             return 0
         try:
             self._follow(rows, embedders, push)
+        except NotTakenError:
+            raise
         except (StorageRefusedError, StorageUnavailableError) as error:
             failed, tried = self._follow_each(rows, embedders, push)
             self._blame(failed)
