@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from whisper_persistence_drivers.sql import unindexed
+from whisper_persistence_drivers.sql import gathering, indexer, search_hooks, unindexed
+from whisper_persistence_drivers.sql.text_index import Scope
 
 from whisper_persistence import ClearMark, MessageEdit, MessageRedaction, NotSupportedError, Store
 from whisper_persistence.discovery import DriverSpec
@@ -142,6 +143,27 @@ def test_what_goes_from_the_history_goes_from_the_index_with_it(tmp_path):
             "message_words_docsize": 75,
             "outbox": 0,
         }
+
+
+@pytest.mark.parametrize("name", ["sqlite", "postgres"])
+def test_two_stores_that_index_the_same_messages_index_each_once(tmp_path, postgres_url, monkeypatch, name):
+    monkeypatch.setattr(indexer, "_GATHERING", 0.0)
+    monkeypatch.setattr(search_hooks, "_BATCH", 8)
+    place = {"path": tmp_path / "memory.db"} if name == "sqlite" else {"url": postgres_url}
+    talk = some_talk(400, 4)
+    with opened_at(name, **place) as one, opened_at(name, **place) as other:
+        for start in range(0, 400, 20):
+            (one if start % 40 else other).save_messages(talk[start : start + 20])
+        for store in (one, other):
+            wait_for_indexes(store, 120.0)
+        expected = {message.message_id for message in talk if message.user_id == "user 1"}
+        text = " ".join(WORDS)
+
+        assert set(ids(one, text, user_id="user 1", limit=200)) == expected
+        assert ids(other, text, user_id="user 1", limit=200) == ids(one, text, user_id="user 1", limit=200)
+        counted = gathering.count_terms
+        assert one.chain.drivers[name]._read(counted, Scope(), 1_000) == 400
+        assert [store.check_health()[0].details["search_failures"] for store in (one, other)] == [0, 0]
 
 
 @pytest.mark.parametrize("name", ["sqlite", "postgres"])
