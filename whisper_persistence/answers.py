@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from whisper_persistence.errors import BrokenDriverError, NotSupportedError
 from whisper_persistence.records import Receipt
+
+#: What to do about a hook that a driver answers only where it is told to.
+_ADVICE: Final = {
+    "search_messages": "set search = true in the options of sqlite or postgres, or ask for one user or conversation"
+}
 
 T = TypeVar("T")
 
@@ -18,7 +23,8 @@ def answered(hook: str, answer: T | None) -> T:
         NotSupportedError: there is none.
     """
     if answer is None:
-        raise NotSupportedError(f"no driver of the chain answers {hook}: add one that does to the drivers setting")
+        advice = _ADVICE.get(hook, "add one that does to the drivers setting")
+        raise NotSupportedError(f"no driver of the chain answers {hook}: {advice}")
     return answer
 
 

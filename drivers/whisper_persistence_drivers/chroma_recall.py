@@ -196,11 +196,10 @@ class ChromaRecallDriver(LifecycleSpecs, ConversationSpecs, SearchSpecs, Mainten
         keeper = Keeper(state, Maker(state))
         try:
             keeper.prepare()
-            state.outbox.register()
-        except NotImplementedError:
-            raise ConfigurationError(
-                f"{TIER} finds no driver below that keeps messages for followers: list it before sqlite or postgres"
-            ) from None
+            if not state.outbox.register():
+                raise ConfigurationError(
+                    f"{TIER} finds no driver below that keeps messages for followers: list it before sqlite or postgres"
+                )
         except StorageUnavailableError:
             pass  # the thread tries again
         worker = Worker(keeper)

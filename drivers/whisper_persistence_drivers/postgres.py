@@ -51,7 +51,8 @@ class PostgresDriver(SqlDriver):
         row_level_security: whether the database itself keeps namespaces apart, by a policy on every table.
         rewrite_on_erase: whether an erase ends with writing the tables anew, which locks each for a while.
         sslmode, sslrootcert, sslcert, sslkey: TLS, as libpq takes them.
-        search: whether messages are indexed by their words, and found.
+        search: ``true`` has messages indexed by their words, and found; ``false`` has this driver find none; where it
+            is not set, the newest messages of a user or conversation are looked at one by one, without an index.
         weights: how the scores of a search are put together, as `whisper_persistence.fusing.Weights` names them.
     """
 

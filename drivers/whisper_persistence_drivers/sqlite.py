@@ -53,7 +53,8 @@ class SqliteDriver(SqlDriver, BackupSpecs):
         busy_timeout: how long to wait for another process's write, in seconds.
         readers: how many connections read at the same time.
         cache_mb: memory for pages, per connection, in MiB.
-        search: whether messages are indexed by their words, and found.
+        search: ``true`` has messages indexed by their words, and found; ``false`` has this driver find none; where it
+            is not set, the newest messages of a user or conversation are looked at one by one, without an index.
         weights: how the scores of a search are put together, as `whisper_persistence.fusing.Weights` names them.
     """
 

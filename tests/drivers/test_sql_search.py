@@ -9,12 +9,15 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from whisper_persistence_drivers.sql import gathering, indexer, search_hooks, unindexed
+from whisper_persistence_drivers.sql.text_index import Scope
 
-from whisper_persistence import MessageEdit, MessageRedaction, Store
+from whisper_persistence import ClearMark, MessageEdit, MessageRedaction, NotSupportedError, Store
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.operations.reindexing import reindex, wait_for_indexes
 from whisper_persistence.plugins import Chain
@@ -140,6 +143,53 @@ def test_what_goes_from_the_history_goes_from_the_index_with_it(tmp_path):
             "message_words_docsize": 75,
             "outbox": 0,
         }
+
+
+@pytest.mark.parametrize("name", ["sqlite", "postgres"])
+def test_two_stores_that_index_the_same_messages_index_each_once(tmp_path, postgres_url, monkeypatch, name):
+    monkeypatch.setattr(indexer, "_GATHERING", 0.0)
+    monkeypatch.setattr(search_hooks, "_BATCH", 8)
+    place = {"path": tmp_path / "memory.db"} if name == "sqlite" else {"url": postgres_url}
+    talk = some_talk(400, 4)
+    with opened_at(name, **place) as one, opened_at(name, **place) as other:
+        for start in range(0, 400, 20):
+            (one if start % 40 else other).save_messages(talk[start : start + 20])
+        for store in (one, other):
+            wait_for_indexes(store, 120.0)
+        expected = {message.message_id for message in talk if message.user_id == "user 1"}
+        text = " ".join(WORDS)
+
+        assert set(ids(one, text, user_id="user 1", limit=200)) == expected
+        assert ids(other, text, user_id="user 1", limit=200) == ids(one, text, user_id="user 1", limit=200)
+        counted = gathering.count_terms
+        assert one.chain.drivers[name]._read(counted, Scope(), 1_000) == 400
+        assert [store.check_health()[0].details["search_failures"] for store in (one, other)] == [0, 0]
+
+
+@pytest.mark.parametrize("name", ["sqlite", "postgres"])
+def test_without_an_index_the_newest_messages_of_a_user_are_looked_at_and_the_answer_says_so(
+    tmp_path, postgres_url, monkeypatch, name
+):
+    monkeypatch.setattr(unindexed, "MOST", 20)
+    place = {"path": tmp_path / "memory.db"} if name == "sqlite" else {"url": postgres_url}
+    early, later = samples.MOMENT, samples.MOMENT + timedelta(days=1)
+    with opened_at(name, search=None, **place) as store:
+        said = (Message(f"t{n % 2}", "alice", "alice", f"lighthouse {n}", "user", f"m{n}", early) for n in range(19))
+        save(store, list(said))
+        save(store, [samples.message("u", "a lighthouse", "bob"), samples.message("u", "", "alice", message_id="no")])
+        store.update_messages([MessageRedaction("t0", "m0"), ClearMark("t1", 3)])
+        few = store.search_messages([query := SearchQuery("lighthouses", user_id="alice", limit=50, context=1)])[query]
+        save(store, [samples.message("t0", f"rain {n}", "alice", timestamp=later) for n in range(20)])
+        many = store.search_messages([query])[query]
+        old = SearchQuery("lighthouses", user_id="alice", among=[("t0", "m2"), ("u", "elsewhere")])
+
+        assert {hit.message.message_id for hit in few.hits} == {f"m{n}" for n in range(1, 19)} - {"m1", "m3", "m5"}
+        assert (few.answered, few.silent, many.hits) == (("text by scan",), (), ())
+        assert (many.answered, many.silent) == (("text by scan",), ("text by index",))
+        assert [hit.message.message_id for hit in store.search_messages([old])[old].hits] == ["m2"]
+        assert ids(store, "rain", conversation_id="t0") != []
+        with pytest.raises(NotSupportedError, match="search = true"):
+            ids(store, "lighthouse")
 
 
 def test_switching_search_on_later_finds_what_was_there_before(tmp_path):

@@ -31,7 +31,7 @@ def _answer(room: Any, call: Call) -> Answer:
     try:
         return Answer(getattr(room, call.operation)(**call.arguments))
     except BaseException as error:  # what native code panics with is no Exception
-        return Answer(error=type(error).__name__)
+        return Answer(error=type(error).__name__, away=room.is_away(error))
 
 
 def serve(source: BinaryIO, sink: BinaryIO, nowhere: BinaryIO) -> None:

@@ -30,6 +30,12 @@ class Room:
         )
         return self.count()
 
+    def is_away(self, error: BaseException | None) -> bool:
+        """Say whether an error came about because a server cannot be reached."""
+        from httpx import TransportError
+
+        return error is not None and (isinstance(error, TransportError) or self.is_away(error.__context__))
+
     def count(self) -> int:
         """Return how many vectors there are."""
         return int(self._collection.count())

@@ -24,6 +24,10 @@ REST: Final = 300.0
 _REST_OF_TALK: Final = 1 << 62
 
 
+class NotTakenError(StorageUnavailableError):
+    """The index did not take news, whatever they are: they wait, and no row of the outbox is to blame."""
+
+
 @attrs.frozen
 class News:
     """What changed for the index.
@@ -59,16 +63,11 @@ class Outbox:
     _aside: dict[Pending, float] = attrs.field(factory=dict[Pending, float])
     _first: dict[str, int] = attrs.field(factory=dict[str, int])
 
-    def register(self) -> None:
-        """Make the follower known to SQL.
-
-        Raises:
-            NotImplementedError: nobody below keeps pending work.
-        """
+    def register(self) -> bool:
+        """Make the follower known to SQL; say whether anybody below keeps pending work."""
         new = self.below.register_follower(follower=Follower(self.follower, ("messages", "conversations")))
-        if new is None:
-            raise NotImplementedError
-        self.new = self.new or new
+        self.new = self.new or bool(new)
+        return new is not None
 
     def set_aside(self) -> int:
         """Return how many rows are set aside, because they failed again and again."""
@@ -93,6 +92,8 @@ class Outbox:
             return 0
         try:
             self._follow(rows, embedders, push)
+        except NotTakenError:
+            raise
         except (StorageRefusedError, StorageUnavailableError) as error:
             failed, tried = self._follow_each(rows, embedders, push)
             self._blame(failed)

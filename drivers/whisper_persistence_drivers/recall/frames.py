@@ -31,10 +31,12 @@ class Answer(msgspec.Struct, frozen=True):
     Attributes:
         value: what the method returned.
         error: the class of what it raised, or empty; never its message, which may hold private words.
+        away: whether it raised that because a server did not answer.
     """
 
     value: Any = None
     error: str = ""
+    away: bool = False
 
 
 _encoder: Final = msgspec.msgpack.Encoder()

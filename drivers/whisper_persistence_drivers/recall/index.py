@@ -116,6 +116,10 @@ class Index:
         """Say whether its file is where it was; a server's is its own affair."""
         return self._file is None or self._file.exists()
 
+    def at_server(self) -> bool:
+        """Say whether it lies at a server, which outlives what is written to it."""
+        return self._file is None
+
     def recount(self) -> int:
         """Return how many vectors there are."""
         self.count = cast("int", self.child.call("count", self._limits.write))
@@ -127,7 +131,7 @@ class Index:
             self.child.call(
                 "upsert",
                 self._limits.write,
-                writes=True,
+                writes=not self.at_server(),
                 ids=[entry.item for entry in entries],
                 vectors=b"".join(entry.values for entry in entries),
                 labels=[entry.labels for entry in entries],
@@ -136,12 +140,12 @@ class Index:
     def delete(self, items: Sequence[str]) -> None:
         """Remove vectors by id; unknown ids are nothing."""
         if items:
-            self.child.call("delete", self._limits.write, writes=True, ids=list(items), where=None)
+            self.child.call("delete", self._limits.write, writes=not self.at_server(), ids=list(items), where=None)
 
     def delete_before(self, conversation_id: str, sequence: int) -> None:
         """Remove what comes before a position of a conversation."""
         where = {"$and": [{"c": conversation_id}, {"s": {"$lt": sequence}}]}
-        self.child.call("delete", self._limits.write, writes=True, ids=None, where=where)
+        self.child.call("delete", self._limits.write, writes=not self.at_server(), ids=None, where=where)
 
     def load(self, items: Sequence[str], timeout: float | None = None) -> dict[str, bytes]:
         """Return the vectors of those ids that are there; whoever searches gives the seconds that are left."""

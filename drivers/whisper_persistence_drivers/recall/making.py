@@ -23,6 +23,8 @@ _log: Final = logging.getLogger(__name__)
 
 #: Seconds until a build that failed is tried again, at first and at most.
 _RETRY: Final = (1.0, 300.0)
+#: The same at most, where it is a server that is tried again: that costs nothing.
+_SERVER_RETRY: Final = 5.0
 #: How often an index that does not answer is opened again before it is built anew.
 _OPENINGS: Final = 2
 
@@ -70,7 +72,7 @@ class Maker:
 
     def _put_off(self, reason: str) -> None:
         self.failures += 1
-        first, most = _RETRY
+        first, most = (_RETRY[0], _SERVER_RETRY) if self.state.options.server() else _RETRY
         self._retry_at = time.monotonic() + min(most, first * 2.0 ** (self.failures - 1))
         if self.state.index is None:
             self.state.away = reason
@@ -118,7 +120,8 @@ class Maker:
             else:
                 yield from jobs.audit(state.below, state.namespace, index, lambda: state.pushed)
         except (StorageDamagedError, StorageUnavailableError) as error:
-            if isinstance(error, StorageDamagedError) or self.failures >= _OPENINGS:
+            lost = self.failures >= _OPENINGS and not state.awaits_server()
+            if isinstance(error, StorageDamagedError) or lost:
                 state.folder.forget()
             raise
         self._serve(index)

@@ -77,7 +77,7 @@ class ChildProcess:
             arguments: the method's arguments.
 
         Raises:
-            StorageUnavailableError: it is gone, or did not answer in time.
+            StorageUnavailableError: it is gone, did not answer in time, or could not reach its server.
             StorageDamagedError: the method raised.
         """
         deadline = time.monotonic() + timeout
@@ -95,6 +95,8 @@ class ChildProcess:
         self._send(frames.pack(call), deadline)
         self._owed_since = time.monotonic()
         answer = self._receive(deadline)
+        if answer.away:
+            raise StorageUnavailableError("the index server cannot be reached: search goes on without it")
         if answer.error:
             self.dirty = self.dirty or writes
             raise StorageDamagedError(f"the index refused {call.operation} ({answer.error}): it is built anew")

@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from whisper_persistence.errors import StorageDamagedError, StorageUnavailableError
-from whisper_persistence_drivers.recall.following import News
+from whisper_persistence_drivers.recall.following import News, NotTakenError
 from whisper_persistence_drivers.recall.index import Index
 from whisper_persistence_drivers.recall.labels import entry_of, item_of
 from whisper_persistence_drivers.recall.state import State
@@ -16,17 +16,20 @@ from whisper_persistence_drivers.recall.surroundings import around
 _SCRUB_AFTER: Final = 5.0
 #: More vectors than any index has: what a clear mark removes is not counted.
 _MANY: Final = 1 << 40
+_WAITING: Final = "the index server cannot be reached: what changed waits a while for it"
 
 
 def push(state: State, news: News) -> None:
     """Bring news to the index that answers and to the one that is being made; let go of one that cannot take them.
 
     Raises:
-        StorageUnavailableError: nor can it be given up, so that the news must wait.
+        NotTakenError: nor can it be given up, so that the news must wait.
     """
     state.grow(len(news.changed))
     there = [index for index in (state.index, state.coming) if index is not None]
     if not any(map(state.is_current, there)):
+        if state.awaits_server():
+            raise NotTakenError(_WAITING)
         state.folder.forget()  # it would miss what nobody tells it
     if state.coming is not None and state.waiting is not None:
         state.waiting.append(news)
@@ -35,10 +38,13 @@ def push(state: State, news: News) -> None:
         try:
             push_to(state, index, news)
         except (StorageUnavailableError, StorageDamagedError) as error:
+            if isinstance(error, StorageUnavailableError) and state.is_current(index) and state.awaits_server():
+                raise NotTakenError(_WAITING) from None
             index.child.dirty = True
             state.lose(index, str(error))
             if state.is_current(index):
-                raise StorageUnavailableError("the index folder cannot be written: what changed waits") from None
+                raise NotTakenError("the index folder cannot be written: what changed waits") from None
+    state.server_missed_at = None
 
 
 def push_to(state: State, index: Index, news: News) -> None:

@@ -21,6 +21,8 @@ _log: Final = logging.getLogger(__name__)
 
 #: Seconds for which a count of the vectors is good enough.
 _MEASURE_EVERY: Final = 30.0
+#: Seconds that what changed waits for a server, before its index is given up and built anew once the server is back.
+_AWAITED: Final = 60.0
 
 
 @attrs.define(eq=False)
@@ -42,6 +44,7 @@ class State:
         restarts, rebuilds: how often an index was let go, and how often one was built.
         scrub_at: when the index is to be built anew because something was removed from it, as ``time.monotonic``
             counts; ``None`` where nothing was.
+        server_missed_at: since when a server did not answer, as ``time.monotonic`` counts; ``None`` where it does.
         asked, scrubbed: tickets of those who wait for such a build; guarded by ``scrubbing``.
     """
 
@@ -64,6 +67,7 @@ class State:
     restarts: int = 0
     rebuilds: int = 0
     scrub_at: float | None = None
+    server_missed_at: float | None = None
     asked: int = 0
     scrubbed: int = 0
     _measured_at: float = -_MEASURE_EVERY
@@ -115,6 +119,14 @@ class State:
         manifest = self.folder.manifest()
         return manifest is not None and manifest.build == index.build
 
+    def awaits_server(self) -> bool:
+        """Say, of an index at a server that does not answer, whether it is waited for rather than built anew."""
+        manifest = self.folder.manifest()
+        if self.options.server() is None or manifest is None or not manifest.build:
+            return False
+        self.server_missed_at = self.server_missed_at or time.monotonic()
+        return time.monotonic() - self.server_missed_at < _AWAITED
+
     def serve(self, index: Index) -> None:
         """Let an index answer from now on, and delete the one before.
 
@@ -123,6 +135,7 @@ class State:
         """
         self.note(index)
         before, self.index, self.coming, self.waiting, self.away = self.index, index, None, None, ""
+        self.server_missed_at = None
         if before is not None:
             before.close()
             if self.options.server() is not None:

@@ -109,7 +109,7 @@ def read_tail(session: Session, scope: Scope) -> list[TermRow]:
     if not pending:
         return []
     if len(pending) <= _SHORT:
-        messages = _named(session, [(work.thing_id, work.item) for work in pending])
+        messages = read_named(session, [(work.thing_id, work.item) for work in pending])
     else:
         named = scope.named()
         statement = _scoped(session.flavour, tuple(named), counting=False)
@@ -119,7 +119,8 @@ def read_tail(session: Session, scope: Scope) -> list[TermRow]:
     return indexing.place(session, wanted)
 
 
-def _named(session: Session, keys: Iterable[tuple[str, str]]) -> list[Message]:
+def read_named(session: Session, keys: Iterable[tuple[str, str]]) -> list[Message]:
+    """Return messages by conversation and message id, as far as they are there."""
     sets = [{"conversation_id": conversation_id, "message_id": message_id} for conversation_id, message_id in keys]
     return read_messages([row for rows in session.each(_statements(session.flavour).named, sets) for row in rows])
 
@@ -135,7 +136,7 @@ def count_terms(session: Session, scope: Scope, limit: int) -> int:
 def find_named(session: Session, keys: Sequence[tuple[str, str]], tail: Sequence[TermRow]) -> list[TermRow]:
     """Return the messages of these conversation and message ids, as far as they are there and have words."""
     late = {row.key(): row for row in tail}
-    places = [(message.conversation_id, message.sequence or 0) for message in _named(session, dict.fromkeys(keys))]
+    places = [(message.conversation_id, message.sequence or 0) for message in read_named(session, dict.fromkeys(keys))]
     asked = [key for key in places if key not in late]
     sets = [{"conversation_id": conversation_id, "sequence": sequence} for conversation_id, sequence in asked]
     found = [TermRow(*row) for rows in session.each(_statements(session.flavour).term, sets) for row in rows]

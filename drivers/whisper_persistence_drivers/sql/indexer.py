@@ -11,8 +11,6 @@ from typing import Any, Final
 
 import attrs
 
-from whisper_persistence.errors import PersistenceError
-
 #: So long it waits for more messages after the first, in seconds, so that a busy bot is not interrupted for each.
 _GATHERING: Final = 0.25
 #: So often it looks for what other processes wrote, in seconds.
@@ -93,7 +91,7 @@ class Indexer:
     def _attempt(self) -> int:
         try:
             done = self.step()
-        except PersistenceError as error:
+        except Exception as error:  # whatever it is, the thread goes on
             self.failed += 1
             if self.failed == 1:
                 _log.warning("the text index cannot be fed", extra={"index": self.name, "error": type(error).__name__})

@@ -10,7 +10,7 @@ import attrs
 from whisper_persistence import records as rec
 from whisper_persistence.fusing import Weights, to_weights
 from whisper_persistence.hookspecs import Below, SearchSpecs, hookimpl
-from whisper_persistence_drivers.sql import indexing, searching
+from whisper_persistence_drivers.sql import indexing, searching, unindexed
 from whisper_persistence_drivers.sql import vectors as sql_vectors
 from whisper_persistence_drivers.sql.indexer import Indexer
 from whisper_persistence_drivers.sql.lifecycle import SqlLifecycle
@@ -27,11 +27,14 @@ class SqlSearch(SqlLifecycle, SearchSpecs):
     """A SQL driver's search.
 
     Options:
-        search: whether messages are indexed by their words, and found.
+        search: ``true`` has messages indexed by their words, and found; ``false`` has this driver find none; where it
+            is not set, the newest messages of a user or conversation are looked at one by one, without an index.
         weights: how scores are put together, as `whisper_persistence.fusing.Weights` names them.
     """
 
-    search: bool = attrs.field(default=False, kw_only=True, converter=attrs.converters.to_bool)
+    search: bool | None = attrs.field(
+        default=None, kw_only=True, converter=attrs.converters.optional(attrs.converters.to_bool)
+    )
     weights: Weights = attrs.field(factory=Weights, converter=to_weights, kw_only=True)
 
     _indexer: Indexer | None = attrs.field(init=False, default=None, repr=False)
@@ -61,10 +64,13 @@ class SqlSearch(SqlLifecycle, SearchSpecs):
 
     @hookimpl
     def search_messages(self, queries: Sequence[rec.SearchQuery]) -> Mapping[rec.SearchQuery, rec.SearchResult] | None:
-        """Return what each query finds by its words; ask below where search is off."""
-        if not self.search:
-            return self._below.search_messages(queries=queries)
-        return self._read(searching.search_messages, queries, self._text_index, self.weights)
+        """Return what each query finds by its words; ask below where there is no index of them, then look."""
+        if self.search:
+            return self._read(searching.search_messages, queries, self._text_index, self.weights)
+        found = self._below.search_messages(queries=queries)
+        if found is None and self.search is None and all(map(unindexed.is_narrow, queries)):
+            return self._read(unindexed.search_messages, queries)
+        return found
 
     @hookimpl
     def save_vectors(self, vectors: Sequence[rec.Vector]) -> Sequence[rec.Receipt]:

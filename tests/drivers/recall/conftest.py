@@ -116,7 +116,10 @@ class Memories:
         """Open a store whose messages are all indexed, however few, unless options say otherwise."""
         place = path or self.path
         settings = {"path": place / "recall", "index_from": 0, "few": 0, "search_timeout": 10.0, **options}
-        drivers = [DriverSpec("chroma-recall", settings), DriverSpec("sqlite", {"path": place / "memory.db"})]
+        drivers = [
+            DriverSpec("chroma-recall", settings),
+            DriverSpec("sqlite", {"path": place / "memory.db", "search": False}),
+        ]
         self.opened.append(Memory(Store(Chain.build(drivers), namespace), place))
         return self.opened[-1]
 
