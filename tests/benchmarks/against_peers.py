@@ -124,6 +124,8 @@ async def prepare(entry: Entry, place: Any, users: int, stack: AsyncExitStack) -
     began = perf_counter_ns()
     await side.fill(turns)
     filled = (perf_counter_ns() - began) / (2 * len(turns))
+    for user in range(given):  # as it is once a bot has met everybody again
+        await side.last(data.user_name(user))
     kept = await side.last(data.LONG)
     if len(kept) != data.LAST:
         raise SystemExit(f"{entry.name} keeps {len(kept)} of the last {data.LAST} messages")
