@@ -30,8 +30,9 @@ for a conversation nothing, a *lease* or *recents*, which carry a label L.
    for its second revision later than change n was committed, so its label is at least n and nothing of change n is
    missing.
 5. *After a restart nothing of before is used* (``flush_on_restart``). Every string carries the run id of the server
-   that wrote it, and every script compares it with the server's own in the same step: contents from a snapshot, of
-   another node, of a replica that was promoted, are removed when they are touched, and by a sweep where they are not.
+   that wrote it, and every script compares it with the server's own, which the server told when the connection was
+   opened and which ends with it: contents from a snapshot, of another node, of a replica that was promoted, are removed
+   when they are touched, and by a sweep where they are not.
 6. *A database that was set back* (restored, or failed over to a replica that lacked writes) has revisions below
    labels. Recents whose label is above a revision that was asked for after they were read are removed.
 

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import attrs
 import data
-from peers.entries import ENTRIES, Entry, Places, postgres_place, sqlite_place
+from peers.entries import ENTRIES, Entry, Places, postgres_place, redis_place, sqlite_place
 from peers.side import Side
 from rich.console import Console
 from rich.table import Table
@@ -124,6 +124,8 @@ async def prepare(entry: Entry, place: Any, users: int, stack: AsyncExitStack) -
     began = perf_counter_ns()
     await side.fill(turns)
     filled = (perf_counter_ns() - began) / (2 * len(turns))
+    for user in range(given):  # as it is once a bot has met everybody again
+        await side.last(data.user_name(user))
     kept = await side.last(data.LONG)
     if len(kept) != data.LAST:
         raise SystemExit(f"{entry.name} keeps {len(kept)} of the last {data.LAST} messages")
@@ -198,7 +200,15 @@ def _databases(new_database: Any, server: str) -> Any:
         yield lambda: stack.enter_context(new_database(server))
 
 
-BACKENDS: Final = {"sqlite": _sqlite, "postgres": _postgres}
+@asynccontextmanager
+async def _redis() -> AsyncIterator[Places]:
+    from whisper_persistence.testing.redis_servers import RedisServer
+
+    with RedisServer.running() as server, tempfile.TemporaryDirectory() as folder:
+        yield lambda number, entry: redis_place(server.url(), Path(folder), number, entry)
+
+
+BACKENDS: Final = {"sqlite": _sqlite, "postgres": _postgres, "redis": _redis}
 
 
 async def measure(backends: list[str], users: int, rounds: int) -> dict[str, dict[str, dict[str, list[float]]]]:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import psycopg
 import redis.asyncio
 from on_postgres import TASKS, Line, in_turns, turn
 from rich.console import Console
@@ -60,6 +63,33 @@ def sync_lines(stores: dict[str, Store], users: int, rounds: int) -> list[Line]:
         *lines("last 20, any conversation", 0.6, anyones),
         *lines("append a turn", 1.3, append),
     ]
+
+
+def database_lines(stores: dict[str, Store], postgres: str, users: int, rounds: int, together: int) -> list[Line]:
+    """Measure how long the database's own processes work for so many reads, by the system's account of them."""
+    spent = dict.fromkeys(stores, 0.0)
+    with psycopg.connect(postgres) as connection:
+        for _ in range(rounds):
+            for kind, store in stores.items():
+                before = _worked(connection)
+                for _ in range(100):
+                    store.load_messages([Window(f"user {user}") for user in random.sample(range(users), together)])
+                spent[kind] += (_worked(connection) - before) / (100 * rounds)
+    return lines(f"work of the database, last 20 of {together}", 0.5, spent)
+
+
+def settle(store: Store) -> None:
+    """Wait until the driver's thread has nothing left to do."""
+    while store.load_pending("redis-hybrid", 1):
+        time.sleep(0.1)
+
+
+def _worked(connection: psycopg.Connection[Any]) -> float:
+    """Return the microseconds that the server's processes for other connections have run."""
+    others = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    accounts = [Path(f"/proc/{pid}/schedstat") for (pid,) in connection.execute(others).fetchall()]
+    connection.rollback()  # what stands in a transaction sees one state of the activity
+    return sum(int(account.read_text().split()[0]) for account in accounts) / 1e3
 
 
 async def mixed(store: AsyncStore, users: int, reads: float) -> float:
@@ -137,7 +167,11 @@ def main() -> None:
         for store in stores.values():
             for user in range(given.users):
                 store.load_messages([Window(f"user {user}")])
-        found = sync_lines(stores, given.users, given.rounds)
+        for store in stores.values():
+            settle(store)
+        found = database_lines(stores, postgres, given.users, given.rounds, 1)
+        found += database_lines(stores, postgres, given.users, given.rounds, 16)
+        found += sync_lines(stores, given.users, given.rounds)
         chains = {kind: chain(kind, postgres, server.url()) for kind in KINDS}
         found += asyncio.run(async_lines(chains, given.users, given.rounds))
         least = asyncio.run(floor(server.url(), given.users))

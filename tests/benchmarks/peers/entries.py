@@ -59,6 +59,15 @@ ENTRIES: Final[dict[str, tuple[Entry, ...]]] = {
         Entry("langchain PostgresChatMessageHistory", "langchain_histories:PostgresHistories"),
         Entry("llama-index PostgresChatStore", "llama_index_stores:KeyedStore.on_postgres", slow=True),
     ),
+    # Ours keep all of it in SQLite as well; what the others keep is gone with the server's memory.
+    "redis": (
+        Entry("ours", "ours:Ours.open"),
+        Entry("ours, called directly", "ours:OursDirect"),
+        Entry("ours, up to 5 s old", "ours:Ours.open"),
+        Entry("openai-agents RedisSession", "openai_agents:RedisSessions"),
+        Entry("langchain RedisChatMessageHistory", "langchain_histories:RedisHistories", slow=True),
+        Entry("llama-index RedisChatStore", "llama_index_stores:KeyedStore.on_redis", slow=True),
+    ),
 }
 
 
@@ -76,6 +85,15 @@ def postgres_place(url: str, entry: Entry) -> Any:
     if entry.name.startswith("ours"):
         return {"postgres": {"url": url}}
     return url.replace("postgresql://", "postgresql+asyncpg://") if "SQLAlchemy" in entry.name else url
+
+
+def redis_place(url: str, folder: Path, number: int, entry: Entry) -> Any:
+    """Return a database of an entry's own on one Redis server, over a file of its own for what is ours."""
+    place = f"{url.rpartition('/')[0]}/{number}"
+    if not entry.name.startswith("ours"):
+        return place
+    recents = {"url": place, "read_timeout": 5.0, "staleness": 5.0 if "old" in entry.name else 0.0}
+    return {"redis-hybrid": recents, "sqlite": {"path": str(folder / f"{number}.db"), "synchronous": "normal"}}
 
 
 #: What makes the places of a backend.
