@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
+import runpy
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,17 +17,18 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", TEXT, re.DO
 
 
 @pytest.mark.parametrize("block", range(len(BLOCKS)))
-def test_a_program_of_the_page_prints_what_the_page_says(tmp_path, block):
+def test_a_program_of_the_page_prints_what_the_page_says(tmp_path, monkeypatch, capsys, block):
     source, expected = BLOCKS[block]
     (tmp_path / "bot.py").write_text(source, encoding="utf-8")
     ours = ("WHISPER", "POSTGRES", "ENV_MODE", "DISCORD_BOT", "XDG_")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    environment = {**clean, "HOME": str(tmp_path), "WHISPERENGINE_DATABASE_TYPE": "sqlite"}
-    command = [sys.executable, "-W", "error", "bot.py"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    for name in [name for name in os.environ if name.startswith(ours)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WHISPERENGINE_DATABASE_TYPE", "sqlite")
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path("bot.py", run_name="__main__")
 
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == expected
+    assert capsys.readouterr().out == expected
 
 
 def test_every_program_of_the_page_is_run():
