@@ -50,6 +50,8 @@ class PostgresDriver(SqlDriver):
         sslmode, sslrootcert, sslcert, sslkey: TLS, as libpq takes them.
         search: whether messages are indexed by their words, and found.
         weights: how the scores of a search are put together, as `whisper_persistence.fusing.Weights` names them.
+        tamper_evidence: whether each conversation has a hash chain, for `whisper-persistence verify`.
+        tamper_key: the key of those hashes, of 16 characters or more; it belongs into the environment.
     """
 
     tier: ClassVar[str] = "postgres"
@@ -81,7 +83,8 @@ class PostgresDriver(SqlDriver):
     @hookimpl
     def save_messages(self, messages: Sequence[Message]) -> Sequence[Receipt]:
         """Append in one statement, one round trip; where a constraint objects, step by step and carefully."""
-        known = current_origin() is None and {message.user_id for message in messages} <= self._known_users
+        plain = current_origin() is None and self._make_links is None
+        known = plain and {message.user_id for message in messages} <= self._known_users
         try:
             receipts = self._ask(append_messages, messages) if known else None
         except (ConstraintError, TransactionLostError):

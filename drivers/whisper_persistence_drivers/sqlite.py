@@ -58,6 +58,8 @@ class SqliteDriver(SqlDriver, BackupSpecs):
         cache_mb: memory for pages, per connection, in MiB.
         search: whether messages are indexed by their words, and found.
         weights: how the scores of a search are put together, as `whisper_persistence.fusing.Weights` names them.
+        tamper_evidence: whether each conversation has a hash chain, for `whisper-persistence verify`.
+        tamper_key: the key of those hashes, of 16 characters or more; it belongs into the environment.
     """
 
     tier: ClassVar[str] = "sqlite"
@@ -86,7 +88,7 @@ class SqliteDriver(SqlDriver, BackupSpecs):
     @hookimpl
     def restore(self, path: str, overwrite: bool) -> BackupReport:
         """Put a backup in the place of the file."""
-        return restore(self._file(), _absolute(path), self.tier, overwrite=overwrite)
+        return restore(self._file(), _absolute(path), self.tier, self.sealer(), overwrite=overwrite)
 
     def connect(self) -> SqliteDatabase:
         """Return the file's database; the folder is made, and both must be ours to write."""

@@ -24,6 +24,7 @@ from sqlalchemy import (
     text,
 )
 
+from whisper_persistence_drivers.sql.chain_tables import ChainTables, chain_tables
 from whisper_persistence_drivers.sql.columns import PlainText, keys, number, string
 from whisper_persistence_drivers.sql.search_tables import message_terms, message_vectors
 
@@ -55,6 +56,7 @@ class Tables:
     followers: Table
     outbox: Table
     erasures: Table
+    chains: ChainTables
     installation: Table
 
 
@@ -184,6 +186,7 @@ def tables(schema: str | None = None, prefix: str = "") -> Tables:
         erasures=table(
             "erasures", *keys("subject"), *(number(name) for name in ("noted_at", "revision")), clustered=True
         ),
+        chains=chain_tables(table),
         installation=Table(
             INSTALLATION_TABLE,
             metadata,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
 from sqlalchemy import bindparam, delete, select
@@ -14,6 +14,9 @@ from whisper_persistence.records import Durability, Receipt
 from whisper_persistence.records.following import FollowedKind, ThingKind
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine, to_micros
+
+if TYPE_CHECKING:
+    from whisper_persistence_drivers.sql.chaining import Links
 
 #: How long an applied change is remembered, in microseconds: 30 days.
 _REMEMBERED: Final = 30 * 24 * 3_600 * 1_000_000
@@ -97,10 +100,12 @@ class Transaction(Session):
     Attributes:
         known_users: users that are sure to have a parent row, unless somebody erased them.
         careful: whether to look before writing.
+        links: what happens to messages, for the hash chains; ``None`` where there are none.
     """
 
     known_users: set[str]
     careful: bool = False
+    links: Links | None = None
     _followed: bool = False
     _new_users: set[str] = attrs.field(factory=set[str])
     _told: list[tuple[str, str, str, int]] = attrs.field(factory=list[tuple[str, str, str, int]])
@@ -204,6 +209,8 @@ class Transaction(Session):
 
     def finish(self) -> None:
         """Do what is left before the commit."""
+        if self.links is not None:
+            self.links.write(self)
         if not self._told:
             return
         followers = self.rows(_statements(self.flavour).find_followers)
