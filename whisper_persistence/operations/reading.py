@@ -76,20 +76,21 @@ def finds_messages(store: Store) -> bool:
     return all(chain.has(name, "scan_messages") for name in chain.drivers if chain.has(name, "scan"))
 
 
-def conversations_of(store: Store, user_ids: Iterable[str], report: Report = lambda *_: None) -> list[str]:
+def conversations_of(store: Store, user_ids: Iterable[str], report: Report | None = None) -> list[str]:
     """Return the conversations that users take part in, as far as that can be told.
 
     Args:
         store: where to look.
         user_ids: whose.
-        report: called after each page that is read.
+        report: called after each page that is read, if at all.
     """
     found: dict[str, None] = {}
     try:
         for user_id in user_ids:
             for page in read_messages_of(store, user_id):
                 found.update((message.conversation_id, None) for message in page.records)
-                report("looking for", "messages", len(page.records))
+                if report is not None:
+                    report("looking for", "messages", len(page.records))
     except NotSupportedError:
         return []
     return list(found)
