@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 from whisper_persistence.testing.markers import MARK
 
 #: Commands that print something that machines may want to read.
-PRINTING = ("backup", "copy", "drivers", "erase", "export", "import", "migrate", "restore", "show")
+PRINTING = ("backup", "copy", "drivers", "erase", "export", "import", "migrate", "restore", "show", "verify")
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +242,26 @@ def test_every_command_has_examples_that_it_would_take(command):
 
     assert examples
     assert all(line.startswith("whisper-persistence ") and f" {command}" in line for line in examples)
+
+
+def test_verify_says_what_was_changed_past_the_store_and_fails(tmp_path, monkeypatch):
+    refused = run("verify")
+    monkeypatch.setenv("WHISPER_PERSISTENCE_SQLITE_TAMPER_EVIDENCE", "true")
+    monkeypatch.setenv("WHISPER_PERSISTENCE_SQLITE_TAMPER_KEY", "a key of the operator")
+    clean = run("verify", "--json")
+    (tmp_path / "heads.json").write_text(clean.stdout, encoding="utf-8")
+    (tmp_path / "mine.json").write_text("{}", encoding="utf-8")
+    with sqlite3.connect(tmp_path / "memory.db") as connection:
+        connection.execute("DELETE FROM conversation_history WHERE conversation_id = 'talk of bob' AND sequence = 2")
+    connection.close()
+    found, alice = run("verify", "--against", tmp_path / "heads.json"), run("verify", "--user", "alice")
+
+    assert (refused.exit_code, clean.exit_code, found.exit_code, alice.exit_code) == (1, 0, 1, 0)
+    assert "tamper_evidence = true" in refused.stderr
+    assert (json.loads(clean.stdout)["conversations"], json.loads(clean.stdout)["keyed"]) == (2, True)
+    assert "missing: conversation talk of bob, message 2: the message was removed" in found.stdout
+    assert "sqlite: 1 conversations, 3 messages, 0 not as written" in alice.stdout
+    assert "is not what `verify --json` prints" in run("verify", "--against", tmp_path / "mine.json").stderr
 
 
 def test_nothing_private_is_printed_by_mistake(tmp_path):

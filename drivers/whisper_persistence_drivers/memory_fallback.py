@@ -75,15 +75,8 @@ class MemoryFallbackDriver(
     def open(self, below: Below, namespace: str) -> None:
         """Be a store, or the net over those that are listed below."""
         if drivers_below(below):
-            options = NetOptions(
-                self.journal_directory,
-                self.journal_mb << 20,
-                self.journal_entries,
-                self.deadline,
-                self.in_flight,
-                self.remembered,
-                self.strict,
-            )
+            limits = (self.journal_entries, self.deadline, self.in_flight, self.remembered, self.strict)
+            options = NetOptions(self.journal_directory, self.journal_mb << 20, *limits)
             self._role = Net(TIER, below, namespace, options)
         else:
             self._role = Alone(TIER, below, namespace)
@@ -224,6 +217,11 @@ class MemoryFallbackDriver(
     def scan(self, kind: str, cursor: str | None, limit: int) -> rec.Page | None:
         """Return one page of all records of a kind; ask below for a kind that is not kept here."""
         return self._open().scan(kind, cursor, limit)
+
+    @hookimpl
+    def scan_messages(self, user_id: str, cursor: str | None, limit: int) -> rec.Page | None:
+        """Return one page of the messages of a user."""
+        return self._open().scan_messages(user_id, cursor, limit)
 
     @hookimpl
     def erase_users(self, user_ids: Sequence[str]) -> tuple[rec.TierReport, ...]:

@@ -54,6 +54,8 @@ class PostgresDriver(SqlDriver):
         search: ``true`` has messages indexed by their words, and found; ``false`` has this driver find none; where it
             is not set, the newest messages of a user or conversation are looked at one by one, without an index.
         weights: how the scores of a search are put together, as `whisper_persistence.fusing.Weights` names them.
+        tamper_evidence: whether each conversation has a hash chain, for `whisper-persistence verify`.
+        tamper_key: the key of those hashes, of 16 characters or more; it belongs into the environment.
     """
 
     tier: ClassVar[str] = "postgres"
@@ -87,7 +89,7 @@ class PostgresDriver(SqlDriver):
         """Append in one statement, one round trip; where a constraint objects, step by step and carefully."""
         origin = current_origin()
         seen = None if origin is None or origin.replayed else origin.erasures
-        plain = origin is None or seen is not None
+        plain = self._make_links is None and (origin is None or seen is not None)
         receipts = self._at_once(append_messages, messages, seen) if plain else None
         if receipts is None:
             return super().save_messages(messages)

@@ -56,6 +56,8 @@ class SqliteDriver(SqlDriver, BackupSpecs):
         search: ``true`` has messages indexed by their words, and found; ``false`` has this driver find none; where it
             is not set, the newest messages of a user or conversation are looked at one by one, without an index.
         weights: how the scores of a search are put together, as `whisper_persistence.fusing.Weights` names them.
+        tamper_evidence: whether each conversation has a hash chain, for `whisper-persistence verify`.
+        tamper_key: the key of those hashes, of 16 characters or more; it belongs into the environment.
     """
 
     tier: ClassVar[str] = "sqlite"
@@ -84,7 +86,7 @@ class SqliteDriver(SqlDriver, BackupSpecs):
     @hookimpl
     def restore(self, path: str, overwrite: bool) -> BackupReport:
         """Put a backup in the place of the file."""
-        return restore(self._file(), absolute_path(path), self.tier, overwrite=overwrite)
+        return restore(self._file(), absolute_path(path), self.tier, self.sealer(), overwrite=overwrite)
 
     def connect(self) -> SqliteDatabase:
         """Return the file's database; the folder is made, and both must be ours to write."""

@@ -12,6 +12,7 @@ from typing import Final
 
 from whisper_persistence.errors import ConfigurationError, StorageDamagedError
 from whisper_persistence.records import BackupReport
+from whisper_persistence_drivers.sql.chaining import Sealer
 from whisper_persistence_drivers.sqlite_contents import (
     Mark,
     check_backup,
@@ -75,7 +76,9 @@ def _copy(database: SqliteDatabase, unfinished: Path) -> datetime:
     return made_at
 
 
-def restore(database: SqliteDatabase, backup: Path, tier: str, *, overwrite: bool) -> BackupReport:
+def restore(
+    database: SqliteDatabase, backup: Path, tier: str, sealer: Sealer | None, *, overwrite: bool
+) -> BackupReport:
     """Put a backup in the place of a file.
 
     What is put there is made ready beside it first: users who were erased since are erased again. Then it takes the
@@ -85,6 +88,7 @@ def restore(database: SqliteDatabase, backup: Path, tier: str, *, overwrite: boo
         database: the file's database, which is not open.
         backup: what `back_up` wrote, or another copy of such a file.
         tier: the driver's name.
+        sealer: how hash chains are made, where conversations have them.
         overwrite: whether to replace a memory that is there.
 
     Raises:
@@ -101,7 +105,7 @@ def restore(database: SqliteDatabase, backup: Path, tier: str, *, overwrite: boo
     remove_with_logs(ready)
     try:
         _copy_backup(backup, ready)
-        erased = mend(database, ready)
+        erased = mend(database, ready, sealer)
         kept = _put_in_place(ready, path)
     finally:
         remove_with_logs(ready)

@@ -35,6 +35,7 @@ from whisper_persistence.hookspecs.backups import BackupSpecs
 from whisper_persistence.hookspecs.conversations import ConversationSpecs
 from whisper_persistence.hookspecs.erasing import ErasureSpecs
 from whisper_persistence.hookspecs.following import FollowerSpecs
+from whisper_persistence.hookspecs.integrity import IntegritySpecs
 from whisper_persistence.hookspecs.lifecycle import LifecycleSpecs
 from whisper_persistence.hookspecs.maintenance import MaintenanceSpecs
 from whisper_persistence.hookspecs.markers import CONTRACT_VERSION, PROJECT, hookimpl, hookspec
@@ -55,6 +56,7 @@ __all__ = [
     "ConversationSpecs",
     "ErasureSpecs",
     "FollowerSpecs",
+    "IntegritySpecs",
     "LifecycleSpecs",
     "MaintenanceSpecs",
     "SearchSpecs",
@@ -74,6 +76,7 @@ class Below(
     MaintenanceSpecs,
     ErasureSpecs,
     BackupSpecs,
+    IntegritySpecs,
     AnalyticsSpecs,
     LifecycleSpecs,
 ):
@@ -115,6 +118,7 @@ SPECS: Final[tuple[type, ...]] = (
     MaintenanceSpecs,
     ErasureSpecs,
     BackupSpecs,
+    IntegritySpecs,
     AnalyticsSpecs,
 )
 

@@ -25,6 +25,19 @@ class MaintenanceSpecs:
         """
 
     @hookspec(firstresult=True)
+    def scan_messages(self, user_id: str, cursor: str | None, limit: int) -> Page | None:
+        """Walk through the messages of one user, at a cost in proportion to them.
+
+        A driver that has `scan` need not have this; then the store's operations walk through all messages instead. One
+        that has both shows in both the same, in the same order.
+
+        Args:
+            user_id: whose: messages that concern the user, and those that they wrote as a user.
+            cursor: `Page.cursor` of the page before, or ``None`` for the first page.
+            limit: at most this many messages.
+        """
+
+    @hookspec(firstresult=True)
     def erase_users(self, user_ids: Sequence[str]) -> tuple[TierReport, ...] | None:
         """Forget users: everything under their id, every message that concerns them, and every one they wrote as users.
 

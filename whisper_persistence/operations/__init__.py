@@ -2,8 +2,9 @@
 
 from whisper_persistence.operations.archives import import_archive
 from whisper_persistence.operations.backups import Backup, back_up, inspect_schemas, restore
+from whisper_persistence.operations.chains import verify_chains
 from whisper_persistence.operations.checkpoints import Checkpoint
-from whisper_persistence.operations.comparing import Comparison, Report
+from whisper_persistence.operations.comparing import Comparison
 from whisper_persistence.operations.copying import copy_store
 from whisper_persistence.operations.doctor import Diagnosis, diagnose
 from whisper_persistence.operations.erasure import ErasureReceipt, erase_again, erase_users
@@ -13,6 +14,7 @@ from whisper_persistence.operations.manifest import Archive, Manifest, is_archiv
 from whisper_persistence.operations.new_driver import write_driver
 from whisper_persistence.operations.places import checkpoint_path, find_places, name_copy
 from whisper_persistence.operations.profile import Profile, load_profile
+from whisper_persistence.operations.reading import Report
 from whisper_persistence.operations.report import MINIMUM_GROUP, Band, UsageReport, load_report
 from whisper_persistence.operations.report_tables import Section, sections
 from whisper_persistence.operations.retention import RetentionReport, RetentionTask, apply_retention
@@ -62,5 +64,6 @@ __all__ = [
     "to_arrow",
     "to_pandas",
     "to_polars",
+    "verify_chains",
     "write_driver",
 ]

@@ -10,10 +10,11 @@ from typing import Any, Final, cast
 import msgspec
 
 from whisper_persistence.errors import StorageDamagedError
-from whisper_persistence.operations.comparing import Comparison, Report
+from whisper_persistence.operations.comparing import Comparison
 from whisper_persistence.operations.exporting import export_archive
 from whisper_persistence.operations.manifest import Archive, ArchiveFile, Manifest
 from whisper_persistence.operations.putting import ORDER, put_histories, put_messages, put_whole
+from whisper_persistence.operations.reading import Report
 from whisper_persistence.operations.transfer import Batch, read_lines
 from whisper_persistence.records import Message, checks
 from whisper_persistence.records.maintenance import RecordKind

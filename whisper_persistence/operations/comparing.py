@@ -10,13 +10,10 @@ from typing import Any, Final
 
 import attrs
 
-from whisper_persistence.operations.reading import canonical, find_cleared, read_pages
+from whisper_persistence.operations.reading import Report, canonical, find_cleared, read_pages
 from whisper_persistence.records import Page
 from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.store import Store
-
-#: What is told of the work: what is being done, with which kind, and how many records more are done.
-Report = Callable[[str, RecordKind, int], None]
 
 #: What a record is kept in order within: the records of one key come one after the other in a scan.
 _KEYS: Final[dict[RecordKind, Callable[[Any], object]]] = {

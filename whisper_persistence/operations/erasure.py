@@ -12,9 +12,8 @@ import msgspec
 
 from whisper_persistence.codec import encode
 from whisper_persistence.errors import ConfigurationError, NotSupportedError
-from whisper_persistence.operations.comparing import Report
-from whisper_persistence.operations.reading import read_pages
-from whisper_persistence.operations.verifying import TierCheck, belongs_to, check_tiers
+from whisper_persistence.operations.reading import Report, conversations_of
+from whisper_persistence.operations.verifying import TierCheck, check_tiers
 from whisper_persistence.records import TierReport, Tombstone, fields
 from whisper_persistence.records.fields import Moment
 from whisper_persistence.store import Store
@@ -94,7 +93,7 @@ def erase_users(store: Store, user_ids: Sequence[str], report: Report) -> Erasur
         report: called after each page that is read.
     """
     wanted = frozenset(user_ids)
-    conversations = _conversations_of(store, wanted, report)
+    conversations = conversations_of(store, sorted(wanted), report)
     tiers = store.erase_users(list(dict.fromkeys(user_ids)))
     checks = check_tiers(store, sorted(wanted), conversations, report)
     return ErasureReceipt(store.namespace, len(wanted), tiers, checks)
@@ -111,18 +110,6 @@ def erase_again(store: Store, receipts: Iterable[ErasureReceipt]) -> tuple[TierR
     if reports is None:
         raise NotSupportedError("no driver of the chain erases by receipt: erase the users by their ids")
     return reports
-
-
-def _conversations_of(store: Store, users: frozenset[str], report: Report) -> list[str]:
-    """Return the conversations that users take part in, as long as that can be told."""
-    found: dict[str, None] = {}
-    try:
-        for page in read_pages(store, "messages"):
-            found.update((message.conversation_id, None) for message in page.records if belongs_to(message, users))
-            report("looking for", "messages", len(page.records))
-    except NotSupportedError:
-        return []
-    return list(found)
 
 
 def _privately(path: str, flags: int) -> int:

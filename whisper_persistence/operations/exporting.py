@@ -16,12 +16,17 @@ import attrs
 import msgspec
 
 from whisper_persistence.errors import ConfigurationError, NotSupportedError
-from whisper_persistence.operations.comparing import Report
 from whisper_persistence.operations.manifest import MANIFEST, ArchiveFile, Manifest
 from whisper_persistence.operations.putting import ORDER
-from whisper_persistence.operations.reading import find_cleared, load_whole, read_histories, read_pages
-from whisper_persistence.operations.verifying import belongs_to
-from whisper_persistence.records import RECORD_KINDS, Message
+from whisper_persistence.operations.reading import (
+    Report,
+    find_cleared,
+    load_whole,
+    read_histories,
+    read_messages_of,
+    read_pages,
+)
+from whisper_persistence.records import RECORD_KINDS
 from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.store import Store
 
@@ -122,15 +127,14 @@ class _Export:
             yield from page.records
 
     def _read_messages(self) -> Iterator[Any]:
-        for page in read_pages(self.store, "messages"):
-            self.report("exporting", "messages", len(page.records))
-            messages = [message for message in page.records if self._is_wanted(message)]
+        user_id = self.user_id
+        pages = read_pages(self.store, "messages") if user_id is None else read_messages_of(self.store, user_id)
+        for page in pages:
+            messages = page.records
+            self.report("exporting", "messages", len(messages))
             flags = zip(messages, find_cleared(self.store, messages), strict=True)
             self.cleared.update((message.conversation_id, message.message_id) for message, gone in flags if gone)
             yield from messages
-
-    def _is_wanted(self, message: Message) -> bool:
-        return self.user_id is None or belongs_to(message, frozenset([self.user_id]))
 
 
 def _key_of(kind: RecordKind) -> Callable[[Any], str]:

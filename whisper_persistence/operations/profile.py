@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import attrs
 
 from whisper_persistence.errors import NotSupportedError
-from whisper_persistence.operations.reading import read_pages
+from whisper_persistence.operations.reading import conversations_of
 from whisper_persistence.records import (
     MemoryScore,
     Message,
@@ -64,7 +64,7 @@ def load_profile(store: Store, user_id: str, limit: int = 20, conversations: Seq
         store: where to look.
         user_id: whom it is about.
         limit: at most this many messages, outcomes and scores.
-        conversations: which conversations to look into; without any, all are walked through to find the user's.
+        conversations: which conversations to look into; without any, all of the user's.
     """
     outcomes, scores = OutcomeQuery(user_id, limit), ScoreQuery(user_id, limit=limit)
     return Profile(
@@ -75,7 +75,7 @@ def load_profile(store: Store, user_id: str, limit: int = 20, conversations: Seq
         _ask(store.load_scores, scores) or (),
         _ask(store.load_patterns, user_id) or (),
         _ask(store.load_preferences, user_id),
-        _newest(store, user_id, limit, conversations or _conversations_of(store, user_id)),
+        _newest(store, user_id, limit, conversations or conversations_of(store, [user_id])),
     )
 
 
@@ -96,11 +96,3 @@ def _newest(store: Store, user_id: str, limit: int, conversations: Iterable[str]
         for message in messages
     ]
     return tuple(sorted(found, key=lambda message: message.timestamp)[-limit:])
-
-
-def _conversations_of(store: Store, user_id: str) -> Iterator[str]:
-    try:
-        for page in read_pages(store, "messages"):
-            yield from (message.conversation_id for message in page.records if message.user_id == user_id)
-    except NotSupportedError:
-        return

@@ -8,9 +8,14 @@ from typing import Any, Final, Literal
 import attrs
 import msgspec
 
+from whisper_persistence.errors import NotSupportedError
 from whisper_persistence.records import Message, OutcomeQuery, Page, ScoreQuery, Window, checks
 from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.store import Store
+from whisper_persistence.validation import validate_ids
+
+#: What is told of the work: what is being done, with which kind, and how many records more are done.
+Report = Callable[[str, RecordKind, int], None]
 
 #: The kinds whose records have an order among those of their user.
 HistoryKind = Literal["outcomes", "scores"]
@@ -32,6 +37,63 @@ def read_pages(store: Store, kind: RecordKind, cursor: str | None = None) -> Ite
         if page.cursor is None:
             return
         cursor = page.cursor
+
+
+def belongs_to(record: Any, users: frozenset[str]) -> bool:
+    """Say whether a record is one of these users': it is about them, or they wrote it."""
+    wrote = isinstance(record, Message) and record.role == "user" and record.author_id in users
+    return wrote or record.user_id in users
+
+
+def read_messages_of(store: Store, user_id: str) -> Iterator[Page]:
+    """Yield a user's messages, those about them and those they wrote, in the order of a scan.
+
+    It costs in proportion to them; where a driver of the chain cannot find them, all messages are walked through.
+
+    Raises:
+        NotSupportedError: the chain keeps no messages.
+    """
+    validate_ids("user_id", [user_id])
+    if not finds_messages(store):
+        for page in read_pages(store, "messages"):
+            wanted = frozenset([user_id])
+            yield attrs.evolve(page, records=tuple(record for record in page.records if belongs_to(record, wanted)))
+        return
+    cursor: str | None = None
+    while True:
+        found = store.chain.hook.scan_messages(user_id=user_id, cursor=cursor, limit=checks.MAX_BATCH)
+        if found is None:
+            raise NotSupportedError("no driver of the chain keeps messages: list one that does")
+        yield found
+        if found.cursor is None:
+            return
+        cursor = found.cursor
+
+
+def finds_messages(store: Store) -> bool:
+    """Say whether every driver that has messages can find one user's; one that cannot would be passed over."""
+    chain = store.chain
+    return all(chain.has(name, "scan_messages") for name in chain.drivers if chain.has(name, "scan"))
+
+
+def conversations_of(store: Store, user_ids: Iterable[str], report: Report | None = None) -> list[str]:
+    """Return the conversations that users take part in, as far as that can be told.
+
+    Args:
+        store: where to look.
+        user_ids: whose.
+        report: called after each page that is read, if at all.
+    """
+    found: dict[str, None] = {}
+    try:
+        for user_id in user_ids:
+            for page in read_messages_of(store, user_id):
+                found.update((message.conversation_id, None) for message in page.records)
+                if report is not None:
+                    report("looking for", "messages", len(page.records))
+    except NotSupportedError:
+        return []
+    return list(found)
 
 
 def canonical(record: Any) -> bytes:

@@ -10,8 +10,8 @@ import attrs
 
 from whisper_persistence.errors import PersistenceError
 from whisper_persistence.hookspecs import Below
-from whisper_persistence.operations.comparing import Report
-from whisper_persistence.records import RECORD_KINDS, Message, OutcomeQuery, ScoreQuery, Thing, Window, checks
+from whisper_persistence.operations.reading import Report, belongs_to
+from whisper_persistence.records import RECORD_KINDS, OutcomeQuery, ScoreQuery, Thing, Window, checks
 from whisper_persistence.store import Store
 
 #: How each loading hook is asked for what it has of a user.
@@ -62,12 +62,6 @@ def check_tiers(
     return tuple(_check_tier(store, name, user_ids, conversations, report) for name in store.chain.drivers)
 
 
-def belongs_to(record: Any, users: frozenset[str]) -> bool:
-    """Say whether a record is one of these users': it is about them, or they wrote it."""
-    wrote = isinstance(record, Message) and record.role == "user" and record.author_id in users
-    return wrote or record.user_id in users
-
-
 def _check_tier(
     store: Store, name: str, user_ids: Sequence[str], conversations: Sequence[str], report: Report
 ) -> TierCheck:
@@ -75,8 +69,9 @@ def _check_tier(
     found: dict[str, int] = {}
     asked: list[str] = []
     try:
+        finds = store.chain.has(name, "scan_messages")
         for question, count in _questions(hook, user_ids, conversations, report):
-            if store.chain.has(name, question):
+            if store.chain.has(name, question) and not (finds and question == "scan"):
                 asked.append(question)
                 left = count()
                 found.update({question: left} if left else {})
@@ -91,6 +86,7 @@ def _questions(
     for name, load in _LOADS.items():
         yield name, partial(_count_loaded, load, hook, user_ids)
     yield "load_messages", partial(_count_shown, hook, user_ids, conversations)
+    yield "scan_messages", partial(_count_found, hook, user_ids, report)
     yield "scan", partial(_count_scanned, hook, frozenset(user_ids), report)
     yield "load_revisions", partial(_count_unmarked, hook, user_ids)
 
@@ -109,6 +105,19 @@ def _count_shown(hook: Below, user_ids: Sequence[str], conversations: Sequence[s
         for start in range(0, len(windows), _WINDOWS)
         for shown in (hook.load_messages(windows=windows[start : start + _WINDOWS]) or {}).values()
     )
+
+
+def _count_found(hook: Below, user_ids: Sequence[str], report: Report) -> int:
+    count = 0
+    for user_id in user_ids:
+        cursor: str | None = None
+        while page := hook.scan_messages(user_id=user_id, cursor=cursor, limit=checks.MAX_BATCH):
+            count += len(page.records)
+            report("reading", "messages", len(page.records))
+            cursor = page.cursor
+            if cursor is None:
+                break
+    return count
 
 
 def _count_scanned(hook: Below, users: frozenset[str], report: Report) -> int:

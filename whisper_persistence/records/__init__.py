@@ -9,6 +9,7 @@ from whisper_persistence.records.conversations import (
     Window,
 )
 from whisper_persistence.records.following import Follower, Pending, Revision, Thing
+from whisper_persistence.records.integrity import ChainProblem, ChainReport
 from whisper_persistence.records.maintenance import (
     RECORD_KINDS,
     BackupReport,
@@ -74,6 +75,8 @@ __all__ = [
     "Answer",
     "ApproachEffectiveness",
     "BackupReport",
+    "ChainProblem",
+    "ChainReport",
     "ClearMark",
     "CohortRetention",
     "CompareNamespaces",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
 
-from whisper_persistence.records import ClearMark, Message
+from whisper_persistence.operations.reading import finds_messages, read_messages_of
+from whisper_persistence.records import ClearMark, Message, Page
+from whisper_persistence.records.conversations import Role
 from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.store import Store
 from whisper_persistence.testing import nasty, samples
@@ -25,6 +28,16 @@ def scan_all(store: Store, kind: RecordKind, limit: int) -> list[Any]:
         cursor = page.cursor
         if cursor is None:
             return found
+
+
+def _pages(store: Store, user_id: str, limit: int) -> Iterator[Page]:
+    cursor, begun = None, False
+    while cursor is not None or not begun:
+        page, begun = store.chain.hook.scan_messages(user_id=user_id, cursor=cursor, limit=limit), True
+        assert page is not None
+        assert len(page.records) <= limit
+        yield page
+        cursor = page.cursor
 
 
 @needs("scan")
@@ -65,6 +78,27 @@ class ScanConformance(Conformance):
         first, second = dict.fromkeys(talk for talk, _ in order)
 
         assert order == [(talk, n) for talk in (first, second) for n in range(1, 10)]
+
+    @needs("conversations")
+    def test_the_messages_of_one_user_are_those_about_them_and_those_they_wrote(self, store: Store) -> None:
+        authors: list[tuple[str, Role]] = [("a", "user"), ("c", "user"), ("c", "assistant")]
+        said = [
+            Message(talk, user, author, f"{n}", role, f"{user} {author} {n}")
+            for n in range(3)
+            for talk in nasty.IDS[:3]
+            for user in ("a", "b")
+            for author, role in authors
+        ]
+        store.save_messages(said)
+        store.update_messages([ClearMark(nasty.IDS[0])])
+        everything: list[Message] = scan_all(store, "messages", 1_000)
+        for user in ("a", "b", "c", "d"):
+            wanted = [m for m in everything if m.user_id == user or (m.role == "user" and m.author_id == user)]
+            pages = [page.records for page in read_messages_of(store, user)]
+
+            assert [message for page in pages for message in page] == wanted
+            if finds_messages(store):
+                assert [m for page in _pages(store, user, 4) for m in page.records] == wanted
 
     @needs("strategies")
     def test_what_stays_is_seen_once_while_others_write(self, store: Store) -> None:

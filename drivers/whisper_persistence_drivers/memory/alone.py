@@ -97,6 +97,11 @@ class Alone:
         with LOCK:
             return maintenance.scan(self._state, kind, cursor, limit)
 
+    def scan_messages(self, user_id: str, cursor: str | None, limit: int) -> rec.Page:
+        """Return one page of the messages of a user."""
+        with LOCK:
+            return maintenance.scan_messages(self._state, user_id, cursor, limit)
+
     def erase_users(self, user_ids: Sequence[str]) -> tuple[rec.TierReport, ...]:
         """Forget users."""
         origin = current_origin()

@@ -33,6 +33,23 @@ def scan(state: State, kind: RecordKind, cursor: str | None, limit: int) -> Page
     return Page(records, encode(found[limit - 1][0]) if len(found) > limit else None)
 
 
+def scan_messages(state: State, user_id: str, cursor: str | None, limit: int) -> Page:
+    """Return one page of the messages that concern a user or that they wrote; all of them are looked at."""
+    users, after = frozenset([user_id]), _position("messages", cursor)
+    walked = (
+        ((name, sequence), row.text)
+        for name in sorted(state.conversations)
+        if name >= after[0]
+        for sequence, row in state.conversations[name].messages.oldest((after[1] or 0) if name == after[0] else 0)
+        if _belongs(row, users)
+    )
+    found = list(islice(walked, min(limit, sys.maxsize - 1) + 1))
+    read: Callable[[str], Any] = decoder(RECORD_KINDS["messages"])
+    return Page(
+        tuple(read(text) for _, text in found[:limit]), encode(found[limit - 1][0]) if len(found) > limit else None
+    )
+
+
 def _position(kind: RecordKind, cursor: str | None) -> _Position:
     if cursor is None:
         return "", None

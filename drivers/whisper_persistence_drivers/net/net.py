@@ -148,6 +148,10 @@ class Net:
         """Hand on a scan, which has as much time as it needs; what waits is not in it."""
         return self._calls.below.scan(kind=kind, cursor=cursor, limit=limit)
 
+    def scan_messages(self, user_id: str, cursor: str | None, limit: int) -> rec.Page | None:
+        """Hand on a scan of one user's messages, as `scan` does."""
+        return self._calls.below.scan_messages(user_id=user_id, cursor=cursor, limit=limit)
+
     def expire(self, policies: Sequence[rec.Retention], *, dry_run: bool) -> tuple[rec.TierReport, ...] | None:
         """Hand on an expiry, and forget what was read: memory keeps no longer what the drivers below may not."""
         reports = self._calls.below.expire(policies=policies, dry_run=dry_run)

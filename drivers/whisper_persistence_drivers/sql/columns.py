@@ -17,9 +17,9 @@ def keys(*names: str) -> tuple[Any, ...]:
     return (*columns, PrimaryKeyConstraint(*(column.name for column in columns)))
 
 
-def string(name: str) -> Column[str]:
+def string(name: str, **options: Any) -> Column[str]:
     """Return a column of text that is never null."""
-    return Column(name, PlainText, nullable=False)
+    return Column(name, PlainText, nullable=False, **options)
 
 
 def number(name: str, **options: Any) -> Column[int]:

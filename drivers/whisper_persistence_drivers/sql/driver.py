@@ -26,6 +26,7 @@ from whisper_persistence_drivers.sql import scanning as sql_scanning
 from whisper_persistence_drivers.sql import statistics as sql_statistics
 from whisper_persistence_drivers.sql import strategies as sql_strategies
 from whisper_persistence_drivers.sql import windows as sql_windows
+from whisper_persistence_drivers.sql.chain_hooks import SqlChaining
 from whisper_persistence_drivers.sql.database import Scrubbed
 from whisper_persistence_drivers.sql.erasure_hooks import SqlErasure
 from whisper_persistence_drivers.sql.search_hooks import SqlSearch
@@ -33,6 +34,7 @@ from whisper_persistence_drivers.sql.search_hooks import SqlSearch
 
 @attrs.define(eq=False)
 class SqlDriver(
+    SqlChaining,
     SqlErasure,
     SqlSearch,
     StrategySpecs,
@@ -154,6 +156,11 @@ class SqlDriver(
         if not sql_scanning.knows(kind):
             return self._below.scan(kind=kind, cursor=cursor, limit=limit)
         return self._read(sql_scanning.scan, kind, cursor, limit)
+
+    @hookimpl
+    def scan_messages(self, user_id: str, cursor: str | None, limit: int) -> rec.Page:
+        """Return one page of the messages of a user."""
+        return self._read(sql_scanning.scan_messages, user_id, cursor, limit)
 
     @hookimpl
     def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> tuple[rec.TierReport, ...]:

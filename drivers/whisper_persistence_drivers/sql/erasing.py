@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select, Table, and_, delete, literal_colum
 
 from whisper_persistence.records import Tombstone
 from whisper_persistence.records.following import FollowedKind
+from whisper_persistence_drivers.sql.chaining import Event
 from whisper_persistence_drivers.sql.erasures import await_followers, load_erasures
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import mine
@@ -43,6 +44,7 @@ class _Statements:
 def _statements(flavour: Flavour) -> _Statements:
     tables = flavour.tables
     messages, profiles = tables.messages.c, tables.profiles.c
+    gone = (messages.conversation_id, messages.message_id, messages.sequence)
     ways, own = _ways(flavour), _theirs(flavour, profiles)
     owned = {kind: (getattr(tables, kind), item) for kind, item in _OWNED}
     return _Statements(
@@ -54,10 +56,7 @@ def _statements(flavour: Flavour) -> _Statements:
         ],
         spoken_in=[flavour.prepare(select(messages.conversation_id).where(way)) for way in ways],
         hold_profiles=flavour.prepare(select(profiles.user_id).where(own).order_by(profiles.user_id).with_for_update()),
-        remove_messages=[
-            flavour.prepare(delete(tables.messages).where(way).returning(messages.conversation_id, messages.message_id))
-            for way in ways
-        ],
+        remove_messages=[flavour.prepare(delete(tables.messages).where(way).returning(*gone)) for way in ways],
         remove_profiles=flavour.prepare(delete(tables.profiles).where(own)),
         find={kind: flavour.prepare(_named(flavour, table, item)) for kind, (table, item) in owned.items()},
         remove={
@@ -145,10 +144,12 @@ def _remove_messages(transaction: Transaction, user_ids: Sequence[str], counted:
     gone = [row for statement in sql.remove_messages for row in transaction.listed(statement, user_ids)]
     joined = {row[0] for row in gone} - counted.keys()
     counted.update(transaction.count("conversation", dict.fromkeys(joined, (1, 0, 0))))
-    for conversation_id, message_id in gone:
+    for conversation_id, message_id, sequence in gone:
         revision = counted[conversation_id].revision
         transaction.tell("messages", conversation_id, message_id, revision)
         transaction.tell("conversations", conversation_id, "", revision)
+        if transaction.links is not None:
+            transaction.links.note(conversation_id, Event("remove", sequence))
     return len(gone)
 
 

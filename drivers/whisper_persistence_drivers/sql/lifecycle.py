@@ -25,19 +25,28 @@ T = TypeVar("T")
 
 #: After this many users the memory of who is known starts anew.
 _REMEMBERED_USERS = 100_000
+_long = attrs.validators.optional(attrs.validators.min_len(16))
 
 
 @attrs.define(eq=False)
 class SqlLifecycle(LifecycleSpecs):
-    """A driver on a SQL database without the hooks of any subject; a subclass says which database."""
+    """A driver on a SQL database without the hooks of any subject; a subclass says which database.
+
+    Options:
+        tamper_evidence: whether each conversation has a hash chain, which `verify_conversations` walks along.
+        tamper_key: the key of the hashes, of 16 characters or more; without it they show accidents, not malice.
+    """
 
     contract_version: ClassVar[int] = 1
     tier: ClassVar[str]
 
+    tamper_evidence: bool = attrs.field(default=False, kw_only=True, converter=attrs.converters.to_bool)
+    tamper_key: str | None = attrs.field(default=None, kw_only=True, repr=False, validator=_long)
     _below: Below = attrs.field(init=False, repr=False)
     _namespace: str = attrs.field(init=False, default="")
     _database: Database = attrs.field(init=False, repr=False)
     _known_users: set[str] = attrs.field(init=False, factory=set[str], repr=False)
+    _make_links: Callable[[], Any] | None = attrs.field(init=False, default=None, repr=False)
 
     def connect(self) -> Database:
         """Return the database that the options name, not yet asked anything."""
@@ -63,6 +72,10 @@ class SqlLifecycle(LifecycleSpecs):
         self._database.flavour = attrs.evolve(self._database.flavour, prefix=found.prefix)
         self._database.hash_key = found.hash_key
         self._translated(self._database.ready)
+        self.start_chains()
+
+    def start_chains(self) -> None:
+        """Begin to keep hash chains over conversations, where a driver has them."""
 
     @hookimpl
     def close(self) -> None:
@@ -114,8 +127,9 @@ class SqlLifecycle(LifecycleSpecs):
         known = self._known_users
         try:
             with database.writing() as connection:
+                links = self._make_links() if self._make_links else None
                 transaction = Transaction(
-                    connection, database.flavour, self._namespace, database.hash_key, known, careful
+                    connection, database.flavour, self._namespace, database.hash_key, known, careful, links
                 )
                 answer = function(transaction, *arguments)
                 transaction.finish()

@@ -18,6 +18,7 @@ from whisper_persistence.records import (
     MessageRedaction,
     Receipt,
 )
+from whisper_persistence_drivers.sql.chaining import Event
 from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.indexing import forget_terms
@@ -88,6 +89,9 @@ def save_messages(transaction: Transaction, messages: Sequence[Message]) -> list
             rows.append(_row(transaction.namespace, message, step.sequence))
             _tell(transaction, message.conversation_id, message.message_id, step)
     transaction.insert(_statements(transaction.flavour).add, rows)
+    if transaction.links is not None:
+        for row in rows:
+            transaction.links.note(row[1], Event("add", row[2], row[3:]))
     sequences = (stored[message.conversation_id, message.message_id] for message in messages)
     return [step.receipt(sequence, not flag) for step, sequence, flag in zip(steps, sequences, flags, strict=True)]
 
@@ -144,7 +148,10 @@ def _read(session: Session, change: MessageEdit | MessageRedaction) -> Message |
 
 def _put_edit(transaction: Transaction, message: Message) -> None:
     edit = _statements(transaction.flavour).edit
-    transaction.run(edit, conversation=message.conversation_id, at=message.sequence, new_record=encode(message))
+    row = _row(transaction.namespace, message, message.sequence or 0)
+    transaction.run(edit, conversation=message.conversation_id, at=message.sequence, new_record=row[-1])
+    if transaction.links is not None:
+        transaction.links.note(message.conversation_id, Event("edit", row[2], row[3:]))
     forget_vectors(transaction, message)
     forget_terms(transaction, message)
 
@@ -153,5 +160,7 @@ def _put_mark(transaction: Transaction, change: ClearMark, step: Step) -> int:
     mark = change.apply_to(step.cleared, step.sequence - 1)
     key = transaction.thing_key("conversation", change.conversation_id)
     transaction.run(_statements(transaction.flavour).clear, key=key, mark=mark)
+    if transaction.links is not None:
+        transaction.links.note(change.conversation_id, Event("clear", mark))
     transaction.tell("conversations", change.conversation_id, "", step.revision)
     return mark

@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, bindparam, delete, select
 from whisper_persistence.records import StatisticsChange
 from whisper_persistence.records.following import ThingKind
 from whisper_persistence.records.maintenance import MOMENTS, RecordKind
+from whisper_persistence_drivers.sql.chaining import Event
 from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import mine
@@ -75,10 +76,12 @@ def remove(transaction: Transaction, kind: RecordKind, thing: ThingKind, found: 
         return _forget_scores(transaction, still)
     counters = transaction.count(thing, dict.fromkeys((thing_id for thing_id, *_ in still), (1, 0, 0)))
     transaction.run_each(sql.remove, [{"thing": thing_id, "item": item} for thing_id, item, _ in still])
-    for thing_id, item, _ in still:
+    for thing_id, item, mark in still:
         transaction.tell(kind, thing_id, item, counters[thing_id].revision)
         if kind == "messages":
             transaction.tell("conversations", thing_id, "", counters[thing_id].revision)
+            if transaction.links is not None:
+                transaction.links.note(thing_id, Event("remove", mark))
         if kind == "strategies":
             transaction.run(sql.empty_profile, user=thing_id)
     return len(still)

@@ -96,6 +96,34 @@ def scan(session: Session, kind: str, cursor: str | None, limit: int) -> Page:
     return Page(records, encode(list(rows[limit - 1][: len(scanned.key)])) if more else None)
 
 
+@cache
+def _of_user(flavour: Flavour, way: str, *, first: bool) -> Prepared:
+    """Return the statement for one of the two ways a message is a user's; each has its index.
+
+    The keys are found in the index alone: asked for records at once, SQLite walks through the messages of everybody.
+    """
+    messages, own = flavour.tables.messages.c, flavour.tables.messages.alias("own").c
+    keys = [own.conversation_id, own.sequence]
+    wanted = [mine(own), own[way] == bindparam("user", type_=own.user_id.type)]
+    if not first:
+        wanted.append(tuple_(*keys) > tuple_(*(bindparam(f"after_{key.name}", type_=key.type) for key in keys)))
+    page = select(*keys).where(*wanted).order_by(*keys).limit(bindparam("limit", type_=BigInteger())).subquery().c
+    same = (messages.conversation_id == page.conversation_id, messages.sequence == page.sequence)
+    return flavour.prepare(select(page.conversation_id, page.sequence, messages.record).where(mine(messages), *same))
+
+
+def scan_messages(session: Session, user_id: str, cursor: str | None, limit: int) -> Page:
+    """Return one page of the messages that concern a user or that they wrote."""
+    after = {} if cursor is None else _parts(_KINDS["messages"], cursor)
+    values = {"user": user_id, "limit": min(limit, NEWEST - 1) + 1, **{f"after_{k}": v for k, v in after.items()}}
+    with session.flavour.one_state(session):
+        ways = (_of_user(session.flavour, way, first=cursor is None) for way in ("user_id", "other_author"))
+        found = [session.rows(way, **values) for way in ways]
+    rows = sorted(tuple(row) for way in found for row in way)
+    records = tuple(_message(*row) for row in rows[:limit])
+    return Page(records, encode(list(rows[limit - 1][:2])) if len(rows) > limit else None)
+
+
 def _parts(scanned: _Kind, cursor: str) -> dict[str, Any]:
     kinds = [int if name == "sequence" else str for name in scanned.key]
     try:

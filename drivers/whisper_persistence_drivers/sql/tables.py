@@ -20,6 +20,7 @@ from whisper_persistence_drivers.sql import conversation_tables as talk
 from whisper_persistence_drivers.sql import statistics_tables as memory
 from whisper_persistence_drivers.sql import strategy_tables as support
 from whisper_persistence_drivers.sql.bookkeeping_tables import INSTALLATION_TABLE
+from whisper_persistence_drivers.sql.chain_tables import ChainTables, chain_tables
 from whisper_persistence_drivers.sql.table_maker import TableMaker
 
 __all__ = ["INSTALLATION_TABLE", "VERSION_TABLE", "Tables", "tables"]
@@ -50,6 +51,7 @@ class Tables:
     followers: Table
     outbox: Table
     erasures: Table
+    chains: ChainTables
     installation: Table
 
 
@@ -83,5 +85,6 @@ def tables(schema: str | None = None, prefix: str = "") -> Tables:
         followers=books.followers(maker),
         outbox=books.outbox(maker),
         erasures=books.erasures(maker),
+        chains=chain_tables(maker),
         installation=books.installation(maker.metadata),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
 from sqlalchemy import bindparam, delete, select
@@ -14,6 +14,9 @@ from whisper_persistence.records import Durability, Receipt
 from whisper_persistence.records.following import FollowedKind, ThingKind
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine, to_micros
+
+if TYPE_CHECKING:
+    from whisper_persistence_drivers.sql.chaining import Links
 
 #: How long an applied change is remembered, in microseconds: 30 days.
 _REMEMBERED: Final = 30 * 24 * 3_600 * 1_000_000
@@ -97,12 +100,14 @@ class Transaction(Session):
     Attributes:
         known_users: users that are sure to have a parent row, unless somebody erased them.
         careful: whether to look before writing.
+        links: what happens to messages, for the hash chains; ``None`` where there are none.
         erasures: the newest erase of the namespace that was counted.
         met_erased: whether any user was counted who was ever erased.
     """
 
     known_users: set[str]
     careful: bool = False
+    links: Links | None = None
     erasures: int = 0
     met_erased: bool = False
     _followed: bool = False
@@ -210,6 +215,8 @@ class Transaction(Session):
 
     def finish(self) -> None:
         """Do what is left before the commit."""
+        if self.links is not None:
+            self.links.write(self)
         if not self._told:
             return
         followers = self.rows(_statements(self.flavour).find_followers)

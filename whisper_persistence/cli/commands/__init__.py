@@ -28,6 +28,7 @@ from whisper_persistence.cli.commands.report import report
 from whisper_persistence.cli.commands.restore import restore
 from whisper_persistence.cli.commands.search import search
 from whisper_persistence.cli.commands.show import show
+from whisper_persistence.cli.commands.verify import verify
 
 __all__ = ["main"]
 
@@ -51,6 +52,7 @@ _COMMANDS: Final[tuple[click.Command, ...]] = (
     restore,
     search,
     show,
+    verify,
 )
 
 

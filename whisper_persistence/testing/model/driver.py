@@ -59,6 +59,13 @@ class ModelDriver(TalkModel):
         return Page(tuple(records[end - limit : end]), str(end) if end < len(records) else None)
 
     @hookimpl
+    def scan_messages(self, user_id: str, cursor: str | None, limit: int) -> Page:
+        """Walk through the messages of one user."""
+        wrote = [m for m in self._all("messages") if user_id in (m.user_id, m.role == "user" and m.author_id)]
+        end = int(cursor or 0) + limit
+        return Page(tuple(wrote[end - limit : end]), str(end) if end < len(wrote) else None)
+
+    @hookimpl
     def erase_users(self, user_ids: Sequence[str]) -> tuple[TierReport, ...]:
         """Forget users."""
         for user in dict.fromkeys(user_ids):

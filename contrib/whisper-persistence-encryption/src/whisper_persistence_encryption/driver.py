@@ -147,6 +147,11 @@ class EncryptionDriver(EncryptionLifecycle, StrategySpecs, StatisticsSpecs, Conv
         return self._reader.page(lambda: self._below.scan(kind=kind, cursor=cursor, limit=limit))
 
     @hookimpl
+    def scan_messages(self, user_id: str, cursor: str | None, limit: int) -> rec.Page | None:
+        """Scan and open the messages of one user."""
+        return self._reader.page(lambda: self._below.scan_messages(user_id=user_id, cursor=cursor, limit=limit))
+
+    @hookimpl
     def aggregate(self, question: rec.Question[Any]) -> Any:
         """Refuse: what the drivers below could group by is sealed, and differs from user to user."""
         raise NotSupportedError(

@@ -1,0 +1,117 @@
+"""Switching chains on: what is there is linked as it is, and a mark says from then on with which key."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final
+
+import attrs
+from sqlalchemy import bindparam, select
+
+from whisper_persistence.errors import ConfigurationError
+from whisper_persistence_drivers.sql.chaining import DIGESTED, Event, Links, Sealer, load_heads
+from whisper_persistence_drivers.sql.columns import PlainText
+from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
+from whisper_persistence_drivers.sql.session import Session, mine
+from whisper_persistence_drivers.sql.transaction import Transaction
+
+_log: Final = logging.getLogger(__name__)
+
+#: In place of a conversation: the row of the heads that says that a namespace has chains, and with which key.
+MARK: Final = ""
+#: How many conversations are linked in one transaction.
+_TOGETHER: Final = 50
+
+
+@attrs.frozen(eq=False)
+class _Statements:
+    mark: Prepared
+    put_mark: Prepared
+    conversations: Prepared
+    rows: Prepared
+    cleared: Prepared
+
+
+@cache
+def _statements(flavour: Flavour) -> _Statements:
+    messages, revisions, heads = flavour.tables.messages.c, flavour.tables.revisions.c, flavour.tables.chains.heads
+    after = messages.conversation_id > bindparam("after", type_=PlainText)
+    names = select(messages.conversation_id).where(mine(messages), after).distinct().order_by(messages.conversation_id)
+    here = (mine(messages), messages.conversation_id == bindparam("conversation", type_=PlainText))
+    columns = (messages[name] for name in DIGESTED)
+    return _Statements(
+        mark=flavour.prepare(select(heads.c.seal).where(mine(heads.c), heads.c.thing == bindparam("mark"))),
+        put_mark=flavour.add_missing(heads),
+        conversations=flavour.prepare(names.limit(bindparam("limit"))),
+        rows=flavour.prepare(select(messages.sequence, *columns).where(*here).order_by(messages.sequence)),
+        cleared=flavour.prepare(select(revisions.cleared).where(revisions.thing == bindparam("thing"))),
+    )
+
+
+def check_mark(session: Session, sealer: Sealer | None, tier: str) -> bool:
+    """Say whether the namespace has chains, which everybody who writes to it must then keep.
+
+    Raises:
+        ConfigurationError: it has, and the settings of this driver say nothing of it, or have another key.
+    """
+    rows = session.rows(_statements(session.flavour).mark, mark=MARK)
+    if rows and sealer is None:
+        raise ConfigurationError(
+            f"driver {tier!r}: the conversations of this database have hash chains, which a writer without them would "
+            "break: set tamper_evidence = true"
+        )
+    if sealer is not None and rows and rows[0][0] != sealer.fingerprint():
+        raise ConfigurationError(f"driver {tier!r}: tamper_key is not the key of this database's hash chains: set that")
+    return bool(rows)
+
+
+def start(write: Callable[..., Any], sealer: Sealer) -> None:
+    """Link every conversation as it is, a few in each transaction, then mark the namespace."""
+    count, after = 0, ""
+    while names := write(_link_some, after):
+        count, after = count + len(names), names[-1]
+    write(_put_mark, sealer)
+    _log.info("conversations have hash chains from now on", extra={"conversations": count})
+
+
+def read_rows(session: Session, conversation_id: str) -> list[Any]:
+    """Return the sequence and the digested columns of every message of a conversation, in its order."""
+    return session.rows(_statements(session.flavour).rows, conversation=conversation_id)
+
+
+def read_cleared(session: Session, thing: str) -> int:
+    """Return a conversation's clear mark."""
+    rows = session.rows(_statements(session.flavour).cleared, thing=thing)
+    return rows[0][0] if rows else 0
+
+
+def read_conversations(session: Session, after: str, limit: int) -> list[str]:
+    """Return the conversations that have messages, those after one."""
+    return [row[0] for row in session.rows(_statements(session.flavour).conversations, after=after, limit=limit)]
+
+
+def _link_some(transaction: Transaction, after: str) -> list[str]:
+    names = read_conversations(transaction, after, _TOGETHER)
+    transaction.count("conversation", dict.fromkeys(names, (0, 0, 0)))
+    keyed = {transaction.thing_key("conversation", name): name for name in names}
+    linked = load_heads(transaction, keyed)
+    links: Any = transaction.links
+    for thing, name in keyed.items():
+        if thing not in linked:
+            _link(transaction, links, thing, name)
+    return names
+
+
+def _link(transaction: Transaction, links: Links, thing: str, name: str) -> None:
+    for sequence, *row in read_rows(transaction, name):
+        links.note(name, Event("add", sequence, tuple(row)))
+    cleared = read_cleared(transaction, thing)
+    if cleared:
+        links.note(name, Event("clear", cleared))
+
+
+def _put_mark(transaction: Transaction, sealer: Sealer) -> None:
+    row = (transaction.namespace, MARK, 0, "", sealer.fingerprint())
+    transaction.insert(_statements(transaction.flavour).put_mark, [row])
