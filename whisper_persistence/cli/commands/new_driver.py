@@ -32,4 +32,4 @@ def new_driver(name: str, directory: Path) -> None:
     for file in written:
         click.echo(file)
     folder = written[0].parent
-    click.echo(f"\nnext: pip install -e {folder} && pytest {folder}")
+    click.echo(f"\nnext: pip install -e '{folder}[test]' && pytest {folder}")
