@@ -134,14 +134,9 @@ def tables(schema: str | None = None, prefix: str = "") -> Tables:
         messages.c.conversation_id,
         messages.c.sequence,
     )
-    elsewhere = text("other_author IS NOT NULL")
-    Index(
-        f"{prefix}conversation_history_author",
-        messages.c.namespace,
-        messages.c.other_author,
-        sqlite_where=elsewhere,
-        postgresql_where=elsewhere,
-    )
+    # An option of a dialect has SQLAlchemy import the whole dialect.
+    elsewhere: Any = {f"{'sqlite' if schema is None else 'postgresql'}_where": text("other_author IS NOT NULL")}
+    Index(f"{prefix}conversation_history_author", messages.c.namespace, messages.c.other_author, **elsewhere)
     applied = table("applied_changes", *keys("change_id"), number("applied_at"), clustered=True)
     Index(f"{prefix}applied_changes_age", applied.c.applied_at)
     return Tables(
