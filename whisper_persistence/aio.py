@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-A = TypeVar("A", bound=rec.Answer)
+A = TypeVar("A", bound="rec.Answer")
 #: How long `AsyncStore.close` waits for what is on its way, in seconds.
 DRAIN_SECONDS: Final = 30.0
 

@@ -7,10 +7,9 @@ package never changes where conversations are kept; naming it does.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, get_origin, get_type_hints
 
 import attrs
 import msgspec
@@ -23,6 +22,9 @@ from whisper_persistence.errors import (
     MissingLibraryError,
 )
 from whisper_persistence.hookspecs import CONTRACT_VERSION
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 #: The entry-point group in which distributions offer drivers and observers.
 GROUP: Final = "whisper_persistence.drivers"
@@ -46,9 +48,16 @@ class DriverSpec:
 def installed_drivers() -> dict[str, list[EntryPoint]]:
     """Return every driver that is installed, by name, without importing any."""
     found: dict[str, list[EntryPoint]] = {}
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+    for entry in sorted(_offered(), key=lambda entry: entry.name):
         found.setdefault(entry.name, []).append(entry)
     return found
+
+
+def _offered(name: str | None = None) -> Iterable[EntryPoint]:
+    from importlib.metadata import entry_points
+
+    offered = entry_points(group=GROUP)
+    return offered if name is None else offered.select(name=name)
 
 
 def load_driver(name: str) -> type:
@@ -59,7 +68,7 @@ def load_driver(name: str) -> type:
         DriverConflictError: two distributions offer the name; names both.
         MissingLibraryError: the driver needs a library that is not installed; names it and the extra that brings it.
     """
-    entries = list(entry_points(group=GROUP, name=name))
+    entries = list(_offered(name=name))
     if not entries:
         known = ", ".join(installed_drivers()) or "none"
         raise DriverNotFoundError(
@@ -101,7 +110,7 @@ def build_driver(spec: DriverSpec) -> object:
     try:
         return driver_class(**options)
     except ImportError as error:
-        raise _missing_library(spec.name, next(iter(entry_points(group=GROUP, name=spec.name))), error) from None
+        raise _missing_library(spec.name, next(iter(_offered(name=spec.name))), error) from None
     except (TypeError, ValueError) as error:
         problem = _without_secrets(str(error.args[0] if error.args else error), options, driver_class)
         raise ConfigurationError(f"driver {spec.name!r} refuses an option: {problem}") from None

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import pluggy
@@ -15,8 +15,10 @@ from whisper_persistence.callers import Caller
 from whisper_persistence.discovery import DriverSpec, build_driver, first_line
 from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.hookspecs import KINDS, PROJECT, SPECS, SUBJECTS, Below
-from whisper_persistence.records import Question
 from whisper_persistence.waiting import Waiting
+
+if TYPE_CHECKING:
+    from whisper_persistence.records import Question
 
 _log = logging.getLogger(__name__)
 

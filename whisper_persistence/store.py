@@ -25,7 +25,7 @@ from whisper_persistence.validation import (
 if TYPE_CHECKING:
     from whisper_persistence.settings import Settings
 
-A = TypeVar("A", bound=rec.Answer)
+A = TypeVar("A", bound="rec.Answer")
 
 
 class Store:

@@ -274,6 +274,28 @@ def test_a_refresh_reads_and_clears_in_small_pages_and_pauses_after_each(failing
     assert all(after[0] == "pause" for before, after in itertools.pairwise(steps) if before[0] != "pause")
 
 
+def test_a_refresh_does_not_run_after_a_talk_that_goes_on(path, failing, monkeypatch):
+    store, _ = failing()
+    ask = Failing._ask
+    asked: list[Any] = []
+
+    def talked_on(layer: Failing, hook: str, **arguments: Any) -> Any:
+        if hook == "load_messages" and len(asked) < 40:
+            asked.append(arguments)
+            other.save_messages([samples.message("t", message_id=f"late {len(asked)}", timestamp=BEGIN)])
+        return ask(layer, hook, **arguments)
+
+    with plain(path) as other:
+        store.aggregate(rec.ActivityByDay())
+        other.save_messages([samples.message("t", message_id="first", timestamp=BEGIN)])
+        monkeypatch.setattr(Failing, "_ask", talked_on)
+        store.aggregate(rec.ActivityByDay())
+        monkeypatch.undo()
+
+        assert len(asked) <= 2
+        assert same_answers(store, other)
+
+
 def refresh_forever(path: Path) -> None:
     with open_store(path) as store:
         while True:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from whisper_persistence.hookspecs.markers import hookspec
-from whisper_persistence.records import Answer, Question
 
-A = TypeVar("A", bound=Answer)
+if TYPE_CHECKING:
+    from whisper_persistence.records import Answer, Question
+
+A = TypeVar("A", bound="Answer")
 
 
 class AnalyticsSpecs:

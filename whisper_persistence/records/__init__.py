@@ -1,5 +1,8 @@
 """The records and changes that travel from a bot to its storage and back."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from whisper_persistence.records.conversations import (
     ClearMark,
     Message,
@@ -23,39 +26,6 @@ from whisper_persistence.records.maintenance import (
 )
 from whisper_persistence.records.memories import MemoryScore, ScoreQuery, Statistics, StatisticsChange
 from whisper_persistence.records.patterns import Pattern, PatternChange, Preferences, PreferencesChange
-from whisper_persistence.records.questions import (
-    QUESTIONS,
-    ActivityByDay,
-    ActivityByHour,
-    Answer,
-    ApproachEffectiveness,
-    CohortRetention,
-    CompareNamespaces,
-    CoreMemories,
-    CoreMemoriesAnswer,
-    CoreMemory,
-    DayActivity,
-    DayActivityAnswer,
-    Effectiveness,
-    EffectivenessAnswer,
-    EffectivenessByApproach,
-    EffectivenessTrend,
-    HourActivity,
-    HourActivityAnswer,
-    ImportanceAnswer,
-    ImportanceByUser,
-    NamespacesAnswer,
-    NamespaceSummary,
-    PeriodEffectiveness,
-    Question,
-    RetentionAnswer,
-    RetentionCohorts,
-    TopPattern,
-    TopPatterns,
-    TopPatternsAnswer,
-    TrendAnswer,
-    UserImportance,
-)
 from whisper_persistence.records.receipts import Durability, Receipt
 from whisper_persistence.records.searching import (
     Embedding,
@@ -66,6 +36,41 @@ from whisper_persistence.records.searching import (
     VectorQuery,
 )
 from whisper_persistence.records.strategies import Outcome, OutcomeQuery, Strategy, StrategyChange
+
+if TYPE_CHECKING:
+    from whisper_persistence.records.questions import (
+        QUESTIONS,
+        ActivityByDay,
+        ActivityByHour,
+        Answer,
+        ApproachEffectiveness,
+        CohortRetention,
+        CompareNamespaces,
+        CoreMemories,
+        CoreMemoriesAnswer,
+        CoreMemory,
+        DayActivity,
+        DayActivityAnswer,
+        Effectiveness,
+        EffectivenessAnswer,
+        EffectivenessByApproach,
+        EffectivenessTrend,
+        HourActivity,
+        HourActivityAnswer,
+        ImportanceAnswer,
+        ImportanceByUser,
+        NamespacesAnswer,
+        NamespaceSummary,
+        PeriodEffectiveness,
+        Question,
+        RetentionAnswer,
+        RetentionCohorts,
+        TopPattern,
+        TopPatterns,
+        TopPatternsAnswer,
+        TrendAnswer,
+        UserImportance,
+    )
 
 __all__ = [
     "QUESTIONS",
@@ -141,3 +146,13 @@ __all__ = [
     "VectorQuery",
     "Window",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Return a question or answer: they are half of all records, and few programs ask any."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"{__name__}.questions"), name)
+        return value

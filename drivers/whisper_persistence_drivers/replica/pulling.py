@@ -7,7 +7,6 @@ replica has it, and is gone where it is not found.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -136,7 +135,8 @@ def _loader(reader: _Reader, below: Below, pause: Callable[[], None]) -> _Load:
 def _rows(reader: _Reader, load: _Load, wanted: Sequence[tuple[str, str]], known: Known) -> dict[tuple[str, str], Any]:
     """Return the present rows of keys, and those beside them that the replica does not hold either, by key."""
     sequences, newest = known
-    rows = _new_rows(reader, load, wanted, newest)
+    unseen = [key for key in wanted if key not in sequences] if reader.rising else wanted
+    rows = _new_rows(reader, load, unseen, newest)
     missing = {key: sequences[key] for key in wanted if key not in rows and key in sequences}
     return rows | _old_rows(reader, load, missing)
 
@@ -144,8 +144,14 @@ def _rows(reader: _Reader, load: _Load, wanted: Sequence[tuple[str, str]], known
 def _new_rows(
     reader: _Reader, load: _Load, wanted: Sequence[tuple[str, str]], newest: Mapping[str, int]
 ) -> dict[tuple[str, str], Any]:
-    """Return the rows of every owner whose sequences the replica has not reached, by key."""
-    limits = {owner: min(count, PAGE) for owner, count in Counter(owner for owner, _ in wanted).items()}
+    """Return the rows of every owner whose sequences the replica has not reached, by key.
+
+    From the oldest up, it ends with the last that is wanted: what is added meanwhile is pending for the next time.
+    """
+    left: dict[str, set[str]] = {}
+    for owner, item in wanted:
+        left.setdefault(owner, set()).add(item)
+    limits = {owner: min(len(items), PAGE) for owner, items in left.items()}
     found: dict[tuple[str, str], Any] = {}
     asked = {owner: newest.get(owner, 0) if reader.rising else None for owner in limits}
     while asked:
@@ -157,8 +163,10 @@ def _new_rows(
                 page = pages.get(query, ())
                 new = [row for row in page if row.sequence > newest.get(owner, 0)]
                 found.update({(owner, reader.item(row)): row for row in new if (owner, reader.item(row)) not in found})
-                if new and len(new) == len(page) == query.limit:
+                left[owner].difference_update(reader.item(row) for row in new)
+                if new and len(new) == len(page) == query.limit and (left[owner] or not reader.rising):
                     again[owner] = page[-1].sequence
+                    limits[owner] = PAGE
         asked = again
     return found
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, PrimaryKeyConstraint, Text
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import TEXT, BigInteger, Column, PrimaryKeyConstraint, Text
 
 #: Text that compares by code point on every database.
-PlainText = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+PlainText = Text().with_variant(TEXT(collation="C"), "postgresql")
 
 
 def keys(*names: str) -> tuple[Any, ...]:

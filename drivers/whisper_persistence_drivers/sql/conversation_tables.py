@@ -35,11 +35,13 @@ def messages(maker: TableMaker, profiles: Table) -> Table:
         UniqueConstraint("namespace", "conversation_id", "message_id"),
         clustered=True,
     )
-    columns, elsewhere = made.c, text("other_author IS NOT NULL")
+    columns = made.c
     user = (columns.namespace, columns.user_id, columns.conversation_id, columns.sequence)
     maker.index("conversation_history_user", *user)
     author = (columns.namespace, columns.other_author)
-    maker.index("conversation_history_author", *author, sqlite_where=elsewhere, postgresql_where=elsewhere)
+    # An option of a dialect has SQLAlchemy import the whole dialect.
+    dialect = "sqlite" if maker.metadata.schema is None else "postgresql"
+    maker.index("conversation_history_author", *author, **{f"{dialect}_where": text("other_author IS NOT NULL")})
     return made
 
 

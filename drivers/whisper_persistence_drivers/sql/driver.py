@@ -17,7 +17,6 @@ from whisper_persistence.hookspecs import (
     StrategySpecs,
     hookimpl,
 )
-from whisper_persistence_drivers.sql import aggregating as sql_aggregating
 from whisper_persistence_drivers.sql import expiring as sql_expiring
 from whisper_persistence_drivers.sql import following as sql_following
 from whisper_persistence_drivers.sql import messages as sql_messages
@@ -174,5 +173,7 @@ class SqlDriver(
     @hookimpl
     def aggregate(self, question: rec.Question[Any]) -> Any:
         """Answer one question over many users; ask below one that is not known."""
+        from whisper_persistence_drivers.sql import aggregating as sql_aggregating
+
         answer = self._read(sql_aggregating.aggregate, question)
         return self._below.aggregate(question=question) if answer is None else answer
