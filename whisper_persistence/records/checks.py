@@ -99,7 +99,7 @@ def check_json(value: Any) -> str | None:
 def _json_size(value: Any, depth: int) -> int:
     if depth < 0:
         raise ValueError(f"is nested deeper than {MAX_JSON_DEPTH} levels")
-    kind: Any = type(value)
+    kind = cast("type", type(value))
     if kind is str:
         return _text_size(value)
     if kind is list:

@@ -26,28 +26,29 @@ _read_keyed = decoder(tuple[str, str])
 
 def scan(state: State, kind: RecordKind, cursor: str | None, limit: int) -> Page:
     """Return one page of all records of a kind, by user or conversation and then by item."""
-    after = _position(kind, cursor)
-    found = list(islice(_walk(state, kind, after), min(limit, sys.maxsize - 1) + 1))
     read: Callable[[str], Any] = decoder(RECORD_KINDS[kind])
-    records = tuple(_complete(state, read(text)) for _, text in found[:limit])
-    return Page(records, encode(found[limit - 1][0]) if len(found) > limit else None)
+    return _page(_walk(state, kind, _position(kind, cursor)), lambda text: _complete(state, read(text)), limit)
 
 
 def scan_messages(state: State, user_id: str, cursor: str | None, limit: int) -> Page:
     """Return one page of the messages that concern a user or that they wrote; all of them are looked at."""
-    users, after = frozenset([user_id]), _position("messages", cursor)
-    walked = (
-        ((name, sequence), row.text)
-        for name in sorted(state.conversations)
-        if name >= after[0]
-        for sequence, row in state.conversations[name].messages.oldest((after[1] or 0) if name == after[0] else 0)
-        if _belongs(row, users)
-    )
+    walked = _walk_messages(state, frozenset([user_id]), _position("messages", cursor))
+    return _page(walked, decoder(RECORD_KINDS["messages"]), limit)
+
+
+def _page(walked: Iterator[tuple[_Position, str]], read: Callable[[str], Any], limit: int) -> Page:
     found = list(islice(walked, min(limit, sys.maxsize - 1) + 1))
-    read: Callable[[str], Any] = decoder(RECORD_KINDS["messages"])
-    return Page(
-        tuple(read(text) for _, text in found[:limit]), encode(found[limit - 1][0]) if len(found) > limit else None
-    )
+    records = tuple(read(text) for _, text in found[:limit])
+    return Page(records, encode(found[limit - 1][0]) if len(found) > limit else None)
+
+
+def _walk_messages(state: State, users: frozenset[str], after: _Position) -> Iterator[tuple[_Position, str]]:
+    for name in sorted(state.conversations):
+        if name >= after[0]:
+            first = (after[1] or 0) if name == after[0] else 0
+            for sequence, row in state.conversations[name].messages.oldest(first):
+                if _belongs(row, users):
+                    yield (name, sequence), row.text
 
 
 def _position(kind: RecordKind, cursor: str | None) -> _Position:
