@@ -99,8 +99,10 @@ class ConcurrencyConformance(Conformance):
         def work(thread: int) -> set[int]:
             pair, reads = divmod(thread, 2)
             if not reads:
-                store.save_messages(samples.talk(20, f"talk {pair}"))
-                written[pair].set()
+                try:
+                    store.save_messages(samples.talk(20, f"talk {pair}"))
+                finally:  # also where the driver raises, or its reader would wait for ever
+                    written[pair].set()
                 return set()
             seen = {0}
             while not written[pair].is_set():
