@@ -22,7 +22,8 @@ _INT, _LONG, _POINTER = ctypes.c_int, ctypes.c_int64, ctypes.c_void_p
 _WRITE = ctypes.CFUNCTYPE(_INT, _POINTER, _POINTER, _INT, _LONG)
 _TRUNCATE = ctypes.CFUNCTYPE(_INT, _POINTER, _LONG)
 _SYNC = ctypes.CFUNCTYPE(_INT, _POINTER, _INT)
-_OPEN = ctypes.CFUNCTYPE(_INT, _POINTER, ctypes.c_char_p, _POINTER, _INT, _POINTER)
+# SQLite keeps the pointer to the name: it has to be handed on as it is, not as a copy.
+_OPEN = ctypes.CFUNCTYPE(_INT, _POINTER, _POINTER, _POINTER, _INT, _POINTER)
 _DELETE = ctypes.CFUNCTYPE(_INT, _POINTER, ctypes.c_char_p, _INT)
 _METHODS = ("xClose", "xRead", "xWrite", "xTruncate", "xSync", *(f"x{n}" for n in range(13)))
 _REST = ("xDelete", "xAccess", "xFullPathname", "xDlOpen", "xDlError", "xDlSym", "xDlClose", "xRandomness", "xSleep")
@@ -102,10 +103,10 @@ class Recorder:
             library.sqlite3_vfs_unregister(ctypes.byref(vfs))
 
     def _opening(self, original: Any) -> Any:
-        def open_(vfs: int, name: bytes | None, file: int, flags: int, out: int) -> int:
+        def open_(vfs: int, name: int | None, file: int, flags: int, out: int) -> int:
             answer: int = original(vfs, name, file, flags, out)
             if answer == 0 and name:
-                self._names[file] = Path(name.decode()).name
+                self._names[file] = Path(ctypes.string_at(name).decode()).name
                 self._watch(_File.from_address(file))
             return answer
 
