@@ -22,6 +22,7 @@ from whisper_persistence_drivers.sql import following as sql_following
 from whisper_persistence_drivers.sql import messages as sql_messages
 from whisper_persistence_drivers.sql import patterns as sql_patterns
 from whisper_persistence_drivers.sql import scanning as sql_scanning
+from whisper_persistence_drivers.sql import scores as sql_scores
 from whisper_persistence_drivers.sql import statistics as sql_statistics
 from whisper_persistence_drivers.sql import strategies as sql_strategies
 from whisper_persistence_drivers.sql import windows as sql_windows
@@ -113,7 +114,7 @@ class SqlDriver(
     @hookimpl
     def load_scores(self, queries: Sequence[rec.ScoreQuery]) -> Mapping[rec.ScoreQuery, tuple[rec.MemoryScore, ...]]:
         """Return pages of memory scores."""
-        return self._read(sql_statistics.load_scores, queries)
+        return self._read(sql_scores.load_scores, queries)
 
     @hookimpl
     def save_messages(self, messages: Sequence[rec.Message]) -> Sequence[rec.Receipt]:

@@ -8,14 +8,14 @@ from functools import cache
 from typing import Any
 
 import attrs
-from sqlalchemy import BigInteger, ColumnElement, delete, func, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, delete, func, select
 
 from whisper_persistence.codec import decoder, encode
-from whisper_persistence.records import MemoryScore, Receipt, ScoreQuery, Statistics, StatisticsChange
+from whisper_persistence.records import MemoryScore, Receipt, Statistics, StatisticsChange
 from whisper_persistence.records.fields import from_units, quantise, to_units
 from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
-from whisper_persistence_drivers.sql.session import NEWEST, Session, mine, set_sequence
+from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.transaction import Step, Transaction
 
 _statistics = decoder(Statistics)
@@ -32,8 +32,6 @@ class _Statements:
     find_scores: Prepared
     put_scores: Prepared
     remove_scores: Prepared
-    top: Prepared
-    recent: Prepared
 
 
 @cache
@@ -42,7 +40,6 @@ def _statements(flavour: Flavour) -> _Statements:
     statistics, scores = tables.statistics.c, tables.scores.c
     columns = (statistics.user_id, statistics.record, statistics.stored_scores)
     listed = (mine(statistics), flavour.among(statistics.user_id))
-    page = select(scores.sequence, scores.record)
     number = BigInteger()
 
     def of_user(query: Any, given: Mapping[str, Any], *more: Any) -> Any:
@@ -58,15 +55,6 @@ def _statements(flavour: Flavour) -> _Statements:
     def gone(given: Mapping[str, Any]) -> Any:
         return of_user(delete(tables.scores), given, scores.memory_id == given["memory_id"])
 
-    def top(given: Mapping[str, Any]) -> Any:
-        lower = tuple_(scores.score, scores.memory_id) < tuple_(given["score"], given["memory_id"])
-        ordered = of_user(page, given, lower).order_by(scores.score.desc(), scores.memory_id.desc())
-        return ordered.limit(given["limit"])
-
-    def recent(given: Mapping[str, Any]) -> Any:
-        older = of_user(page, given, scores.sequence < given["before"])
-        return older.order_by(scores.sequence.desc()).limit(given["limit"])
-
     return _Statements(
         load=flavour.prepare(select(*columns, *_extremes(flavour), *_middles(flavour)).where(*listed)),
         whole=bool(_middles(flavour)),
@@ -76,8 +64,6 @@ def _statements(flavour: Flavour) -> _Statements:
         find_scores=flavour.each(named, user_id=PlainText, memory_id=PlainText),
         put_scores=flavour.put(tables.scores),
         remove_scores=flavour.each(gone, user_id=PlainText, memory_id=PlainText),
-        top=flavour.each(top, user_id=PlainText, score=number, memory_id=PlainText, limit=number),
-        recent=flavour.each(recent, user_id=PlainText, before=number, limit=number),
     )
 
 
@@ -132,33 +118,6 @@ def _medians(session: Session, stored: Mapping[str, int]) -> dict[str, float]:
 
 def _median(middles: Sequence[int]) -> float:
     return quantise(sum(map(from_units, middles)) / len(middles))
-
-
-def load_scores(session: Session, queries: Sequence[ScoreQuery]) -> dict[ScoreQuery, tuple[MemoryScore, ...]]:
-    """Return a page of scores for each query that finds any."""
-    sql, found = _statements(session.flavour), dict[ScoreQuery, list[Any]]()
-    for order, statement, bounds in (("top", sql.top, _top_bounds), ("recent", sql.recent, _recent_bounds)):
-        asked = [query for query in queries if query.order == order]
-        found.update(zip(asked, session.each(statement, [bounds(query) for query in asked]), strict=True))
-    return {query: tuple([read_score(*row) for row in found[query]]) for query in queries if found[query]}
-
-
-def _top_bounds(query: ScoreQuery) -> dict[str, Any]:
-    after = query.after
-    score, memory_id = (NEWEST, "") if after is None else (to_units(after.overall_score), after.memory_id)
-    return {"user_id": query.user_id, "score": score, "memory_id": memory_id, "limit": query.limit}
-
-
-def _recent_bounds(query: ScoreQuery) -> dict[str, Any]:
-    before = NEWEST if query.after is None else query.after.sequence or 0
-    return {"user_id": query.user_id, "before": before, "limit": query.limit}
-
-
-def read_score(sequence: int, record: str) -> MemoryScore:
-    """Return a score from its row."""
-    score = _score(record)
-    set_sequence(score, sequence)
-    return score
 
 
 def save_statistics(transaction: Transaction, statistics: Sequence[Statistics]) -> list[Receipt]:
