@@ -37,7 +37,7 @@ def test_one_class_with_one_method_runs_everything_that_is_claimed(pytester: pyt
         pytester,
         RECORD_CAPABILITIES | {"search"},
         *SUBJECT_CAPABILITIES,
-        only="not sequence and not thread and not question",
+        only="not sequence and not thread and not question and not score and not search and not erase",
     )
     outcomes = result.parseoutcomes()
 

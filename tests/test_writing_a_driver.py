@@ -54,10 +54,17 @@ def test_the_options_of_the_page_are_checked():
         open_store(mask="")
 
 
-def test_the_tests_of_the_page_pass(package):
+@pytest.mark.parametrize(
+    "part",
+    [
+        "claim or equal or counted or masked",
+        pytest.param("not process and not thread", marks=pytest.mark.long),
+    ],
+)
+def test_the_tests_of_the_page_pass(package, part):
     environment = {**os.environ, "PYTHONPATH": str(package.parent), "WHISPER_PERSISTENCE_EXAMPLES": "5"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", "tests"]
-    command += ["-k", "not process and not thread"]
+    command += ["-k", part]
     done = subprocess.run(command, cwd=package, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
 
     assert done.returncode == 0, done.stdout[-3000:]

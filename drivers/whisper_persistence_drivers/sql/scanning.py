@@ -15,8 +15,8 @@ from whisper_persistence.codec import decoder, encode
 from whisper_persistence.errors import ValidationError
 from whisper_persistence.records import MemoryScore, Message, Outcome, Page, Pattern, Preferences, Statistics, Strategy
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
-from whisper_persistence_drivers.sql.session import NEWEST, Session, mine
 from whisper_persistence_drivers.sql.scores import read_score
+from whisper_persistence_drivers.sql.session import NEWEST, Session, mine
 from whisper_persistence_drivers.sql.statistics import load_statistics
 from whisper_persistence_drivers.sql.strategies import read_outcome
 from whisper_persistence_drivers.sql.windows import read_messages

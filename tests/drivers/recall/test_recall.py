@@ -129,6 +129,7 @@ def test_what_goes_from_sql_goes_from_the_index_and_its_files(memories: Any) -> 
     assert memory.settle().details["vectors"] == 19
 
 
+@pytest.mark.long
 def test_neighbours_across_redacted_messages_follow_each_other_in_the_index_as_in_a_new_build(memories: Any) -> None:
     memory = memories.open()
     memory.say(60)
