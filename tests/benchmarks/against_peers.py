@@ -1,16 +1,14 @@
 """Measure this package against others that keep a bot's talk, side by side in one run.
 
-``python tests/benchmarks/against_peers.py [--backend NAME] [--users N] [--rounds N] [--json FILE]`` prints one table a
+``python tests/benchmarks/against_peers.py [--backend NAME] [--scale NAME] [--json FILE]`` prints one table a
 backend. Every side runs through asyncio in one event loop, takes its turn in every round, and keeps the same turns at
 the same durability; synchronous peers are called directly. Peers that are not installed are named and left out.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
-import json
 import statistics
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,14 +20,30 @@ from typing import Any, Final
 
 import attrs
 import data
+import options
+from judging import Bar, Done, share_of_throughput
 from peers.entries import ENTRIES, Entry, Places, postgres_place, redis_place, sqlite_place
 from peers.side import Side
+from report import Measured, as_table, show, write
 from rich.console import Console
-from rich.table import Table
+from timing import Spent
 
 TASKS: Final = 32
 #: A slow side is given one user in so many.
 FEWER: Final = 20
+#: How many users' conversations of 20 turns are stored, and the rounds of a run.
+SCALES: Final = {
+    "full": {"users": 1_000, "rounds": 15},
+    "quick": {"users": 200, "rounds": 5},
+    "micro": {"users": 20, "rounds": 1},
+}
+#: No peer may be ahead by more than a tenth; with many tasks so many times the best peer's throughput is wanted.
+NOT_BEHIND: Final = 0.9
+MANY_TASKS: Final[dict[str, tuple[float, float | None]]] = {
+    "sqlite": (4, None),
+    "postgres": (2.5, 3),
+    "redis": (2.5, None),
+}
 
 _say = Console(stderr=True).print
 
@@ -148,7 +162,7 @@ async def race(players: list[Player], rounds: int) -> dict[str, dict[str, list[f
     return spent
 
 
-async def compare(backend: str, places: Places, users: int, rounds: int) -> dict[str, dict[str, list[float]]]:
+async def compare(backend: str, places: Places, users: int, rounds: int) -> list[Measured]:
     """Open every side of a backend that is installed, and measure."""
     async with AsyncExitStack() as stack:
         players: list[Player] = []
@@ -157,26 +171,23 @@ async def compare(backend: str, places: Places, users: int, rounds: int) -> dict
                 players.append(await prepare(entry, places(number, entry), users, stack))
             except ImportError as error:
                 _say(f"left out: {entry.name} (not installed: {error.name})")
-        return await race(players, rounds)
+        if all(player.name.startswith("ours") for player in players):
+            raise SystemExit(f"no peer is installed that keeps talk on {backend}")
+        spent = await race(players, rounds)
+    return [judged(backend, workload, sides) for workload, sides in spent.items()]
 
 
-def as_table(backend: str, spent: dict[str, dict[str, list[float]]]) -> Table:
-    """Return a table for people: how many times as long as ours each peer took."""
-    peers = [name for name in next(iter(spent.values())) if name != "ours"]
-    title = f"{backend}: times as long as ours (medians of one run; above 1 is slower than ours)"
-    table = Table("workload", "ours p50 / p99 us", *peers, "best peer", title=title)
-    for workload, sides in spent.items():
-        mine = statistics.median(sides["ours"])
-        ratios = {name: statistics.median(sides[name]) / mine for name in peers}
-        others = [ratio for name, ratio in ratios.items() if not name.startswith("ours")]
-        best = f"{min(others):.2f}" if others else "-"
-        ours = f"{mine / 1e3:.0f} / {_p99(sides['ours']) / 1e3:.0f}"
-        table.add_row(workload, ours, *(f"{ratio:.2f}" for ratio in ratios.values()), best)
-    return table
-
-
-def _p99(values: list[float]) -> float:
-    return sorted(values)[int(0.99 * (len(values) - 1))]
+def judged(backend: str, workload: str, sides: dict[str, list[float]]) -> Measured:
+    """Return what was spent, with the best peer as the one that is measured against."""
+    peers = sorted(
+        (name for name in sides if not name.startswith("ours")), key=lambda name: statistics.median(sides[name])
+    )
+    mine = [name for name in sides if name.startswith("ours")]
+    ordered = [peers[0], "ours", *peers[1:], *(name for name in mine if name != "ours")]
+    limit, goal = MANY_TASKS[backend] if WORKLOADS.get(workload) is many_tasks else (NOT_BEHIND, None)
+    bar = Bar(share_of_throughput, limit, goal, at_least=True)
+    done = Done(f"{backend}: {workload}", f"{workload}, beside the best peer", (bar,))
+    return Measured(done, [{name: Spent(sides[name]) for name in ordered}])
 
 
 @asynccontextmanager
@@ -211,31 +222,24 @@ async def _redis() -> AsyncIterator[Places]:
 BACKENDS: Final = {"sqlite": _sqlite, "postgres": _postgres, "redis": _redis}
 
 
-async def measure(backends: list[str], users: int, rounds: int) -> dict[str, dict[str, dict[str, list[float]]]]:
+async def measure(backends: list[str], users: int, rounds: int) -> dict[str, list[Measured]]:
     """Return what every side spent on each backend."""
-    figures: dict[str, dict[str, dict[str, list[float]]]] = {}
+    measured: dict[str, list[Measured]] = {}
     for backend in backends:
         async with BACKENDS[backend]() as places:
-            figures[backend] = await compare(backend, places, users, rounds)
-        Console(width=200).print(as_table(backend, figures[backend]))
-    return figures
+            measured[backend] = await compare(backend, places, users, rounds)
+        show(as_table(f"{backend}: times the throughput of the best peer", measured[backend]))
+    return measured
 
 
 def main() -> None:
     """Run what the command line names."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options.parser(__doc__, SCALES)
     parser.add_argument("--backend", choices=BACKENDS, action="append", help="only this backend; may be given again")
-    parser.add_argument("--users", type=int, default=1_000, help="how many users' conversations of 20 turns are stored")
-    parser.add_argument("--rounds", type=int, default=15, help="rounds of a run")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the medians")
-    asked = parser.parse_args()
-    figures = asyncio.run(measure(asked.backend or list(BACKENDS), asked.users, asked.rounds))
-    if asked.json:
-        medians = {
-            backend: {w: {side: statistics.median(v) for side, v in sides.items()} for w, sides in spent.items()}
-            for backend, spent in figures.items()
-        }
-        asked.json.write_text(json.dumps(medians, indent=1) + "\n")
+    given = options.parse(parser, SCALES)
+    measured = asyncio.run(measure(given.backend or list(BACKENDS), given.users, given.rounds))
+    scale = {name: getattr(given, name) for name in SCALES[given.scale]}
+    write(given.json, [item for items in measured.values() for item in items], scale=scale)
 
 
 if __name__ == "__main__":
