@@ -54,8 +54,8 @@ def main() -> None:
         "scale": scale,
     }
     (asked.out / "bench.json").write_text(json.dumps({**about, "parts": parts}, indent=1) + "\n")
-    (asked.out / "bench.html").write_text(chart.page(parts), encoding="utf-8")
     show(as_table(f"everything, scale {scale}", parts))
+    (asked.out / "bench.html").write_text(chart.page(parts), encoding="utf-8")
     sys.exit(1 if any(part["failed"] for part in parts) else 0)
 
 
@@ -87,9 +87,9 @@ def as_table(title: str, parts: list[dict[str, Any]]) -> Table:
     table = new_table(title)
     for part in parts:
         table.add_section()
-        table.add_row(
-            f"[bold]{part['name']}[/]", *([""] * 4), "[red]failed[/]" if part["failed"] else "", part["failed"]
-        )
+        verdict = "[red]failed[/]" if part["failed"] else ""
+        left_out = "\n".join(f"left out: {name}" for name in part.get("left_out", ()))
+        table.add_row(f"[bold]{part['name']}[/]", *([""] * 4), verdict, escape(part["failed"]), "", left_out)
         for workload in part["workloads"]:
             add_rows(table, workload)
     return table

@@ -68,14 +68,14 @@ def _workloads(parts: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any
 def _judged(rows: list[dict[str, Any]]) -> Any:
     share = alt.X("taken:Q", scale=alt.Scale(type="log"), title="of what is allowed (left of 1 meets it)")
     colour = alt.Color("verdict:N", scale=alt.Scale(domain=_VERDICTS, range=_COLOURS), title=None)
-    figures = alt.Chart(alt.Data(values=rows)).mark_point(filled=True, size=70)
+    figures = _chart(rows).mark_point(filled=True, size=70)
     points = figures.encode(x=share, y=_names("figure"), color=colour, tooltip=["figure:N", "value:Q", "allowed:Q"])
     return alt.layer(points, _one()).properties(title="Measured against the bars", width=560)
 
 
 def _beside(rows: list[dict[str, Any]]) -> Any:
     times = alt.X("times:Q", scale=alt.Scale(type="log"), title="times as long as this package (right of 1 is slower)")
-    contestants = alt.Chart(alt.Data(values=rows)).mark_tick(thickness=3)
+    contestants = _chart(rows).mark_tick(thickness=3)
     ticks = contestants.encode(
         x=times,
         y=_names("workload"),
@@ -87,7 +87,7 @@ def _beside(rows: list[dict[str, Any]]) -> Any:
 
 def _growth(points: list[dict[str, Any]]) -> Any:
     return (
-        alt.Chart(alt.Data(values=points))
+        _chart(points)
         .mark_line(point=True)
         .encode(
             x=alt.X("size:Q", scale=alt.Scale(type="log"), title="how much is held"),
@@ -98,9 +98,14 @@ def _growth(points: list[dict[str, Any]]) -> Any:
     )
 
 
+def _chart(rows: list[dict[str, Any]]) -> Any:
+    data: Any = alt.Data
+    return alt.Chart(data(values=rows))
+
+
 def _names(field: str) -> Any:
     return alt.Y(f"{field}:N", title=None, sort=None)
 
 
 def _one() -> Any:
-    return alt.Chart(alt.Data(values=[{"x": 1}])).mark_rule(strokeDash=[4, 4]).encode(x="x:Q")
+    return _chart([{"x": 1}]).mark_rule(strokeDash=[4, 4]).encode(x="x:Q")

@@ -137,7 +137,7 @@ def _contestants(workload: dict[str, Any]) -> tuple[str, str, str]:
     return (
         f"{against}: {_shown(spent[against], unit)}" if against else "",
         _shown(spent[challenger], unit),
-        "; ".join(beside),
+        "\n".join(beside),
     )
 
 
