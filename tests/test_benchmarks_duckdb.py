@@ -13,39 +13,25 @@ import pytest
 RUN: Final = Path(__file__).parent / "benchmarks" / "on_duckdb.py"
 
 
-def measure(folder: Path, *sizes: str) -> list[dict[str, Any]]:
-    command = [sys.executable, str(RUN), "--json", str(folder / "all.json"), *sizes]
+def measure(folder: Path, *arguments: str) -> list[dict[str, Any]]:
+    command = [sys.executable, str(RUN), "--json", str(folder / "all.json"), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == 0, done.stderr
-    lines: list[dict[str, Any]] = json.loads((folder / "all.json").read_text())
-    return lines
+    report: dict[str, Any] = json.loads((folder / "all.json").read_text())
+    return [row for workload in report["workloads"] for row in workload["rows"]]
 
 
 @pytest.mark.long
 def test_sqlite_and_the_replica_answer_the_same_and_everything_is_measured(tmp_path):
-    sizes = (
-        "--scores",
-        "2000",
-        "--users",
-        "40",
-        "--new",
-        "400",
-        "--large",
-        "100000",
-        "--rounds",
-        "1",
-        "--appends",
-        "50",
-    )
-    lines = measure(tmp_path, *sizes)
+    rows = measure(tmp_path, "--scale", "micro")
 
-    assert len(lines) == 4
-    assert all(line["measured"] > 0 for line in lines)
-    assert lines[-1]["met"]
+    assert len(rows) == 4
+    assert all(row["value"] > 0 for row in rows)
+    assert rows[-1]["verdict"] == "met bar"
 
 
 @pytest.mark.long
 def test_every_bar_is_met(tmp_path):
-    lines = measure(tmp_path)
+    rows = measure(tmp_path)
 
-    assert [line["title"] for line in lines if not line["met"]] == []
+    assert [row["title"] for row in rows if row["verdict"] == "short"] == []

@@ -1,17 +1,14 @@
 """Measure this package against others that keep a bot's talk, side by side in one run.
 
-``python tests/benchmarks/against_peers.py [--backend NAME] [--users N] [--rounds N] [--json FILE]`` prints one table a
+``python tests/benchmarks/against_peers.py [--backend NAME] [--scale NAME] [--json FILE]`` prints one table a
 backend. Every side runs through asyncio in one event loop, takes its turn in every round, and keeps the same turns at
 the same durability; synchronous peers are called directly. Peers that are not installed are named and left out.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
-import json
-import statistics
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -22,14 +19,31 @@ from typing import Any, Final
 
 import attrs
 import data
+import options
+from judging import Bar, Done, share_of_throughput
 from peers.entries import ENTRIES, Entry, Places, postgres_place, redis_place, sqlite_place
 from peers.side import Side
+from report import Measured, as_table, show, write
 from rich.console import Console
-from rich.table import Table
+from timing import Spent, time_awaits
 
 TASKS: Final = 32
 #: A slow side is given one user in so many.
 FEWER: Final = 20
+#: How many users' conversations of 20 turns are stored, and the rounds of a run.
+SCALES: Final = {
+    "full": {"users": 1_000, "rounds": 15},
+    "quick": {"users": 200, "rounds": 5},
+    "micro": {"users": 20, "rounds": 1},
+}
+#: No peer of the same durability may be ahead by more than a tenth; what the peers keep in Redis may be lost.
+NOT_BEHIND: Final = {"sqlite": 0.9, "postgres": 0.9, "redis": None}
+#: With many tasks, so many times the best peer's throughput is wanted.
+MANY_TASKS: Final[dict[str, tuple[float, float | None]]] = {
+    "sqlite": (4, None),
+    "postgres": (2.5, 3),
+    "redis": (2.5, None),
+}
 
 _say = Console(stderr=True).print
 
@@ -51,17 +65,7 @@ class Player:
     filled: float
 
 
-Measure = Callable[[Player, Random], Awaitable[list[float]]]
-
-
-async def single_calls(call: Callable[..., Awaitable[Any]], arguments: list[Any]) -> list[float]:
-    """Return the nanoseconds of each call, awaited one after the other."""
-    spent: list[float] = []
-    for argument in arguments:
-        began = perf_counter_ns()
-        await call(argument)
-        spent.append(perf_counter_ns() - began)
-    return spent
+Measure = Callable[[Player, Random], Awaitable[Spent]]
 
 
 def anybody(player: Player, chance: Random, count: int) -> list[str]:
@@ -69,40 +73,45 @@ def anybody(player: Player, chance: Random, count: int) -> list[str]:
     return [data.user_name(chance.randrange(player.users)) for _ in range(count)]
 
 
-async def append_hot(player: Player, chance: Random) -> list[float]:
+async def append_hot(player: Player, chance: Random) -> Spent:
     """Append turns to one conversation."""
-    return await single_calls(player.side.append, [data.turn("hot", "hot", chance.randrange(9**9)) for _ in range(20)])
+    turns = [data.turn("hot", "hot", chance.randrange(9**9)) for _ in range(20)]
+    return await time_awaits(player.side.append, zip(turns))
 
 
-async def append_users(player: Player, chance: Random) -> list[float]:
+async def append_users(player: Player, chance: Random) -> Spent:
     """Append turns to the conversations of random users."""
     names = anybody(player, chance, 20)
-    return await single_calls(player.side.append, [data.turn(name, name, chance.randrange(9**9)) for name in names])
+    turns = [data.turn(name, name, chance.randrange(9**9)) for name in names]
+    return await time_awaits(player.side.append, zip(turns))
 
 
-async def last_long(player: Player, chance: Random) -> list[float]:
+async def last_long(player: Player, chance: Random) -> Spent:
     """Read the last 20 messages of a conversation of 1,000 turns."""
     del chance
-    return await single_calls(player.side.last, [data.LONG] * 10)
+    return await time_awaits(player.side.last, [(data.LONG,)] * 10)
 
 
-async def last_users(player: Player, chance: Random) -> list[float]:
+async def last_users(player: Player, chance: Random) -> Spent:
     """Read the last 20 messages of random users."""
-    return await single_calls(player.side.last, anybody(player, chance, 20))
+    return await time_awaits(player.side.last, zip(anybody(player, chance, 20)))
 
 
-async def many_tasks(player: Player, chance: Random) -> list[float]:
+async def many_tasks(player: Player, chance: Random) -> Spent:
     """Return the nanoseconds of an operation while 32 tasks append and read, one conversation each."""
+    single = Spent()
 
     async def task(number: int, seed: int) -> None:
+        nonlocal single
         mine, name = Random(seed), f"task {number}"
         for _ in range(5):
-            await player.side.append(data.turn(name, name, mine.randrange(9**9)))
-            await player.side.last(name)
+            spent = await time_awaits(player.side.append, [(data.turn(name, name, mine.randrange(9**9)),)])
+            spent += await time_awaits(player.side.last, [(name,)])
+            single += spent
 
     began = perf_counter_ns()
     await asyncio.gather(*(task(number, chance.randrange(9**9)) for number in range(TASKS)))
-    return [(perf_counter_ns() - began) / (TASKS * 10)]
+    return Spent([(perf_counter_ns() - began) / (TASKS * 10)], single.values)
 
 
 WORKLOADS: Final[dict[str, Measure]] = {
@@ -133,50 +142,47 @@ async def prepare(entry: Entry, place: Any, users: int, stack: AsyncExitStack) -
     return Player(entry.name, side, given, filled)
 
 
-async def race(players: list[Player], rounds: int) -> dict[str, dict[str, list[float]]]:
+async def race(players: list[Player], rounds: int) -> dict[str, dict[str, Spent]]:
     """Return the nanoseconds of every workload and side, who take turns, another first each time."""
-    spent: dict[str, dict[str, list[float]]] = {name: {p.name: [] for p in players} for name in WORKLOADS}
+    spent = {name: {p.name: Spent() for p in players} for name in WORKLOADS}
     for name, measure in WORKLOADS.items():
         _say(f"measuring: {name}")
         gc.collect()
         for number in range(rounds + 1):
             first = number % len(players)
             for player in players[first:] + players[:first]:
-                values = await measure(player, Random(f"{name}/{number}"))
-                spent[name][player.name] += values if number else []  # the first round warms up
-    spent["import, each message"] = {player.name: [player.filled] for player in players}
+                single = await measure(player, Random(f"{name}/{number}"))
+                spent[name][player.name] += single if number else Spent()  # the first round warms up
+    spent["import, each message"] = {player.name: Spent([player.filled]) for player in players}
     return spent
 
 
-async def compare(backend: str, places: Places, users: int, rounds: int) -> dict[str, dict[str, list[float]]]:
-    """Open every side of a backend that is installed, and measure."""
+async def compare(backend: str, places: Places, users: int, rounds: int, left_out: list[str]) -> list[Measured]:
+    """Open every side of a backend that is installed, and measure; note who is left out."""
     async with AsyncExitStack() as stack:
         players: list[Player] = []
         for number, entry in enumerate(ENTRIES[backend]):
             try:
                 players.append(await prepare(entry, places(number, entry), users, stack))
             except ImportError as error:
+                left_out.append(entry.name)
                 _say(f"left out: {entry.name} (not installed: {error.name})")
-        return await race(players, rounds)
+        if all(player.name.startswith("ours") for player in players):
+            raise SystemExit(f"no peer is installed that keeps talk on {backend}")
+        spent = await race(players, rounds)
+    return [judged(backend, workload, sides) for workload, sides in spent.items()]
 
 
-def as_table(backend: str, spent: dict[str, dict[str, list[float]]]) -> Table:
-    """Return a table for people: how many times as long as ours each peer took."""
-    peers = [name for name in next(iter(spent.values())) if name != "ours"]
-    title = f"{backend}: times as long as ours (medians of one run; above 1 is slower than ours)"
-    table = Table("workload", "ours p50 / p99 us", *peers, "best peer", title=title)
-    for workload, sides in spent.items():
-        mine = statistics.median(sides["ours"])
-        ratios = {name: statistics.median(sides[name]) / mine for name in peers}
-        others = [ratio for name, ratio in ratios.items() if not name.startswith("ours")]
-        best = f"{min(others):.2f}" if others else "-"
-        ours = f"{mine / 1e3:.0f} / {_p99(sides['ours']) / 1e3:.0f}"
-        table.add_row(workload, ours, *(f"{ratio:.2f}" for ratio in ratios.values()), best)
-    return table
-
-
-def _p99(values: list[float]) -> float:
-    return sorted(values)[int(0.99 * (len(values) - 1))]
+def judged(backend: str, workload: str, sides: dict[str, Spent]) -> Measured:
+    """Return what was spent, with the best peer as the one that is measured against."""
+    others = [name for name in sides if not name.startswith("ours")]
+    peers = sorted(others, key=lambda name: sides[name].median())
+    mine = [name for name in sides if name.startswith("ours")]
+    ordered = [peers[0], "ours", *peers[1:], *(name for name in mine if name != "ours")]
+    limit, goal = MANY_TASKS[backend] if WORKLOADS.get(workload) is many_tasks else (NOT_BEHIND[backend], None)
+    bar = Bar(share_of_throughput, limit, goal, at_least=True)
+    done = Done(f"{workload} on {backend}", f"{workload}, beside the best peer", (bar,))
+    return Measured(done, [{name: sides[name] for name in ordered}])
 
 
 @asynccontextmanager
@@ -211,31 +217,25 @@ async def _redis() -> AsyncIterator[Places]:
 BACKENDS: Final = {"sqlite": _sqlite, "postgres": _postgres, "redis": _redis}
 
 
-async def measure(backends: list[str], users: int, rounds: int) -> dict[str, dict[str, dict[str, list[float]]]]:
+async def measure(backends: list[str], users: int, rounds: int, left_out: list[str]) -> dict[str, list[Measured]]:
     """Return what every side spent on each backend."""
-    figures: dict[str, dict[str, dict[str, list[float]]]] = {}
+    measured: dict[str, list[Measured]] = {}
     for backend in backends:
         async with BACKENDS[backend]() as places:
-            figures[backend] = await compare(backend, places, users, rounds)
-        Console(width=200).print(as_table(backend, figures[backend]))
-    return figures
+            measured[backend] = await compare(backend, places, users, rounds, left_out)
+        show(as_table(f"{backend}: times the throughput of the best peer", measured[backend]))
+    return measured
 
 
 def main() -> None:
     """Run what the command line names."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options.parser(__doc__, SCALES)
     parser.add_argument("--backend", choices=BACKENDS, action="append", help="only this backend; may be given again")
-    parser.add_argument("--users", type=int, default=1_000, help="how many users' conversations of 20 turns are stored")
-    parser.add_argument("--rounds", type=int, default=15, help="rounds of a run")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the medians")
-    asked = parser.parse_args()
-    figures = asyncio.run(measure(asked.backend or list(BACKENDS), asked.users, asked.rounds))
-    if asked.json:
-        medians = {
-            backend: {w: {side: statistics.median(v) for side, v in sides.items()} for w, sides in spent.items()}
-            for backend, spent in figures.items()
-        }
-        asked.json.write_text(json.dumps(medians, indent=1) + "\n")
+    given = options.parse(parser, SCALES)
+    left_out: list[str] = []
+    measured = asyncio.run(measure(given.backend or list(BACKENDS), given.users, given.rounds, left_out))
+    scale = {name: getattr(given, name) for name in SCALES[given.scale]}
+    write(given.json, [item for items in measured.values() for item in items], scale=scale, left_out=left_out)
 
 
 if __name__ == "__main__":

@@ -78,6 +78,20 @@ class Workload:
     unit: str = "ns"
 
 
+@attrs.frozen
+class Done:
+    """Something that was measured by other means than a line-up.
+
+    Attributes:
+        name, title, bars, unit: as a workload's.
+    """
+
+    name: str
+    title: str
+    bars: tuple[Bar, ...]
+    unit: str = "ns"
+
+
 def times_slower(spent: Sequence[Spent]) -> float:
     """Return how much more the challenger spent."""
     return spent[1].median() / spent[0].median()
@@ -101,3 +115,8 @@ def megabytes(spent: Sequence[Spent]) -> float:
 def at_most(limit: float | None = None, goal: float | None = None) -> tuple[Bar, ...]:
     """Return the bar of a ratio of times."""
     return (Bar(times_slower, limit, goal),)
+
+
+def at_least(limit: float | None = None, goal: float | None = None) -> tuple[Bar, ...]:
+    """Return the bar of a share of the other's throughput."""
+    return (Bar(share_of_throughput, limit, goal, at_least=True),)

@@ -1,26 +1,26 @@
 """Measure the duckdb-analytics driver against the same questions asked of SQLite, in one run.
 
-``python tests/benchmarks/on_duckdb.py [--scores N] [--users N] [--new N] [--large N]`` prints one table and, with
-``--json FILE``, writes it. Ratios come from one run; the contestants take turns.
+``python tests/benchmarks/on_duckdb.py [--scale NAME] [--json FILE]`` prints one table. Ratios come from one run; the
+contestants take turns.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import random
-import statistics
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
-import attrs
+import options
+from judging import Bar, Done, at_least, at_most
+from report import Measured, as_table, show, write
 from rich.console import Console
-from rich.table import Table as Shown
+from timing import Spent
 from whisper_persistence_drivers.replica.columns import TABLES
 from whisper_persistence_drivers.replica.engine import Limits, attach, building, reading
 from whisper_persistence_drivers.replica.folder import Folder
@@ -36,15 +36,13 @@ from whisper_persistence.testing.aggregating import near
 MOMENT = datetime(2025, 9, 1, tzinfo=UTC)
 
 
-@attrs.define
-class Line:
-    """One line of the table: what was measured, the bar, and the figures of both sides."""
+SCALES: Final = {
+    "full": {"rounds": 3, "appends": 600, "scores": 1_000_000, "users": 10_000, "new": 100_000, "large": 5_000_000},
+    "quick": {"rounds": 2, "appends": 200, "scores": 100_000, "users": 1_000, "new": 20_000, "large": 1_000_000},
+    "micro": {"rounds": 1, "appends": 50, "scores": 2_000, "users": 40, "new": 400, "large": 100_000},
+}
 
-    title: str
-    bar: str
-    measured: float
-    met: bool
-    detail: str
+_say = Console(stderr=True).print
 
 
 def open_store(folder: Path, *, replica: bool, interval: float = 0.0) -> Store:
@@ -82,23 +80,23 @@ def timed(act: Callable[[], Any]) -> tuple[float, Any]:
     return perf_counter() - began, answer
 
 
-def compare_questions(folder: Path, users: int, rounds: int) -> Line:
+def compare_questions(folder: Path, users: int, rounds: int) -> Measured:
     """Ask both for the statistics of all users, in turns, and demand the same answer."""
     question = ImportanceByUser(limit=users)
     with open_store(folder, replica=False) as plain, open_store(folder, replica=True) as columnar:
         load, _ = timed(lambda: columnar.aggregate(question))
-        slow, fast = [], []
+        slow, fast = Spent(), Spent()
         for _ in range(rounds):
             spent, expected = timed(lambda: plain.aggregate(question))
-            slow.append(spent)
+            slow.values.append(spent * 1e9)
             for _ in range(3):
                 spent, found = timed(lambda: columnar.aggregate(question))
-                fast.append(spent)
+                fast.values.append(spent * 1e9)
         if not near(found, expected) or len(found.rows) != users:
             raise SystemExit("sqlite and duckdb-analytics answer differently")
-    ratio = statistics.median(slow) / statistics.median(fast)
-    detail = f"{statistics.median(slow):.2f} s, {statistics.median(fast):.3f} s; first load {load:.1f} s"
-    return Line("all users' statistics: SQLite / DuckDB", ">= 15", ratio, ratio >= 15, detail)
+    _say(f"the first load took {load:.1f} s")
+    title = "all users' statistics: SQLite / DuckDB"
+    return Measured(Done("statistics", title, at_least(15)), [{"SQLite": slow, "DuckDB": fast}])
 
 
 def append_latency(store: Store, going: Callable[[], bool], least: int) -> list[float]:
@@ -140,27 +138,23 @@ def is_going_on(folder: Folder, older: Path | None) -> bool:
         return True
 
 
-def compare_appends(folder: Path, given: argparse.Namespace, *, background: bool) -> Line:
+def compare_appends(folder: Path, given: argparse.Namespace, *, background: bool) -> Measured:
     """Append alone, and while many new rows are brought into the replica, in turns."""
-    quiet: list[list[float]] = []
-    busy: list[list[float]] = []
+    runs: list[dict[str, Spent]] = []
     for _ in range(given.rounds):
         with open_store(folder, replica=False) as store:
             fill(store, given.users, max(1, given.new // given.users), random.randrange(1 << 40))
-            quiet.append(append_latency(store, lambda: False, given.appends))
-        busy.append(append_beside_thread(folder) if background else append_beside_process(folder))
-    ratio = statistics.median(statistics.median(b) / statistics.median(q) for q, b in zip(quiet, busy, strict=True))
-    where = "in a thread of the writer" if background else "in another process"
-    alone, beside = ([one for part in parts for one in part] for parts in (quiet, busy))
-    detail = f"{statistics.median(alone) * 1e6:.0f}, {statistics.median(beside) * 1e6:.0f} us over {len(beside)}; "
-    detail += f"p99 {quantile(alone, 0.99) * 1e3:.1f}, {quantile(beside, 0.99) * 1e3:.1f} ms; "
-    detail += f"{sum(beside) / given.rounds:.1f} s a refresh"
-    return Line(f"append while {given.new:,} rows are refreshed {where} / alone", "<= 1.2", ratio, ratio <= 1.2, detail)
+            quiet = append_latency(store, lambda: False, given.appends)
+        busy = append_beside_thread(folder) if background else append_beside_process(folder)
+        _say(f"a refresh took {sum(busy):.1f} s")
+        runs.append({"alone": _spent(quiet), "beside": _spent(busy)})
+    where = "a thread of the writer" if background else "another process"
+    title = f"append while {given.new:,} rows are refreshed in {where} / alone"
+    return Measured(Done(f"append beside {where}", title, at_most(1.2)), runs)
 
 
-def quantile(values: list[float], share: float) -> float:
-    """Return the value that this share of a sample stays below."""
-    return sorted(values)[int(share * (len(values) - 1))]
+def _spent(seconds: list[float]) -> Spent:
+    return Spent([value * 1e9 for value in seconds])
 
 
 def make_large(folder: Path, scores: int) -> Path:
@@ -191,7 +185,7 @@ def ask_large(path: Path, users: int, memory: str, peak: Any) -> None:
     peak.put((used, users, perf_counter() - began))
 
 
-def measure_memory(folder: Path, scores: int, memory: str = "1GiB") -> Line:
+def measure_memory(folder: Path, scores: int, memory: str = "1GiB") -> Measured:
     """Return how much memory a process has that asks about so many rows."""
     context = multiprocessing.get_context("spawn")
     peak = context.Queue()
@@ -199,11 +193,15 @@ def measure_memory(folder: Path, scores: int, memory: str = "1GiB") -> Line:
     worker.start()
     used, users, took = peak.get(timeout=600)
     worker.join()
-    title = f"peak of the process at {scores:,} scores, MiB"
-    return Line(title, "<= 1024", used, used <= 1024 and users == scores // 500, f"{users:,} users in {took:.2f} s")
+    if users != scores // 500:
+        raise SystemExit(f"{users:,} users were answered instead of {scores // 500:,}")
+    _say(f"{users:,} users in {took:.2f} s")
+    bar = Bar(lambda spent: spent[0].median() / 2**20, 1024, unit="MiB")
+    title = f"peak of the process at {scores:,} scores"
+    return Measured(Done("memory", title, (bar,), "bytes"), [{"ours": Spent([used * 2**20])}])
 
 
-def measure(given: argparse.Namespace, folder: Path) -> Iterator[Line]:
+def measure(given: argparse.Namespace, folder: Path) -> Iterator[Measured]:
     """Measure everything."""
     with open_store(folder, replica=False) as store:
         fill(store, given.users, given.scores // given.users)
@@ -215,22 +213,12 @@ def measure(given: argparse.Namespace, folder: Path) -> Iterator[Line]:
 
 def main() -> None:
     """Measure, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--appends", type=int, default=600)
-    for name, size in {"scores": 1_000_000, "users": 10_000, "new": 100_000, "large": 5_000_000}.items():
-        parser.add_argument(f"--{name}", type=int, default=size)
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
+    given = options.parse(options.parser(__doc__, SCALES), SCALES)
     random.seed(7)
-    table = Shown("workload", "bar", "measured", "verdict", "detail", title="DuckDB analytics above SQLite")
     with tempfile.TemporaryDirectory() as folder:
         lines = list(measure(given, Path(folder)))
-    for line in lines:
-        table.add_row(line.title, line.bar, f"{line.measured:.2f}", "met" if line.met else "short", line.detail)
-    Console().print(table)
-    if given.json:
-        given.json.write_text(json.dumps([attrs.asdict(line) for line in lines]), encoding="utf-8")
+    show(as_table(f"DuckDB analytics above SQLite, scale {given.scale}", lines))
+    write(given.json, lines, scale={name: getattr(given, name) for name in SCALES[given.scale]})
 
 
 if __name__ == "__main__":

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import statistics
+import sys
+from pathlib import Path
 from typing import Any
 
 import attrs
-from judging import Bar, Workload
+from judging import Bar, Done, Workload
+from rich.console import Console
 from rich.table import Table
 from timing import Spent
 
@@ -23,7 +26,7 @@ class Measured:
         answers: what each contestant answered after the last run.
     """
 
-    workload: Workload
+    workload: Workload | Done
     runs: list[dict[str, Spent]] = attrs.field(factory=list[dict[str, Spent]])
     answers: dict[str, list[Any]] = attrs.field(factory=dict[str, list[Any]])
 
@@ -72,38 +75,70 @@ def as_json(measured: Measured) -> dict[str, Any]:
     }
 
 
+def write(path: Path | None, measured: list[Measured], **about: Any) -> None:
+    """Write everything that was measured as JSON, if a file is asked for, beside what else is to be said."""
+    if path:
+        path.write_text(json.dumps({**about, "workloads": [as_json(item) for item in measured]}, indent=1) + "\n")
+
+
 def as_table(title: str, measured: list[Measured]) -> Table:
     """Return the table for people: what is measured against first, then the challenger, then whoever else ran."""
+    table = new_table(title)
+    for item in measured:
+        add_rows(table, as_json(item))
+    return table
+
+
+def new_table(title: str) -> Table:
+    """Return the table for people, empty."""
     table = Table(title=title, title_justify="left", caption_justify="left")
     table.caption = "ratios within one run, median of the runs; p50 / p99 of single calls on this machine"
     for column in ("workload", "bar", "goal", "measured", "runs", "verdict", "against", "challenger", "others"):
         table.add_column(column, justify="right" if column in {"bar", "goal", "measured"} else "left")
-    for workload in measured:
-        for row in workload.rows():
-            table.add_row(*_cells(workload, row))
     return table
+
+
+def add_rows(table: Table, workload: dict[str, Any]) -> None:
+    """Add the rows of a workload to a table, from its JSON."""
+    for row in workload["rows"]:
+        table.add_row(*_cells(workload, row))
+
+
+def show(*parts: Any) -> None:
+    """Print tables for people, in full where nobody's screen sets their width."""
+    Console(width=None if sys.stdout.isatty() else 200).print(*parts)
 
 
 def _digest(answer: list[Any]) -> str:
     return hashlib.sha256(json.dumps(answer).encode()).hexdigest()
 
 
-def _cells(measured: Measured, row: dict[str, Any]) -> list[str]:
+def _cells(workload: dict[str, Any], row: dict[str, Any]) -> list[str]:
     sign, unit = (">=" if row["at_least"] else "<="), row["unit"]
-    bar, goal = ("" if row[key] is None else f"{sign} {row[key]:g} {unit}" for key in ("bar", "goal"))
-    shown = [(name, _shown(figures, measured.workload.unit)) for name, figures in measured.contestants().items()]
+    bar, goal = ("" if row[key] is None else f"{sign} {row[key]:g} {unit}".strip() for key in ("bar", "goal"))
     colour = {"short": "red", "met bar": "yellow", "met goal": "green"}.get(row["verdict"], "dim")
     return [
         row["title"],
         bar,
         goal,
-        f"{row['value']:.2f} {unit}",
+        f"{row['value']:.2f} {unit}".strip(),
         " ".join(f"{value:.2f}" for value in row["runs"]),
         f"[{colour}]{row['verdict']}[/]",
-        shown[0][1],
-        shown[1][1],
-        "; ".join(f"{name}: {figures}" for name, figures in shown[2:]),
+        *_contestants(workload),
     ]
+
+
+def _contestants(workload: dict[str, Any]) -> tuple[str, str, str]:
+    """Return what is measured against, the challenger, and the others with how many times as long as it they took."""
+    spent, unit = workload["contestants"], workload["unit"]
+    against, challenger, *others = [None, *spent] if len(spent) == 1 else spent
+    mine = spent[challenger]["median"]
+    beside = (f"{name}: {spent[name]['median'] / mine:.2f} x, {_shown(spent[name], unit)}" for name in others)
+    return (
+        f"{against}: {_shown(spent[against], unit)}" if against else "",
+        _shown(spent[challenger], unit),
+        "\n".join(beside),
+    )
 
 
 def _shown(figures: dict[str, float], unit: str) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import platform
 import sqlite3
 import sys
@@ -21,7 +20,7 @@ from arena import Arena
 from contestants import CHALLENGERS
 from data import SCALES
 from judging import Field, Workload
-from report import Measured, as_json, as_table
+from report import Measured, as_table, show, write
 from rich.console import Console
 from timing import race
 from workloads import WORKLOADS
@@ -40,17 +39,15 @@ def main() -> None:
             measured, quiet = _measure(arena, chosen)
         finally:
             arena.close()
-    Console(width=None if sys.stdout.isatty() else 200).print(
-        as_table(f"SQLite at FULL, scale {asked.scale}; {quiet}", measured)
+    show(as_table(f"SQLite at FULL, scale {asked.scale}; {quiet}", measured))
+    write(
+        asked.json,
+        measured,
+        python=platform.python_version(),
+        sqlite=sqlite3.sqlite_version,
+        machine=quiet,
+        scale=attrs.asdict(scale),
     )
-    if asked.json:
-        about: dict[str, Any] = {
-            "python": platform.python_version(),
-            "sqlite": sqlite3.sqlite_version,
-            "machine": quiet,
-        }
-        about["scale"] = attrs.asdict(scale)
-        asked.json.write_text(json.dumps({**about, "workloads": [as_json(item) for item in measured]}, indent=1) + "\n")
 
 
 def _parse() -> Any:
