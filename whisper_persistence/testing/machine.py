@@ -214,7 +214,7 @@ def run_machine(claimed: frozenset[str], opener: Callable[[], Callable[[], Store
     Machine.claimed = claimed
     given = os.environ.get("WHISPER_PERSISTENCE_SEED")
     profile = settings(
-        max_examples=int(os.environ.get("WHISPER_PERSISTENCE_EXAMPLES", "12")),
+        max_examples=int(os.environ.get("WHISPER_PERSISTENCE_EXAMPLES", "10")),
         stateful_step_count=int(os.environ.get("WHISPER_PERSISTENCE_STEPS", "30")),
         derandomize=given is None,
         deadline=None,

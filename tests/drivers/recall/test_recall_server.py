@@ -52,7 +52,8 @@ def by_index(memory: Memory) -> bool:
     return memory.find("otter").answered == ("meaning",)
 
 
-@pytest.mark.parametrize(("blow", "heal"), [("kill", "start"), pytest.param("freeze", "thaw", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize(("blow", "heal"), [("kill", "start"), ("freeze", "thaw")])
 def test_a_server_that_is_killed_or_frozen_is_missed_by_nobody_and_taken_back_as_it_was(
     memories: Any, server: ChromaServer, monkeypatch: pytest.MonkeyPatch, blow: str, heal: str
 ) -> None:
