@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -38,7 +39,8 @@ _MIGRATION_LOCK: Final = 0x77686973706572
 
 _open: WeakSet[PostgresDatabase] = WeakSet()
 #: libpq gives a refused login no code of its own, only words.
-_LOGIN_REFUSED = ("authentication failed", "no password supplied", "does not exist")
+_LOGIN_REFUSED = re.compile(r"authentication failed|no password supplied|role .* does not exist")
+_NO_DATABASE = re.compile(r"database .* does not exist")
 
 
 @attrs.define(eq=False)
@@ -130,10 +132,14 @@ class PostgresDatabase(Database):
             return TransactionLostError(name)
         if state.startswith(("22", "42")) or isinstance(error, (psycopg.DataError, psycopg.ProgrammingError)):
             return StorageRefusedError(f"the PostgreSQL database refuses what is asked ({name}): see its log")
-        if not state and any(words in str(error) for words in _LOGIN_REFUSED):
+        if not state and _LOGIN_REFUSED.search(str(error)):
             # Once the store is open its callers must be able to go on, as in any other outage.
             kind = StorageUnavailableError if self.hash_key else ConfigurationError
-            return kind(f"the PostgreSQL server refused the login ({name}): check user, password and database")
+            return kind(f"the PostgreSQL server refused the login ({name}): check user and password")
+        if not state and _NO_DATABASE.search(str(error)):
+            return StorageUnavailableError(
+                f"the PostgreSQL server has no such database ({name}): make it, or correct its name"
+            )
         return StorageUnavailableError(f"the PostgreSQL database did not answer ({name}): try again")
 
     def before_migration(self, version: str | None) -> None:

@@ -69,8 +69,10 @@ def test_a_session_is_set_as_promised(opened):
 
 
 @pytest.mark.parametrize("option", ["statement_timeout", "lock_timeout"])
-def test_the_shortest_timeout_is_still_one(opened, option):
-    assert shown(opened(**{option: 0.000_1}), f"SHOW {option}") == "1ms"
+def test_the_shortest_timeout_is_still_one(option):
+    driver: Any = build_driver(DriverSpec("postgres", {option: 0.000_1}))
+
+    assert f"-c {option}=1 " in driver.connect().arguments["options"]  # no server answers in so little, to be asked
 
 
 def test_what_the_database_sets_for_everybody_does_not_change_how_we_work(postgres_url, opened):
@@ -161,7 +163,7 @@ def test_a_password_beside_the_url_is_used_unless_the_url_has_one(guest, opened,
         assert shown(store, "SELECT current_user") == "guest"
 
     monkeypatch.setenv("WHISPER_PERSISTENCE_URL", url.replace("guest@", "guest:wrong@"))
-    with pytest.raises(ConfigurationError, match="check user, password and database"):
+    with pytest.raises(ConfigurationError, match="check user and password"):
         Store.from_settings()
 
 
@@ -170,7 +172,7 @@ def test_a_password_that_is_changed_while_the_store_is_open_is_an_outage(guest, 
     store = opened(url, password=password, schema="guest", max_lifetime=0.001)
     database(store).arguments["password"] = password[::-1]
 
-    with pytest.raises(StorageUnavailableError, match="check user, password and database"):
+    with pytest.raises(StorageUnavailableError, match="check user and password"):
         store.load_messages([TALK])
 
 

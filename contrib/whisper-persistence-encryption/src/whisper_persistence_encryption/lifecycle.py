@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -46,7 +45,7 @@ class EncryptionLifecycle(LifecycleSpecs, MaintenanceSpecs):
     master_keys: tuple[str, ...] = attrs.field(default=(), repr=False)
     master_key_file: Path | None = attrs.field(default=None, converter=attrs.converters.optional(absolute_path))
     key_service: str | None = None
-    key_store: str = attrs.field(factory=partial(data_path, "keys.db"), converter=str, repr=False)
+    key_store: str = attrs.field(factory=lambda: str(data_path("keys.db")), converter=str, repr=False)
     renew_after_days: int = attrs.field(default=0, converter=int, validator=attrs.validators.ge(0))
     search_limit: int = attrs.field(default=20_000, converter=int, validator=attrs.validators.ge(1))
     timeout: float = attrs.field(default=30.0, converter=float, validator=attrs.validators.gt(0))
