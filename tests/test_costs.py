@@ -10,6 +10,7 @@ import asyncio
 import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -114,21 +115,28 @@ def store(driver: SqliteDriver) -> Iterator[Store]:
         yield store
 
 
+@contextmanager
+def counting() -> Iterator[list[int]]:
+    """Count, in the one number of a list, the functions that are called on this thread."""
+    counted = [0]
+
+    def count_call(frame: Any, event: str, argument: Any) -> None:
+        counted[0] += event in {"call", "c_call"}
+
+    sys.setprofile(count_call)
+    try:
+        yield counted
+    finally:
+        sys.setprofile(None)
+
+
 def calls_of(operation: Callable[[], Any]) -> int:
     """Return how many functions an operation calls, the least of a few times: now and then something is tidied up."""
     counts: list[int] = []
     for _ in range(5):
-        count = 0
-
-        def count_call(frame: Any, event: str, argument: Any) -> None:
-            nonlocal count
-            count += event in {"call", "c_call"}
-
-        sys.setprofile(count_call)
-        try:
+        with counting() as counted:
             operation()
-        finally:
-            sys.setprofile(None)
+            count = counted[0]
         counts.append(count)
     return min(counts)
 
@@ -231,15 +239,6 @@ def test_what_a_bot_awaits_adds_little_to_the_store(
 
 async def loop_calls(work: Awaitable[None]) -> int:
     """Return how many functions are called on the event loop's thread until some work is done."""
-    count = 0
-
-    def count_call(frame: Any, event: str, argument: Any) -> None:
-        nonlocal count
-        count += event in {"call", "c_call"}
-
-    sys.setprofile(count_call)
-    try:
+    with counting() as counted:
         await work
-    finally:
-        sys.setprofile(None)
-    return count
+        return counted[0]

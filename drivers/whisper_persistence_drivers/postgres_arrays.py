@@ -37,10 +37,8 @@ class TextsDumper(Dumper):
 
     def dump(self, obj: Any) -> bytes:
         """Return the array."""
-        if not obj:
-            return _EMPTY.pack(0, 0, _INFO["text"].oid)
-        head = _HEAD.pack(1, int(None in obj), _INFO["text"].oid, len(obj), 1)
-        return head + b"".join([_NULL if text is None else _counted(text.encode()) for text in obj])
+        texts = [_NULL if text is None else _counted(text.encode()) for text in obj]
+        return _array("text", texts, missing=None in obj)
 
 
 class NumbersDumper(Dumper):
@@ -51,10 +49,14 @@ class NumbersDumper(Dumper):
 
     def dump(self, obj: Any) -> bytes:
         """Return the array."""
-        if not obj:
-            return _EMPTY.pack(0, 0, _INFO["int8"].oid)
-        head = _HEAD.pack(1, 0, _INFO["int8"].oid, len(obj), 1)
-        return head + b"".join(map(_NUMBER.pack, repeat(_NUMBER.size - _LENGTH.size), obj))
+        return _array("int8", list(map(_NUMBER.pack, repeat(_NUMBER.size - _LENGTH.size), obj)))
+
+
+def _array(element: str, values: list[bytes], *, missing: bool = False) -> bytes:
+    """Return an array of one dimension of values that are written already, or an empty one, which has none."""
+    kind = _INFO[element].oid
+    head = _HEAD.pack(1, int(missing), kind, len(values), 1) if values else _EMPTY.pack(0, 0, kind)
+    return head + b"".join(values)
 
 
 def _counted(text: bytes) -> bytes:

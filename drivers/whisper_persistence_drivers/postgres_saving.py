@@ -30,7 +30,7 @@ from whisper_persistence_drivers.postgres_batches import (
     write,
 )
 from whisper_persistence_drivers.postgres_flavour import PostgresFlavour
-from whisper_persistence_drivers.sql.flavour import Prepared
+from whisper_persistence_drivers.sql.flavour import Prepared, replacing
 from whisper_persistence_drivers.sql.session import Session, to_micros
 
 Record = Strategy | Statistics | Pattern | Preferences
@@ -100,6 +100,5 @@ def _put(table: Table, rows: FromClause, found: CTE, kept: tuple[str, ...]) -> C
     columns = {c.name: NAMESPACE if c.name == "namespace" else rows.c.get(c.name, _NOTHING) for c in table.columns}
     wanted = select(*columns.values()).select_from(rows.join(found, found.c.thing == rows.c.of))
     insert = postgresql.insert(table).from_select(list(columns), wanted)
-    keys = [column.name for column in table.primary_key]
-    rest = {name: insert.excluded[name] for name in columns if name not in (*keys, *kept)}
-    return insert.on_conflict_do_update(index_elements=keys, set_=rest).cte(f"put_{table.name}")
+    put: CTE = replacing(insert, table, kept).cte(f"put_{table.name}")
+    return put

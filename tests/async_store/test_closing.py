@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
-from whisper_persistence import StorageUnavailableError, StoreClosedError
+from whisper_persistence import AsyncStore, StorageUnavailableError, StoreClosedError
 from whisper_persistence.testing import samples
 
 from .layers import PATIENCE, TALK, Gate, Layer, ours, over, reached, run
@@ -83,16 +83,22 @@ def test_a_driver_that_never_closes_is_not_waited_for_for_ever(caplog):
     assert "a driver did not close in time" in caplog.text
 
 
+async def closing_while_saving(layer: Layer) -> tuple[AsyncStore, asyncio.Task[Any], asyncio.Task[None]]:
+    """Return a store whose closing has begun, and waits for a write that its driver holds up."""
+    store = over(layer)
+    await store.open()
+    saving = asyncio.create_task(store.save_messages(samples.talk(1)))
+    await reached(layer.first.reached)
+    closing = asyncio.create_task(store.close())
+    await asyncio.sleep(0)
+    return store, saving, closing
+
+
 def test_closing_that_is_cancelled_goes_on():
     layer = Layer(Gate("save_messages"))
 
     async def main() -> Any:
-        store = over(layer)
-        await store.open()
-        saving = asyncio.create_task(store.save_messages(samples.talk(1)))
-        await reached(layer.first.reached)
-        closing = asyncio.create_task(store.close())
-        await asyncio.sleep(0)
+        store, saving, closing = await closing_while_saving(layer)
         closing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await closing
@@ -109,12 +115,7 @@ def test_closing_in_a_loop_that_ends_still_closes_every_driver():
     layer = Layer(Gate("save_messages"))
 
     async def main() -> None:
-        store = over(layer)
-        await store.open()
-        saving = asyncio.create_task(store.save_messages(samples.talk(1)))
-        await reached(layer.first.reached)
-        closing = asyncio.create_task(store.close())
-        await asyncio.sleep(0)
+        _, saving, closing = await closing_while_saving(layer)
         saving.cancel()
         closing.cancel()
 

@@ -23,6 +23,20 @@ HistoryKind = Literal["outcomes", "scores"]
 _sorted: Final = msgspec.json.Encoder(order="sorted")
 
 
+def walk(ask: Callable[[str | None], Page | None], cursor: str | None = None) -> Iterator[Page]:
+    """Yield page after page of what a scan answers, each asked for with the cursor of the one before.
+
+    Args:
+        ask: the scan, as a function of a cursor; it answers ``None`` where there is nobody to ask.
+        cursor: where to begin; ``None`` for the beginning.
+    """
+    while (page := ask(cursor)) is not None:
+        yield page
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
 def read_pages(store: Store, kind: RecordKind, cursor: str | None = None) -> Iterator[Page]:
     """Yield every record of a kind, a page at a time.
 
@@ -31,12 +45,7 @@ def read_pages(store: Store, kind: RecordKind, cursor: str | None = None) -> Ite
         kind: which kind.
         cursor: `Page.cursor` of the page to go on after, or ``None`` to begin.
     """
-    while True:
-        page = store.scan(kind, cursor, checks.MAX_BATCH)
-        yield page
-        if page.cursor is None:
-            return
-        cursor = page.cursor
+    return walk(lambda after: store.scan(kind, after, checks.MAX_BATCH), cursor)
 
 
 def belongs_to(record: Any, users: frozenset[str]) -> bool:
@@ -59,15 +68,14 @@ def read_messages_of(store: Store, user_id: str) -> Iterator[Page]:
             wanted = frozenset([user_id])
             yield attrs.evolve(page, records=tuple(record for record in page.records if belongs_to(record, wanted)))
         return
-    cursor: str | None = None
-    while True:
-        found = store.chain.hook.scan_messages(user_id=user_id, cursor=cursor, limit=checks.MAX_BATCH)
-        if found is None:
-            raise NotSupportedError("no driver of the chain keeps messages: list one that does")
-        yield found
-        if found.cursor is None:
-            return
-        cursor = found.cursor
+    yield from walk(lambda after: _find_messages(store, user_id, after))
+
+
+def _find_messages(store: Store, user_id: str, cursor: str | None) -> Page:
+    found = store.chain.hook.scan_messages(user_id=user_id, cursor=cursor, limit=checks.MAX_BATCH)
+    if found is None:
+        raise NotSupportedError("no driver of the chain keeps messages: list one that does")
+    return found
 
 
 def finds_messages(store: Store) -> bool:

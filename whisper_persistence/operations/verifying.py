@@ -10,8 +10,9 @@ import attrs
 
 from whisper_persistence.errors import PersistenceError
 from whisper_persistence.hookspecs import Below
-from whisper_persistence.operations.reading import Report, belongs_to
-from whisper_persistence.records import RECORD_KINDS, OutcomeQuery, ScoreQuery, Thing, Window, checks
+from whisper_persistence.operations.reading import Report, belongs_to, walk
+from whisper_persistence.records import RECORD_KINDS, OutcomeQuery, Page, ScoreQuery, Thing, Window, checks
+from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.store import Store
 
 #: How each loading hook is asked for what it has of a user.
@@ -110,27 +111,27 @@ def _count_shown(hook: Below, user_ids: Sequence[str], conversations: Sequence[s
 def _count_found(hook: Below, user_ids: Sequence[str], report: Report) -> int:
     count = 0
     for user_id in user_ids:
-        cursor: str | None = None
-        while page := hook.scan_messages(user_id=user_id, cursor=cursor, limit=checks.MAX_BATCH):
+        for page in walk(partial(_found, hook, user_id)):
             count += len(page.records)
             report("reading", "messages", len(page.records))
-            cursor = page.cursor
-            if cursor is None:
-                break
     return count
+
+
+def _found(hook: Below, user_id: str, cursor: str | None) -> Page | None:
+    return hook.scan_messages(user_id=user_id, cursor=cursor, limit=checks.MAX_BATCH)
 
 
 def _count_scanned(hook: Below, users: frozenset[str], report: Report) -> int:
     count = 0
     for kind in RECORD_KINDS:
-        cursor: str | None = None
-        while page := hook.scan(kind=kind, cursor=cursor, limit=checks.MAX_BATCH):
+        for page in walk(partial(_scanned, hook, kind)):
             count += sum(belongs_to(record, users) for record in page.records)
             report("reading", kind, len(page.records))
-            cursor = page.cursor
-            if cursor is None:
-                break
     return count
+
+
+def _scanned(hook: Below, kind: RecordKind, cursor: str | None) -> Page | None:
+    return hook.scan(kind=kind, cursor=cursor, limit=checks.MAX_BATCH)
 
 
 def _count_unmarked(hook: Below, user_ids: Sequence[str]) -> int:

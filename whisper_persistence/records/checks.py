@@ -122,12 +122,10 @@ def _scalar_size(value: Any, kind: type) -> int:
 
 
 def _text_size(value: Any) -> int:
-    if type(value) is str and value.isascii() and "\0" not in value and len(value) <= MAX_JSON_BYTES:
-        return 8 + len(value)
     problem = check_text(value, MAX_JSON_BYTES)
     if problem:
         raise ValueError(f"holds a key or text that {problem}")
-    return 8 + len(value.encode())
+    return 8 + (len(value) if value.isascii() else len(value.encode()))
 
 
 def check_listed(value: Any, member: Check) -> str | None:

@@ -59,8 +59,7 @@ class Net:
         """
         self.tier, self.options = tier, options
         drivers = drivers_below(below)
-        self._local = are_local(drivers)
-        self._calls = Calls(below, self._local, options.deadline, options.in_flight, Breaker(", ".join(drivers)))
+        self._calls = Calls(below, are_local(drivers), options.deadline, options.in_flight, Breaker(", ".join(drivers)))
         self._folder = Folder(options.journal, namespace)
         self._backlog = Backlog(self._folder, options.most_bytes, options.most_entries)
         self._memory = Memory(options.remembered)
@@ -84,12 +83,12 @@ class Net:
         Raises:
             StorageUnavailableError: it is not possible, and may not be kept: ``strict``, or too much waits.
         """
-        if self._local and not len(self._backlog):
+        if self._calls.local and not len(self._backlog):
             return self._write_here(hook, items)
         keys = keys_of(hook, items)
         if self._backlog.blocks(keys):
             return self._keep(self._entry(hook, items), items)
-        if self._local:
+        if self._calls.local:
             return self._write_here(hook, items)
         if current_origin() is not None:
             return self._calls.straight(hook, items, current_origin())
@@ -135,7 +134,7 @@ class Net:
         Raises:
             StorageUnavailableError: something asked for is not known.
         """
-        if self._local and not len(self._backlog):
+        if self._calls.local and not len(self._backlog):
             return self._calls.straight(hook, asked)
         return self._reader.load(hook, asked)
 
@@ -199,7 +198,7 @@ class Net:
         if hook in SAVES:
             users = {item.user_id for item in items}
             seen = {user_id: self._memory.revision(user_key(user_id)) for user_id in users}
-            based_on = self._stored_revisions(users) if self._local else seen
+            based_on = self._stored_revisions(users) if self._calls.local else seen
         moment, number = int(fields.now().timestamp() * 1_000_000), self._backlog.newest() + 1
         return Entry(0, fields.new_id(), self._backlog.writer, number, hook, "", moment, self._erasures, based_on)
 

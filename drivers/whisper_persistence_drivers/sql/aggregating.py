@@ -15,6 +15,7 @@ from whisper_persistence.records.questions.base import ORIGIN, context_label
 from whisper_persistence_drivers.aggregation import folding, groups
 from whisper_persistence_drivers.aggregation.folding import Said, Scored
 from whisper_persistence_drivers.sql import grouping
+from whisper_persistence_drivers.sql.marks import read_marks
 from whisper_persistence_drivers.sql.session import Session, to_micros
 from whisper_persistence_drivers.sql.walking import Walk, walk
 
@@ -109,7 +110,7 @@ def _said(session: Session, question: Any) -> Iterator[Said]:
     since, until = getattr(question, "since", None), getattr(question, "until", None)
     days: dict[str, int] = {}
     for page in walk(session, _SAID, getattr(question, "user_ids", ())):
-        marks = grouping.cleared_marks(session, {row[1] for row in page})
+        marks = read_marks(session, {row[1] for row in page})
         for user_id, conversation_id, sequence, moment in page:
             if sequence > marks.get(conversation_id, 0) and _within(moment, since, until):
                 yield Said(user_id, _hour(moment, days))

@@ -95,7 +95,7 @@ def read_conversations(session: Session, after: str, limit: int) -> list[str]:
 def _link_some(transaction: Transaction, after: str) -> list[str]:
     names = read_conversations(transaction, after, _TOGETHER)
     transaction.count("conversation", dict.fromkeys(names, (0, 0, 0)))
-    keyed = {transaction.thing_key("conversation", name): name for name in names}
+    keyed = transaction.keyed("conversation", names)
     linked = load_heads(transaction, keyed)
     links: Any = transaction.links
     for thing, name in keyed.items():

@@ -88,7 +88,7 @@ def _wanted(read: Ask, names: Sequence[str], anchors: Mapping[str, str]) -> Iter
 
 
 def _keys_of(session: Session, names: Sequence[str]) -> dict[str, str]:
-    return {session.thing_key("conversation", name): name for name in names}
+    return session.keyed("conversation", names)
 
 
 def _things(session: Session, after: str) -> list[str]:

@@ -164,7 +164,7 @@ class Links:
         """Add the links of all that was noted, and move the heads."""
         if not self._events:
             return
-        keyed = {transaction.thing_key("conversation", name): events for name, events in self._events.items()}
+        keyed = {key: self._events[name] for key, name in transaction.keyed("conversation", self._events).items()}
         found = load_heads(transaction, keyed)
         orphans = self._orphans(transaction, [thing for thing in keyed if thing not in found])
         space, sql = transaction.namespace, _statements(transaction.flavour)

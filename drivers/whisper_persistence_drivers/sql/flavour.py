@@ -179,11 +179,7 @@ class Flavour(ABC):
             table: where to.
             keep: columns that a row which is there already keeps.
         """
-        insert = self.insert(table)
-        keys = [column.name for column in table.primary_key]
-        rest = {c.name: insert.excluded[c.name] for c in table.columns if c.name not in (*keys, *keep)}
-        differs = or_(*(table.c[name].is_distinct_from(value) for name, value in rest.items()))
-        return self.prepare(insert.on_conflict_do_update(index_elements=keys, set_=rest, where=differs))
+        return self.prepare(replacing(self.insert(table), table, keep))
 
     def add(self, table: Table) -> Prepared:
         """Return a statement that inserts rows which must be new; its names are the columns."""
@@ -192,6 +188,14 @@ class Flavour(ABC):
     def add_missing(self, table: Table) -> Prepared:
         """Return a statement that inserts rows, leaving those with the same key as they are."""
         return self.prepare(self.insert(table).on_conflict_do_nothing())
+
+
+def replacing(insert: Any, table: Table, keep: tuple[str, ...] = ()) -> Any:
+    """Return an insert that replaces rows with the same key, unless they say the same; the columns to keep stay."""
+    keys = [column.name for column in table.primary_key]
+    rest = {c.name: insert.excluded[c.name] for c in table.columns if c.name not in (*keys, *keep)}
+    differs = or_(*(table.c[name].is_distinct_from(value) for name, value in rest.items()))
+    return insert.on_conflict_do_update(index_elements=keys, set_=rest, where=differs)
 
 
 def erasures(revisions: Table) -> ColumnElement[int]:

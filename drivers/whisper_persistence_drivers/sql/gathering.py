@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, Final
 
 import attrs
-from sqlalchemy import BigInteger, ColumnElement, and_, exists, func, literal_column, select
+from sqlalchemy import BigInteger, ColumnElement, exists, func, literal_column, select
 from sqlalchemy.types import TypeEngine
 
 from whisper_persistence.fusing import memory_of
@@ -34,7 +34,6 @@ class _Statements:
     named: Prepared
     placed: Prepared
     around: Prepared
-    marks: Prepared
     scores: Prepared
     term: Prepared
 
@@ -42,7 +41,7 @@ class _Statements:
 @cache
 def _statements(flavour: Flavour) -> _Statements:
     tables = flavour.tables
-    messages, terms, revisions, scores = tables.messages.c, tables.terms.c, tables.revisions.c, tables.scores.c
+    messages, terms, scores = tables.messages.c, tables.terms.c, tables.scores.c
     columns = [terms[name] for name in TermRow._fields]
     record = select(messages.record, messages.sequence)
 
@@ -55,7 +54,6 @@ def _statements(flavour: Flavour) -> _Statements:
 
     text: TypeEngine[Any] = PlainText
     number = BigInteger()
-    hidden = and_(flavour.among(revisions.thing), revisions.cleared > literal_column("0"))
     key: dict[str, TypeEngine[Any]] = {"conversation_id": text, "sequence": number}
     return _Statements(
         named=flavour.each(
@@ -65,7 +63,6 @@ def _statements(flavour: Flavour) -> _Statements:
         ),
         placed=flavour.each(lambda given: record.where(*here(messages, given, *key)), **key),
         around=flavour.each(around, user_id=text, conversation_id=text, low=number, high=number),
-        marks=flavour.prepare(select(revisions.thing, revisions.cleared).where(hidden)),
         scores=flavour.each(
             lambda given: select(scores.score).where(*here(scores, given, "user_id", "memory_id")),
             user_id=text,
@@ -163,15 +160,6 @@ def _spans(rows: Iterable[TermRow]) -> list[dict[str, Any]]:
         else:
             spans.append({**stream, "low": low, "high": high})
     return spans
-
-
-def read_marks(session: Session, conversation_ids: Iterable[str]) -> dict[str, int]:
-    """Return the clear marks of those conversations that have one."""
-    keyed = {
-        session.thing_key("conversation", conversation_id): conversation_id for conversation_id in conversation_ids
-    }
-    rows = session.listed(_statements(session.flavour).marks, keyed) if keyed else []
-    return {keyed[key]: cleared for key, cleared in rows}
 
 
 def read_all(session: Session, keys: Sequence[Key]) -> list[Message]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -205,17 +205,3 @@ def namespaces(session: Session) -> list[NamespaceSummary]:
         )
         for name, (count,) in users.items()
     ]
-
-
-@cache
-def _marks(flavour: Flavour) -> Prepared:
-    revisions = flavour.tables.revisions.c
-    return flavour.prepare(
-        select(revisions.thing, revisions.cleared).where(flavour.among(revisions.thing), revisions.cleared > _ZERO)
-    )
-
-
-def cleared_marks(session: Session, conversation_ids: Iterable[str]) -> dict[str, int]:
-    """Return the last sequence that is cleared of those conversations in which any is."""
-    keyed = {session.thing_key("conversation", name): name for name in conversation_ids}
-    return {keyed[key]: cleared for key, cleared in session.listed(_marks(session.flavour), keyed)}

@@ -17,6 +17,7 @@ from whisper_persistence.ranking import Turn, rank, rarity
 from whisper_persistence.records import SearchHit, SearchQuery, SearchResult
 from whisper_persistence.words import asked_words, stem
 from whisper_persistence_drivers.sql import gathering
+from whisper_persistence_drivers.sql.marks import read_marks
 from whisper_persistence_drivers.sql.session import Session
 from whisper_persistence_drivers.sql.terms import Key, TermRow, token
 from whisper_persistence_drivers.sql.text_index import Scope, TextIndex
@@ -104,7 +105,7 @@ def _shares(
     """Return the share of the query's words of every message that may be a hit."""
     named = None if query.among is None else gathering.find_named(session, query.among, tail)
     rows = gathering.gather_neighbours(session, [*found.rows, *(named or ())], tail)
-    cleared = gathering.read_marks(session, {row.conversation_id for row in rows})
+    cleared = read_marks(session, {row.conversation_id for row in rows})
     visible = [row for row in rows if row.sequence > cleared.get(row.conversation_id, 0)]
     shares = rank([_turn(row) for row in visible], found.rarities)
     wanted = shares.keys() if named is None else {row.key() for row in named}

@@ -85,6 +85,10 @@ class Session:
         """Return the keyed hash under which a user's or conversation's revision is kept."""
         return _thing_key(kind, self.namespace, thing_id, self.hash_key)
 
+    def keyed(self, kind: str, thing_ids: Iterable[str]) -> dict[str, str]:
+        """Return users or conversations by the keyed hashes under which their revisions are kept."""
+        return {self.thing_key(kind, thing_id): thing_id for thing_id in thing_ids}
+
 
 def _thing_key(kind: str, namespace: str, thing_id: str, hash_key: bytes) -> str:
     named = f"{kind}\0{namespace}\0{thing_id}".encode()

@@ -142,7 +142,7 @@ class Transaction(Session):
             kind: whether they are users or conversations.
             raised: by how much to raise the three, by user or conversation id.
         """
-        keyed = {self.thing_key(kind, thing_id): thing_id for thing_id in raised}
+        keyed = self.keyed(kind, raised)
         rows = [(key, *raised[keyed[key]]) for key in sorted(keyed)]
         counters = {keyed[row[0]]: Counter(*row[1:]) for row in self.flavour.count(self, rows)}
         self._followed = self._followed or any(counter.followed for counter in counters.values())

@@ -15,6 +15,7 @@ from whisper_persistence.records import Message, SearchQuery, SearchResult
 from whisper_persistence_drivers.sql import gathering
 from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
+from whisper_persistence_drivers.sql.marks import read_marks
 from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.windows import load_messages, read_messages
 
@@ -42,7 +43,7 @@ def _search(session: Session, query: SearchQuery) -> SearchResult:
     rows = session.each(_newest(session.flavour, tuple(conditions)), [{**conditions, "limit": MOST + 1}])[0]
     messages = read_messages(rows[:MOST]) + gathering.read_named(session, query.among or ())
     seen = {_place(each): each for each in messages if all(getattr(each, k) == v for k, v in conditions.items())}
-    cleared = gathering.read_marks(session, {message.conversation_id for message in messages})
+    cleared = read_marks(session, {message.conversation_id for message in messages})
     shown = [
         Seen(message, sequence <= cleared.get(conversation_id, 0))
         for (conversation_id, sequence), message in sorted(seen.items())
