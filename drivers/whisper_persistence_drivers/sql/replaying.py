@@ -85,14 +85,16 @@ def heed(origin: Origin, write: Write, transaction: Transaction, items: Sequence
 
 
 def _in_time(transaction: Transaction, origin: Origin, write: Write, items: Sequence[Any]) -> Any:
-    """Write, and take it back where a user was erased since: the rows and counters touched first keep erases away.
+    """Write, and take it back where a user was erased since: the users' counters, once touched, keep erases away.
 
     What was counted tells for nothing whether there is any reason to look: a number of an erase that the writer had
     not seen, or, since that number may be as old as the statement, a user who was ever erased.
     """
+    users = {user_id for item in items for user_id in _users_of(item)}
+    if write is messages.save_messages:  # which touches those of conversations alone
+        transaction.count("user", dict.fromkeys(users, (0, 0, 0)))
     receipts = write(transaction, items)
     if transaction.met_erased or transaction.erasures > (origin.erasures or 0):
-        users = {user_id for item in items for user_id in _users_of(item)}
         erased = erased_since(transaction, origin, users)
         if erased:
             raise ErasedMeanwhileError(max(transaction.erasures, *erased.values()))
