@@ -322,12 +322,13 @@ def test_two_bots_write_one_key_one_offline(opened: Opener, postgres_place: Plac
     store.save_strategies([Strategy("alice", "first")])
     postgres_place.proxy.refuse()
     store.save_strategies([Strategy("alice", "offline")])
+    store.save_strategies([Strategy("alice", "offline too")])
     other.save_strategies([Strategy("alice", "newer")])
     postgres_place.proxy.heal()
     drained(store)
 
     assert store.load_strategies(["alice"])["alice"].strategy_id == "newer"
-    assert health(store).details["conflicts"] == 1
+    assert health(store).details["conflicts"] == 2
 
 
 def test_own_writes_before_a_save_are_no_conflict(opened: Opener, postgres_place: Place) -> None:
