@@ -57,7 +57,7 @@ class Relay:
     memory: Memory
     ready: Callable[[], bool]
     saw: Callable[[int], None]
-    pause: float = attrs.field(default=1.0, init=False)
+    pause: float = attrs.field(default=0.5, init=False)
     replayed: int = attrs.field(default=0, init=False)
     _thread: threading.Thread | None = attrs.field(default=None, init=False)
     _closing: threading.Event = attrs.field(factory=threading.Event, init=False)
