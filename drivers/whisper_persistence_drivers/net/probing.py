@@ -59,11 +59,14 @@ class Prober:
             return False
         if self._known and not self._calls.breaker.is_open():
             return True
-        reports = self._last_heard() or self._probe(_PROBE)
+        began, late = time.monotonic(), self._last_heard()
+        reports = late or self._probe(_PROBE)
         installation = next((r.details["installation"] for r in reports if "installation" in r.details), None)
         if not reports or reports[-1].state is State.DOWN or not self._is_ours(installation):
             return False
         self._known = True
+        if not late and time.monotonic() - began < self._calls.deadline:
+            self._calls.breaker.heal()
         return True
 
     def report(self, replayed: int) -> tuple[TierHealth, ...]:
