@@ -77,7 +77,7 @@ async def use_everything(engine: MemoryImportanceEngine) -> list[Any]:
     ]
 
 
-async def test_case_3_down_from_the_start_everything_answers_as_with_a_storage(bench: Bench) -> None:
+async def test_case_03_down_from_the_start_everything_answers_as_with_a_storage(bench: Bench) -> None:
     bench.off()
     engine = bench.engine()
     without = await use_everything(engine)
@@ -93,7 +93,7 @@ async def test_case_3_down_from_the_start_everything_answers_as_with_a_storage(b
     assert await use_everything(bench.engine()) == without
 
 
-async def test_case_2_down_at_load_and_back_at_save_nothing_stored_is_lost(bench: Bench) -> None:
+async def test_case_02_down_at_load_and_back_at_save_nothing_stored_is_lost(bench: Bench) -> None:
     first = bench.engine()
     await score(first, memory_id="old")
     await first.record_feedback("alice", "m", helpful=True, score=LESSON)

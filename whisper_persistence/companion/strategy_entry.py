@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar
 
 import attrs
 
-from whisper_persistence.companion.differences import advance, fold, merge
+from whisper_persistence.companion.differences import advance, fold, learned, merge
 from whisper_persistence.companion.knowledge import Knowledge
 from whisper_persistence.companion.shapes import blank, to_record, to_value, write_into
 from whisper_persistence.records import Strategy, StrategyChange
@@ -51,7 +51,11 @@ class StrategyEntry(Generic[T]):
         Raises:
             ValidationError: what is held cannot be stored; it stays as it is.
         """
-        if self.value is not None:
+        told = learned(self.base, self.value) if self.base and self.value is not None else None
+        if told:
+            change, self.base = told
+            self.pending.append(change)
+        elif self.value is not None:
             held = to_record(self.value, self.base or blank(self.user_id))
             changes, state = advance(self.base, held, keep_style=self.adopted and self.base is None)
             if changes and state:
