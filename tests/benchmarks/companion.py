@@ -1,9 +1,9 @@
 """What a companion's classes add to a round trip of the store: ``python tests/benchmarks/companion.py [ROUNDS]``.
 
-On SQLite at full durability, in one run, in turns and rotating order: each operation as a bot awaits it, beside one bare
-call of the store with the same change, and the bare operation in memory. "adds" is what the operation takes less what
-it takes in memory, as so many times the round trip; the bar is 1.10. "100" are a hundred operations awaited together,
-beside one call of the store with a hundred changes.
+On SQLite at full durability, in one run, in turns and rotating order: each operation as a bot awaits it, beside one
+bare call of the store with the same change, and the bare operation in memory. "adds" is what the operation takes less
+what it takes in memory, as so many times the round trip; the bar is 1.10. "100" are a hundred operations awaited
+together, beside one call of the store with a hundred changes.
 """
 
 from __future__ import annotations
@@ -45,9 +45,15 @@ def learn_in_place(held: SupportStrategy, number: int) -> None:
     """Do what a bot does with an outcome, in memory."""
     if STYLE not in held.effective_approaches:
         held.effective_approaches.append(STYLE)
-    entry = {"intervention_id": f"alice_intervention_{number}", "intervention_style": STYLE, "outcome_type": "successful"}
     now = datetime.now(UTC)
-    held.support_history.append({**entry, "effectiveness_score": 0.8, "timestamp": now.isoformat()})
+    entry = {
+        "intervention_id": f"alice_intervention_{number}",
+        "intervention_style": STYLE,
+        "effectiveness_score": 0.8,
+        "outcome_type": "successful",
+        "timestamp": now.isoformat(),
+    }
+    held.support_history.append(entry)
     held.support_history = held.support_history[-10:]
     held.last_updated = now
 
@@ -138,8 +144,8 @@ async def measure_together(store: AsyncStore, rounds: int) -> dict[str, list[flo
             "an outcome: round trip": lambda c=changes: store.update_strategies(c),
             "a score: round trip": lambda c=scores: store.update_statistics(c),
         }
-        for name in ("through_a_dict", "from_a_reply", "a_score"):
-            turns[name] = lambda n=number, work=getattr(bot, name): asyncio.gather(*(work(n, user) for user in users))
+        for work in (bot.through_a_dict, bot.from_a_reply, bot.a_score):
+            turns[work.__name__] = lambda n=number, work=work: asyncio.gather(*(work(n, user) for user in users))
         for name, work in turns.items():
             found.setdefault(name, []).append(await spent(work))
     return found

@@ -19,7 +19,7 @@ from whisper_persistence.errors import (
     StorageUnavailableError,
     ValidationError,
 )
-from whisper_persistence.records import Durability, Receipt, Strategy
+from whisper_persistence.records import Durability, Receipt, Strategy, fields
 
 T = TypeVar("T")
 
@@ -34,6 +34,9 @@ class PersistentStrategies(MutableMapping[str, T]):
     time and cut to ten, of single values the newer ones stay. Deleting a key forgets the user in memory, without what
     was not flushed; `AsyncStore.erase_users` erases what is stored. Like the dict that it stands for, it keeps every
     user that it met.
+
+    Attributes:
+        session_id: this run of the bot; every outcome learned through it says so, since intervention ids repeat.
     """
 
     def __init__(
@@ -59,9 +62,10 @@ class PersistentStrategies(MutableMapping[str, T]):
         self._class = value_class
         self._refresh_after = refresh_after
         self._clock = clock
+        self.session_id = fields.new_id()
         self._entries: dict[str, StrategyEntry[T]] = {}
         for user_id, value in (adopt or {}).items():
-            self._entries[user_id] = StrategyEntry(user_id, value, adopted=True)
+            self._entries[user_id] = StrategyEntry(user_id, self.session_id, value, adopted=True)
 
     def __getitem__(self, user_id: str) -> T:
         """Return what is held of a user; ask `ensure` first.
@@ -158,7 +162,7 @@ class PersistentStrategies(MutableMapping[str, T]):
             _log.warning("closed while the store did not answer", extra={"users": waiting})
 
     def _entry(self, user_id: str) -> StrategyEntry[T]:
-        return self._entries.get(user_id) or self._entries.setdefault(user_id, StrategyEntry(user_id))
+        return self._entries.get(user_id) or self._entries.setdefault(user_id, StrategyEntry(user_id, self.session_id))
 
     def _is_fresh(self, entry: StrategyEntry[T]) -> bool:
         known = entry.knowledge is not Knowledge.UNKNOWN and not entry.pending

@@ -137,16 +137,16 @@ class StrategyChange:
 
     def __attrs_post_init__(self) -> None:
         """Name the user in every outcome that names none."""
-        if not all([type(outcome) is not Outcome or outcome.user_id for outcome in self.outcomes]):
+        if not all(map(_is_named, self.outcomes)):
             object.__setattr__(self, "outcomes", tuple(map(self._named, self.outcomes)))
 
     def apply_to(self, record: Strategy | None) -> Strategy:
         """Return ``record`` as it is after this change; ``None`` stands for a user nothing is known about."""
         before = record or Strategy(self.user_id, f"{self.user_id}_strategy", last_updated=self.timestamp)
         kept = _without(before, self.removed) if self.removed else before
-        scores = [outcome.effectiveness_score for outcome in self.outcomes]
-        helped = [outcome.intervention_style for outcome in self.outcomes if outcome.effectiveness_score >= EFFECTIVE_AT]
-        failed = [outcome.intervention_style for outcome in self.outcomes if outcome.effectiveness_score <= AVOID_AT]
+        tried = [(outcome.intervention_style, outcome.effectiveness_score) for outcome in self.outcomes]
+        helped = [style for style, score in tried if score >= EFFECTIVE_AT]
+        failed = [style for style, score in tried if score <= AVOID_AT]
         entries = [outcome.history_entry() for outcome in self.outcomes]
         return Strategy(
             user_id=before.user_id,
@@ -160,9 +160,9 @@ class StrategyChange:
             user_preferences=_updated(kept.user_preferences, self.user_preferences),
             support_history=(*before.support_history, *self.support_history, *entries)[-HISTORY_LIMIT:],
             last_updated=max(before.last_updated, self.timestamp),
-            interventions=before.interventions + len(scores),
-            successes=before.successes + sum([score >= SUCCESS_AT for score in scores]),
-            effectiveness_sum=before.effectiveness_sum + sum(map(fields.to_units, scores)),
+            interventions=before.interventions + len(tried),
+            successes=before.successes + sum([score >= SUCCESS_AT for _, score in tried]),
+            effectiveness_sum=before.effectiveness_sum + sum([fields.to_units(score) for _, score in tried]),
             extra=_updated(kept.extra, self.extra),
         )
 
@@ -173,8 +173,7 @@ class StrategyChange:
         return attrs.evolve(self, outcomes=tuple(kept))
 
     def _named(self, outcome: Any) -> Any:
-        named = type(outcome) is not Outcome or outcome.user_id
-        return outcome if named else attrs.evolve(outcome, user_id=self.user_id)
+        return outcome if _is_named(outcome) else attrs.evolve(outcome, user_id=self.user_id)
 
 
 @attrs.frozen
@@ -190,6 +189,10 @@ class OutcomeQuery:
     user_id: Id
     limit: Positive = 50
     before: Whole | None = None
+
+
+def _is_named(outcome: Any) -> bool:
+    return type(outcome) is not Outcome or bool(outcome.user_id)
 
 
 def _without(record: Strategy, removed: Mapping[str, Sequence[str]]) -> Strategy:
