@@ -11,8 +11,7 @@ import pytest
 
 import whisper_persistence
 from whisper_persistence import Store
-from whisper_persistence.hookspecs import SPECS, Below
-from whisper_persistence.plugins import hook_names
+from whisper_persistence.hookspecs import SPECS, Below, hook_names
 
 DOCS = Path(__file__).parents[1] / "docs"
 HOOKS = [(spec, name) for spec in SPECS for name in hook_names([spec])]
