@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -165,8 +166,11 @@ class Recents:
         answers = self.exchange.run(calls)
         self.exchange.counters.add(refills=answers.count(b"kept"), evictions=answers.count(b"full"))
 
-    def append(self, messages: Sequence[Message], receipts: Sequence[Receipt]) -> list[str]:
-        """Add messages that the database has taken; return the conversations that Redis was not told about."""
+    def append(self, messages: Sequence[Message], receipts: Sequence[Receipt]) -> None:
+        """Add messages that the database has taken.
+
+        Where every read asks the database, nobody waits for Redis' answer: it may be as late as it likes.
+        """
         items: dict[str, list[Any]] = {}
         for message, receipt in zip(messages, receipts, strict=True):
             text = _line(message, receipt.sequence) if receipt.repeated is False else b""
@@ -174,7 +178,10 @@ class Recents:
             items.setdefault(message.conversation_id, []).extend((receipt.revision, text))
         limits = (self._life(), self.limits.recent, self.limits.max_bytes, self.limits.max_memory)
         calls = [self._call(scripts.APPEND, conversation, *limits, *item) for conversation, item in items.items()]
-        return self._done(items, self.exchange.run(calls))
+        if self.limits.staleness or len(calls) > TOGETHER:
+            self._done(items, self.exchange.run(calls))
+        else:
+            self.exchange.post(calls, partial(self._done, items))
 
     def drop(self, revisions: Mapping[str, int]) -> list[str]:
         """Remove what lacks the change of each revision; return the conversations that Redis was not told about."""
