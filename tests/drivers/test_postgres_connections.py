@@ -17,6 +17,7 @@ from whisper_persistence_drivers.postgres import PostgresDriver
 
 from whisper_persistence import ConfigurationError, StorageUnavailableError, Store, Window
 from whisper_persistence.discovery import DriverSpec, build_driver
+from whisper_persistence.records import Thing
 from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 
 TALK = Window("talk", 1_000)
@@ -117,6 +118,17 @@ def test_statements_are_prepared_on_the_server_unless_a_pooler_is_between(opened
 
         assert shown(with_them, prepared) >= 2
         assert shown(without, prepared) == 0
+
+
+def test_revisions_are_found_after_a_rollback_too_at_which_psycopg_drops_every_prepared_statement(opened):
+    with opened(pool_size=1) as store:
+        use(store)
+        before = store.load_revisions([Thing("conversation", "talk")])
+        for _ in range(2):
+            with pytest.raises(psycopg.Error), database(store).writing() as connection:
+                connection.execute("SELECT 1 / 0")
+
+            assert store.load_revisions([Thing("conversation", "talk")]) == before != {}
 
 
 # Who we are and where the server is.

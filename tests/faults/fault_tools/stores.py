@@ -40,10 +40,10 @@ class Opener:
         self.namespace = f"{os.getpid()} {next(_numbers)}"
         self.stores: list[Store] = []
 
-    def __call__(self, *below: tuple[str, object], **options: Any) -> Store:
-        """Open a store over these drivers, the first asked first."""
+    def __call__(self, *below: tuple[str, object], above: dict[str, object] | None = None, **options: Any) -> Store:
+        """Open a store over these drivers, the first asked first, the net between those above and below."""
         net = MemoryFallbackDriver(**{"journal_directory": self.journals, "deadline": 2.0, **options})
-        self.stores.append(Store(Chain.of({"memory-fallback": net, **dict(below)}), self.namespace))
+        self.stores.append(Store(Chain.of({**(above or {}), "memory-fallback": net, **dict(below)}), self.namespace))
         return hurried(self.stores[-1])
 
     def postgres(self, url: str, **options: Any) -> Store:
