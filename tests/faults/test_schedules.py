@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from fault_tools.history import History
+from fault_tools.machine import Machine
 from fault_tools.servers import Postgres
 from fault_tools.stores import Opener, crash, drained, hurried, net_of, until
 from fault_tools.ways import Desktop, Server
@@ -39,7 +40,8 @@ class World:
         self.rng, self.ways = rng, ways
         self.opener = Opener(folder / "journals")
         self.stores: list[Store] = [self.open(n) for n in range(PROCESSES)]
-        self.history = History(ways[0].deadline)
+        self.machine = Machine()
+        self.history = History(ways[0].deadline, self.machine)
 
     def open(self, process: int) -> Store:
         way = self.ways[process]
@@ -95,6 +97,7 @@ class World:
             for way in self.ways:
                 way.heal()
             self.opener.close()
+            self.machine.close()
             for way in self.ways:
                 way.close()
 
