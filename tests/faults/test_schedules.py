@@ -118,15 +118,15 @@ def redis() -> Iterator[RedisServer]:
 
 
 @pytest.mark.parametrize("seed", OVER_A_FILE)
-def test_nothing_acknowledged_is_lost_or_doubled_over_sqlite(tmp_path: Path, seed: int, template: Path) -> None:
-    shutil.copyfile(template, tmp_path / "memory.db")
+def test_nothing_acknowledged_is_lost_or_doubled_over_sqlite(folder: Path, seed: int, template: Path) -> None:
+    shutil.copyfile(template, folder / "memory.db")
     rng = random.Random(seed)
-    World(tmp_path, rng, [Desktop(tmp_path / "memory.db", rng) for _ in range(PROCESSES)]).live()
+    World(folder, rng, [Desktop(folder / "memory.db", rng) for _ in range(PROCESSES)]).live()
 
 
 @pytest.mark.parametrize("seed", OVER_SERVERS)
 def test_nothing_acknowledged_is_lost_or_doubled_over_redis_and_postgres(
-    tmp_path: Path, seed: int, fault_postgres: Postgres, redis: RedisServer
+    folder: Path, seed: int, fault_postgres: Postgres, redis: RedisServer
 ) -> None:
     rng = random.Random(seed)
-    World(tmp_path, rng, [Server(fault_postgres.url, redis, rng) for _ in range(PROCESSES)]).live()
+    World(folder, rng, [Server(fault_postgres.url, redis, rng) for _ in range(PROCESSES)]).live()
