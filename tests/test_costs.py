@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -235,6 +236,16 @@ def test_what_a_bot_awaits_adds_little_to_the_store(
     calls = asyncio.run(count())
 
     assert calls <= LOOP_CALLS[operation] * MARGIN
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("script", "said"), [("companion.py", "from a reply"), ("importance.py", "100 together")])
+def test_what_a_companion_costs_can_be_measured(script: str, said: str) -> None:
+    command = [sys.executable, str(Path(__file__).parent / "benchmarks" / script), "10"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout
 
 
 async def loop_calls(work: Awaitable[None]) -> int:
