@@ -216,7 +216,7 @@ async def score_with_the_engine(bot: Companions, number: int) -> None:
 #: Calls on the event loop's thread of one operation of a bot, awaited alone; the store's own part runs on another.
 LOOP_CALLS: Final[dict[Callable[[Companions, int], Awaitable[None]], int]] = {
     learn_through_a_dict: 303,
-    learn_from_a_reply: 402,
+    learn_from_a_reply: 346,
     score_with_the_engine: 537,
 }
 
