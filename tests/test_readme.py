@@ -20,7 +20,11 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PLUGINS = sorted((ROOT / "contrib").glob("*/README.md"))
 #: Pages whose snippets belong together, and what runs them.
-OWN_TESTS = {"writing-a-driver.md": "tests/test_writing_a_driver.py", "search.md": "tests/test_search_docs.py"}
+OWN_TESTS = {
+    "companion.md": "tests/companion/test_companion_page.py",
+    "search.md": "tests/test_search_docs.py",
+    "writing-a-driver.md": "tests/test_writing_a_driver.py",
+}
 #: What runs the blocks of other languages, and those of other pages.
 ELSEWHERE = {
     ("conversations.md", "text"): "tests/companion/test_conversations_page.py",

@@ -6,7 +6,7 @@ A tier that keeps things in files shows by them that an erased user is gone from
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,7 +79,7 @@ def _learn(store: Store, user: str) -> None:
         "support_history": [{secret("did"): secret("what")}],
         "extra": _extra("strategy"),
     }
-    gone = {"effective_approaches": [secret("helps")], "extra": [secret("gone")]}
+    gone: dict[str, Sequence[str]] = {"effective_approaches": [secret("helps")], "extra": [secret("gone")]}
     store.save_strategies([Strategy(user, mark("id"), secret("way"), **told)])
     change = StrategyChange(user, outcomes, secret("way"), **told, removed=gone, change_id=mark("learned"))
     store.update_strategies([change])
