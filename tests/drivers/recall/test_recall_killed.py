@@ -137,7 +137,7 @@ def check(killed: Killed, asked: int) -> None:
     for _ in jobs.audit(memory.state.below, "default", memory.state.index, lambda: 0):
         pass  # raises where a vector is missing, different or too much
     for names in batches(chosen):
-        result = memory.find(asking(names), limit=200)
+        result = memory.find(asking(names), limit=400)
         parts = {hit.message.message_id: hit.parts for hit in result.hits}
         assert result.answered == ("text", "meaning")
         assert parts.keys() <= stored
@@ -145,12 +145,12 @@ def check(killed: Killed, asked: int) -> None:
         assert {name for name in names if "meaning" not in parts[name]} == set()
     gone = sorted(killed.gone)
     for names in batches(random.Random(8).sample(gone, min(asked, len(gone)))):
-        assert not set(names) & set(memory.found(asking(names), limit=200))
+        assert not set(names) & set(memory.found(asking(names), limit=400))
     memory.store.close()
 
 
 def batches(names: list[str]) -> Iterator[list[str]]:
-    """Yield names in groups, so small that all neighbours of what one search finds are among its hits."""
+    """Yield names in groups, so small that both layers' candidates have room for them and their neighbours."""
     for start in range(0, len(names), 20):
         yield names[start : start + 20]
 
