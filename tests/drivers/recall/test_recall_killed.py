@@ -93,9 +93,8 @@ class Killed:
             wait(lambda pid=pid: is_gone(pid), "a child to end")
 
     def open(self) -> Memory:
-        recall = DriverSpec(
-            "chroma-recall", {"path": self.path / "recall", "index_from": 0, "few": 0, "search_timeout": 10.0}
-        )
+        patient = {"search_timeout": 60.0, "write_timeout": 120.0, "patience": 60.0}
+        recall = DriverSpec("chroma-recall", {"path": self.path / "recall", "index_from": 0, "few": 0, **patient})
         searched = attrs.evolve(self.database, options={**self.database.options, "search": True})
         return Memory(Store(Chain.build([recall, searched])), self.path)
 
@@ -174,7 +173,7 @@ def check_all(killed: Killed, kills: int) -> None:
     moments = random.Random(20_26)
     for kill in range(1, kills + 1):
         killed.kill_one(kill * 10_000, moments)
-        if kill % 20 == 0 or kill == kills:
+        if kill % 50 == 0 or kill == kills:
             check(killed, 1_000_000 if kill == kills == 200 else 50)
 
 
