@@ -139,8 +139,8 @@ class RedisHybridDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs):
         """Append below, then in Redis."""
         layer = self._layer()
         receipts = self._below.save_messages(messages=messages)
-        if receipts and layer and not layer.appended(messages, receipts):
-            self._open_life().wake()
+        if receipts and layer:
+            layer.appended(messages, receipts)
         return receipts
 
     @hookimpl

@@ -147,6 +147,10 @@ class SteppingExchange(Exchange):
         deaf = not self.sound and self.world.luck.random() < 0.03
         return Answers([None] * len(calls) if lost or deaf else found)
 
+    def post(self, calls: Sequence[Call], heard: Any) -> None:
+        """Let what nobody waits for arrive as late as it can: when the next call is sent."""
+        self._unheard.append((Late(self, calls), heard))
+
 
 @attrs.define
 class Answers:
@@ -157,6 +161,17 @@ class Answers:
     def answers(self) -> list[Any]:
         point()
         return self.found
+
+
+@attrs.define
+class Late:
+    """Calls that are sent when their answers are fetched."""
+
+    exchange: Exchange
+    calls: Sequence[Call]
+
+    def late_answers(self) -> list[Any]:
+        return self.exchange.send(self.calls).answers()
 
 
 @attrs.define(eq=False)

@@ -79,7 +79,7 @@ def unread_revisions(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def trust(self: Reader, wanted: Any, known: Any) -> Any:
         found, revisions = ask(self, wanted, known)
-        labels = {name: hit.held.revision for name, hit in found.items() if isinstance(hit, Hit)}
+        labels = {name: hit.revision for name, hit in found.items() if isinstance(hit, Hit)}
         return found, {**revisions, **labels}
 
     monkeypatch.setattr(Reader, "_ask", trust)

@@ -12,7 +12,7 @@ from whisper_persistence.hookspecs import Below
 from whisper_persistence.records import Message, Revision, Thing, Window
 from whisper_persistence_drivers.redis_cache.content import Content
 from whisper_persistence_drivers.redis_cache.flights import Flights
-from whisper_persistence_drivers.redis_cache.recents import BEYOND, Hit, Lease, Recents, read
+from whisper_persistence_drivers.redis_cache.recents import BEYOND, Hit, Lease, Recents
 
 
 @attrs.define(eq=False)
@@ -118,7 +118,7 @@ class Reader:
         if overtaken:
             found |= self.recents.ask(overtaken).answers()
         hits, fetched = self._judge(found, revisions)
-        cached = hits | {name: content for name, each in current.items() if (content := read(each, wanted[name]))}
+        cached = hits | {name: each.content(wanted[name]) for name, each in current.items()}
         return cached, fetched, [name for name in found if name not in cached and name not in fetched]
 
     def _ask(
@@ -149,23 +149,23 @@ class Reader:
         hits = {
             name: hit
             for name, hit in found.items()
-            if isinstance(hit, Hit) and not hit.lately and revisions[name] == hit.held.revision
+            if isinstance(hit, Hit) and not hit.lately and revisions[name] == hit.revision
         }
         self.recents.confirm(hits)
-        found |= {name: attrs.evolve(hit, held=attrs.evolve(hit.held, confirmed=began)) for name, hit in hits.items()}
+        found |= {name: attrs.evolve(hit, confirmed=began) for name, hit in hits.items()}
 
     def _judge(
         self, found: Mapping[str, Hit | Lease | None], revisions: Mapping[str, int]
     ) -> tuple[dict[str, Content], dict[str, Content]]:
         """Return what Redis had that is current, which is kept here, and what was fetched where it had not."""
-        hits = {name: hit.held for name, hit in found.items() if isinstance(hit, Hit)}
-        current = {name: held for name, held in hits.items() if revisions.get(name, held.revision) == held.revision}
-        stale = {name: held.revision for name, held in hits.items() if name not in current}
+        hits = {name: hit for name, hit in found.items() if isinstance(hit, Hit)}
+        current = {name: hit for name, hit in hits.items() if revisions.get(name, hit.revision) == hit.revision}
+        stale = {name: hit.revision for name, hit in hits.items() if name not in current}
         leases = {name: lease.token for name, lease in found.items() if isinstance(lease, Lease)}
         leases |= self._reclaim(stale, revisions)
-        for name, held in current.items():
-            self.recents.near.put(name, held)
-        cached = {name: content for name, held in current.items() if (content := read(held, 0))}
+        cached = {name: content for name, hit in current.items() if (content := hit.read())}
+        for name, content in cached.items():
+            self.recents.near.put(name, content, current[name].confirmed)
         return cached, self.refill(leases, revisions) if leases else {}
 
     def _reclaim(self, stale: Mapping[str, int], revisions: Mapping[str, int]) -> dict[str, str]:
