@@ -96,6 +96,9 @@ class RedisHybridDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs):
     """
 
     contract_version: ClassVar[int] = 1
+    # What is held here is answered at once, so that calls do best to gather: one question for the revisions of all.
+    max_readers: ClassVar[int] = 2
+    max_writers: ClassVar[int] = 2
 
     url: str = attrs.field(default="redis://localhost:6379/0", repr=False)
     password: str | None = attrs.field(default=None, repr=False)
