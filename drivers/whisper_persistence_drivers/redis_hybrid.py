@@ -107,7 +107,7 @@ class RedisHybridDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs):
     ttl: float = attrs.field(default=600.0, converter=float, validator=_positive)
     recent: int = attrs.field(default=40, converter=int, validator=attrs.validators.ge(1))
     max_bytes: int = attrs.field(default=65_536, converter=int, validator=attrs.validators.ge(1))
-    near_bytes: int = attrs.field(default=8_388_608, converter=int, validator=attrs.validators.ge(0))
+    near_bytes: int = attrs.field(default=16_777_216, converter=int, validator=attrs.validators.ge(0))
     max_memory: int = attrs.field(default=0, converter=int, validator=attrs.validators.ge(0))
     staleness: float = attrs.field(default=0.0, converter=float, validator=_not_negative)
     connect_timeout: float = attrs.field(default=0.05, converter=float, validator=_positive)
