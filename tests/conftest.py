@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from whisper_persistence.testing.redis_servers import private_redis, redis_cluster, redis_url
 from whisper_persistence.testing.servers import POSTGRES_URL, postgres_server, postgres_shared_url, postgres_url
@@ -23,6 +24,12 @@ __all__ = [
     "redis_cluster",
     "redis_url",
 ]
+
+
+settings.register_profile(
+    "repeatable", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("repeatable")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

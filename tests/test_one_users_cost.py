@@ -12,7 +12,7 @@ from whisper_persistence_drivers.sql.scanning import _of_user
 from whisper_persistence_drivers.sqlite import SqliteDriver
 from whisper_persistence_drivers.sqlite_flavour import SqliteFlavour
 
-from whisper_persistence import Message, Store
+from whisper_persistence import ClearMark, Message, Store, Window
 from whisper_persistence.operations import erase_users, export_archive, load_profile
 from whisper_persistence.plugins import Chain
 
@@ -70,6 +70,23 @@ def test_one_users_operations_cost_what_the_user_has(name, tmp_path, monkeypatch
 
     assert costs[0] > STEP
     assert costs[1] < 1.5 * costs[0], costs
+
+
+@pytest.mark.parametrize("cleared", [False, True])
+def test_a_page_far_into_a_talk_costs_the_page(cleared, tmp_path):
+    costs: list[int] = []
+    for count in (100, 3_000):
+        with Store(Chain.of({"sqlite": SqliteDriver(tmp_path / f"{count}.db")})) as store:
+            for start in range(0, count, 1_000):
+                names = range(start, min(count, start + 1_000))
+                store.save_messages([Message("talk", "u", "u", "hello", message_id=f"m{n}") for n in names])
+            store.update_messages([ClearMark("talk", count - 50)] if cleared else [])
+            window = Window("talk", 20, after=0 if cleared else count - 50)
+            costs.append(instructions(store, lambda store, window=window: store.load_messages([window])))
+
+            assert store.load_messages([window])[window][0].sequence == count - 49
+
+    assert costs[1] <= costs[0] + STEP, costs
 
 
 @pytest.mark.parametrize(("way", "index"), [("user_id", "user"), ("other_author", "author")])

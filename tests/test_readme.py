@@ -19,7 +19,11 @@ from whisper_persistence.settings import load_settings
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 #: Pages whose snippets belong together, and what runs them.
-OWN_TESTS = {"writing-a-driver.md": "tests/test_writing_a_driver.py", "search.md": "tests/test_search_docs.py"}
+OWN_TESTS = {
+    "companion.md": "tests/companion/test_companion_page.py",
+    "search.md": "tests/test_search_docs.py",
+    "writing-a-driver.md": "tests/test_writing_a_driver.py",
+}
 LINE = (
     '{"conversation_id": "c", "user_id": "alice", "author_id": "alice", "content": "Good morning", "message_id": "1"}\n'
 )

@@ -51,6 +51,10 @@ class SqliteFlavour(Flavour):
         """Return the text of one member of a JSON object."""
         return func.json_extract(record, literal_column(f"'$.{name}'"))
 
+    def above(self, column: ColumnElement[int], *bounds: ColumnElement[int]) -> ColumnElement[bool]:
+        """Return the condition with one bound: SQLite seeks to the first of several and walks on from there."""
+        return column > func.max(*bounds)
+
     def each(self, build: Build, **types: TypeEngine[Any]) -> Prepared:
         """Return a statement that is simply run again for each set of values: there is no way to save here."""
         return self.prepare(build({name: bindparam(name, type_=kind) for name, kind in types.items()}))

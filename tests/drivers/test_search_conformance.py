@@ -53,11 +53,8 @@ class TestSqliteIndexed(SearchConformance, HitConformance):
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("postgres_in_environment")
 class TestPostgresSearch(Searching):
-    @pytest.fixture(autouse=True)
-    def _connect(self, postgres_shared_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("CONFORMANCE_POSTGRES_URL", postgres_shared_url)
-
     def open_store(self, path: Path, namespace: str = "default") -> Store:
         place = hashlib.sha256(str(path).encode()).hexdigest()[:16]
         options = {"url": os.environ["CONFORMANCE_POSTGRES_URL"], "search": True}

@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 import msgspec
 import uuid_utils
 
-from whisper_persistence.companion.histories import in_time_order, new_entries, time_of
-from whisper_persistence.companion.shapes import NEVER, blank
+from whisper_persistence.companion.histories import follow, in_time_order, new_entries, time_of
+from whisper_persistence.companion.shapes import NEVER, blank, fields_of, shows
 from whisper_persistence.records import Outcome, Strategy, StrategyChange, checks, fields
 from whisper_persistence.records.strategies import HISTORY_LIMIT
 
@@ -42,17 +42,23 @@ def differences(before: Strategy | None, after: Strategy, *, keep_style: bool = 
 
 
 def advance(
-    before: Strategy | None, after: Strategy, *, keep_style: bool = False
+    before: Strategy | None, after: Strategy, *, keep_style: bool = False, session_id: str = ""
 ) -> tuple[list[StrategyChange], Strategy | None]:
     """Return the changes that `differences` returns, and the state that they lead to.
 
     What is one object in both states is not looked into; `whisper_persistence.companion.shapes.to_record` takes care
     that this is most of it.
+
+    Args:
+        before: as `differences` takes it.
+        after: as `differences` takes it.
+        keep_style: as `differences` takes it.
+        session_id: the run of the bot that new outcomes are noted to be of.
     """
     if not keep_style and (before is after or before == after):
         return [], before
     start = before or blank(after.user_id)
-    outcomes, raw = _learned(after.user_id, new_entries(start.support_history, after.support_history))
+    outcomes, raw = _learned(after.user_id, new_entries(start.support_history, after.support_history), session_id)
     more: dict[str, Any] = {"communication_style": after.communication_style} if keep_style else {}
     first = _change(start, after, outcomes=outcomes, support_history=raw, **more)
     if before is not None and not _says_anything(first) and after.last_updated <= before.last_updated:
@@ -64,6 +70,27 @@ def advance(
     return [first, second], fold(state, [second])
 
 
+def learned(before: Strategy, value: Any, session_id: str = "") -> tuple[StrategyChange, Strategy] | None:
+    """Return the change to what a bot holds, and the state that it leads to, where new outcomes explain all of it.
+
+    That is what a bot does most, and costs half of what `advance` costs for the same. The change is legal.
+    """
+    held = fields_of(value)
+    history, moment = held.get("support_history"), held.get("last_updated")
+    if type(history) is not list or checks.check_moment(moment):
+        return None
+    entries = cast("list[dict[str, Any]]", history)
+    new = new_entries(before.support_history, entries)
+    if not new or not follow(before.support_history, [entry for entry, _ in new]):
+        return None
+    outcomes, raw = _learned(before.user_id, new, session_id)
+    if raw:
+        return None
+    change = StrategyChange(before.user_id, tuple(outcomes), timestamp=cast("datetime", moment))
+    state = change.apply_to(before)
+    return (change, state) if shows(value, held, state) else None
+
+
 def _in_order(state: Strategy, after: Strategy) -> Strategy:
     """Return a state with its history in the order of time, in which ``after`` has it already."""
     if state.support_history == after.support_history:
@@ -71,12 +98,14 @@ def _in_order(state: Strategy, after: Strategy) -> Strategy:
     return attrs.evolve(state, support_history=in_time_order(state.support_history))
 
 
-def _learned(user_id: str, entries: list[tuple[dict[str, Any], int]]) -> tuple[list[Outcome], list[dict[str, Any]]]:
+def _learned(
+    user_id: str, entries: list[tuple[dict[str, Any], int]], session_id: str
+) -> tuple[list[Outcome], list[dict[str, Any]]]:
     """Return new history entries as outcomes, and those that are none as they are."""
     outcomes: list[Outcome] = []
     raw: list[dict[str, Any]] = []
     for entry, earlier in entries:
-        outcome = _outcome(user_id, entry, earlier)
+        outcome = _outcome(user_id, entry, earlier, session_id)
         if outcome is None:
             raw.append(entry)
         else:
@@ -172,7 +201,7 @@ def _says_anything(change: StrategyChange) -> bool:
     return any(getattr(change, name) for name in _STEPS)
 
 
-def _outcome(user_id: str, entry: dict[str, Any], earlier: int) -> Outcome | None:
+def _outcome(user_id: str, entry: dict[str, Any], earlier: int, session_id: str) -> Outcome | None:
     """Return a history entry as an outcome, or ``None`` where that would not give the same entry back.
 
     Its id follows from its content, so that adopting the same data twice counts once.
@@ -181,14 +210,16 @@ def _outcome(user_id: str, entry: dict[str, Any], earlier: int) -> Outcome | Non
     if when is None or when.tzinfo is None:
         return None
     try:
+        told = _encode({**entry, "effectiveness_score": fields.quantise(entry["effectiveness_score"])})
         outcome = Outcome(
             entry["intervention_id"],
             entry["intervention_style"],
             entry["effectiveness_score"],
             entry["outcome_type"],
             when,
-            outcome_id=_id_of(when, f"{len(user_id)}:{user_id}{earlier}:".encode() + _encode(entry)),
+            outcome_id=_id_of(when, f"{len(user_id)}:{user_id}{earlier}:".encode() + told),
             user_id=user_id,
+            session_id=session_id,
         )
     except (KeyError, TypeError, ValueError):
         return None

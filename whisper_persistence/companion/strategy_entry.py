@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar
 
 import attrs
 
-from whisper_persistence.companion.differences import advance, fold, merge
+from whisper_persistence.companion.differences import advance, fold, learned, merge
 from whisper_persistence.companion.knowledge import Knowledge
 from whisper_persistence.companion.shapes import blank, to_record, to_value, write_into
 from whisper_persistence.records import Strategy, StrategyChange
@@ -27,6 +27,7 @@ class StrategyEntry(Generic[T]):
 
     Attributes:
         user_id: of whom.
+        session_id: the run of the bot that what it learns is noted to be of.
         value: what the bot holds, if anything.
         adopted: whether ``value`` was there before this package was.
         base: the state that ``value`` had when it was last compared.
@@ -37,6 +38,7 @@ class StrategyEntry(Generic[T]):
     """
 
     user_id: str
+    session_id: str = ""
     value: T | None = None
     adopted: bool = False
     base: Strategy | None = None
@@ -51,9 +53,14 @@ class StrategyEntry(Generic[T]):
         Raises:
             ValidationError: what is held cannot be stored; it stays as it is.
         """
-        if self.value is not None:
+        told = learned(self.base, self.value, self.session_id) if self.base and self.value is not None else None
+        if told:
+            change, self.base = told
+            self.pending.append(change)
+        elif self.value is not None:
             held = to_record(self.value, self.base or blank(self.user_id))
-            changes, state = advance(self.base, held, keep_style=self.adopted and self.base is None)
+            first = self.adopted and self.base is None
+            changes, state = advance(self.base, held, keep_style=first, session_id=self.session_id)
             if changes and state:
                 validate_batch(changes, StrategyChange)
                 self.base, self.value = state, write_into(self.value, state)

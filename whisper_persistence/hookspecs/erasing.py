@@ -38,7 +38,7 @@ class ErasureSpecs:
         """Say whether a follower has pending work about somebody erased; asked by it before it shows what it keeps.
 
         Returns:
-            True until the last of that work is cleared.
+            True until the last of that work is cleared; ``None`` where nobody can erase past the follower.
         """
 
     @hookspec(firstresult=True)

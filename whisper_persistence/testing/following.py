@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final, get_args
 
 import attrs
@@ -32,6 +33,10 @@ def _told(store: Store, name: str = "f") -> set[tuple[str, str, str]]:
 
 def _follow(store: Store, *kinds: FollowedKind, name: str = "f") -> bool:
     return store.register_follower(Follower(name, kinds or _ALL))
+
+
+def _misses_erasure(store: Store, name: str = "f") -> bool | None:
+    return store.chain.hook.misses_erasure(follower=name)
 
 
 @needs("followers")
@@ -170,3 +175,34 @@ class FollowerConformance(Conformance):
 
         assert store.clear_pending(others) == 0
         assert store.load_pending("f", 10) == (pending,)
+
+    @needs("strategies", "erase", "processes")
+    def test_an_erase_is_missed_until_the_last_of_its_work_is_cleared(self, store: Store) -> None:
+        _follow(store)
+        samples.fill(store, self.capabilities)
+        samples.fill(store, self.capabilities, "bob", "talk of bob")
+        before = store.load_pending("f", 1_000)
+        assert not _misses_erasure(store)
+
+        store.erase_users(["alice"])
+        store.clear_pending(before)
+        assert _misses_erasure(store)
+        *first, last = store.load_pending("f", 1_000)
+        store.clear_pending(first)
+        assert _misses_erasure(store)
+        store.clear_pending([last])
+        assert not _misses_erasure(store)
+
+    @needs("strategies", "erase", "processes")
+    def test_an_erase_is_missed_by_those_alone_who_follow_what_went(self, store: Store, path: Path) -> None:
+        _follow(store, "strategies")
+        _follow(store, "patterns", name="g")
+        store.save_strategies([Strategy("alice", "a"), Strategy("bob", "a")])
+        store.erase_users(["alice"])
+        store.save_strategies([Strategy("bob", "b")])
+        missing = [name for name in ("f", "g", "never seen") if _misses_erasure(store, name)]
+
+        assert missing == ["f"]
+        with self.open_store(path, "another") as other:
+            _follow(other)
+            assert not _misses_erasure(other)

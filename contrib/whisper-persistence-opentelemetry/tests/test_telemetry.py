@@ -22,8 +22,8 @@ from whisper_persistence_opentelemetry import naming
 
 from whisper_persistence import StorageUnavailableError, Store
 from whisper_persistence.discovery import DriverSpec
-from whisper_persistence.hookspecs import SPECS
-from whisper_persistence.plugins import Chain, hook_names
+from whisper_persistence.hookspecs import SPECS, hook_names
+from whisper_persistence.plugins import Chain
 from whisper_persistence.records import Message, Retention, Window
 from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 

@@ -21,7 +21,7 @@ from whisper_persistence.records import (
     ScoreQuery,
     Window,
 )
-from whisper_persistence_drivers.replica.loading import first_shown
+from whisper_persistence_drivers.replica.loading import first_kept
 
 #: How many rows one page is asked for, at most: between two of them the refresh pauses.
 PAGE: Final = 500
@@ -118,7 +118,7 @@ def pull(
     if "patterns" in wanted:
         _pull_patterns(changes, below, wanted["patterns"], pause)
     for talks in batches(list(dict.fromkeys(talk for talk, _ in wanted.get("conversations", ()))), PAGE):
-        changes.first_shown.update(first_shown(below, talks))
+        changes.first_shown.update(first_kept(below, talks))
         pause()
     return changes
 
@@ -146,12 +146,14 @@ def _new_rows(
 ) -> dict[tuple[str, str], Any]:
     """Return the rows of every owner whose sequences the replica has not reached, by key.
 
-    From the oldest up, it ends with the last that is wanted: what is added meanwhile is pending for the next time.
+    From the oldest up, it ends with the last that is wanted: what is added meanwhile is pending for the next time. From
+    the newest down, it ends with a row that the replica holds: one more than is wanted, where nothing is missing.
     """
     left: dict[str, set[str]] = {}
     for owner, item in wanted:
         left.setdefault(owner, set()).add(item)
-    limits = {owner: min(len(items), PAGE) for owner, items in left.items()}
+    beyond = 0 if reader.rising else 1
+    limits = {owner: min(len(items) + beyond, PAGE) for owner, items in left.items()}
     found: dict[tuple[str, str], Any] = {}
     asked = {owner: newest.get(owner, 0) if reader.rising else None for owner in limits}
     while asked:

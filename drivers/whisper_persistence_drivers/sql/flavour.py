@@ -16,6 +16,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    and_,
     bindparam,
     func,
     literal_column,
@@ -130,6 +131,10 @@ class Flavour(ABC):
         """
         del ordered, count
         return None
+
+    def above(self, column: ColumnElement[int], *bounds: ColumnElement[int]) -> ColumnElement[bool]:
+        """Return the condition that a column is above every bound, for a database that seeks to the largest."""
+        return and_(*(column > bound for bound in bounds))
 
     def one_state(self, session: Session) -> AbstractContextManager[None]:
         """Let a block of several statements see one state of the database, where a session does not do so anyhow."""

@@ -36,9 +36,10 @@ _MOST_COUNTED: Final = 100_000
 
 @attrs.frozen
 class _Matches:
-    """Messages that have a word of a query, and how rare each of its hashes is."""
+    """Messages that have a word of a query, its hashes, and how rare each is that some message has."""
 
     rows: Sequence[TermRow]
+    asked: frozenset[str]
     rarities: Mapping[str, float]
 
 
@@ -69,7 +70,7 @@ def _match(
 ) -> _Matches:
     """Return the messages of the scope that have a word, found by the index or not yet."""
     if not tokens:
-        return _Matches((), {})
+        return _Matches((), frozenset(), {})
     total = gathering.count_terms(session, scope.wide(), _MOST_COUNTED) + len(tail)
     wanted = frozenset(tokens)
     late = {row.key() for row in tail}
@@ -81,7 +82,7 @@ def _match(
     both = [*(row for row in rows if row.key() not in late), *tail]
     matching = [row for row in both if not wanted.isdisjoint(row.words())]
     counted = having or Counter(word for row in matching for word in wanted.intersection(row.words()))
-    return _Matches(matching, {word: rarity(total, count) for word, count in counted.items() if count})
+    return _Matches(matching, wanted, {word: rarity(total, count) for word, count in counted.items() if count})
 
 
 def _count_all(session: Session, index: TextIndex, tokens: Sequence[str], scope: Scope) -> Counter[str]:
@@ -107,7 +108,7 @@ def _shares(
     rows = gathering.gather_neighbours(session, [*found.rows, *(named or ())], tail)
     cleared = read_marks(session, {row.conversation_id for row in rows})
     visible = [row for row in rows if row.sequence > cleared.get(row.conversation_id, 0)]
-    shares = rank([_turn(row) for row in visible], found.rarities)
+    shares = rank([_turn(row) for row in visible], found.asked, found.rarities)
     wanted = shares.keys() if named is None else {row.key() for row in named}
     return {row.key(): shares.get(row.key(), 0.0) for row in visible if row.key() in wanted and scope.shows(row)}
 

@@ -46,8 +46,7 @@ def _statements(flavour: Flavour) -> _Statements:
         return select(messages.record, messages.sequence).where(
             mine(messages),
             messages.conversation_id == given["conversation_id"],
-            messages.sequence > func.coalesce(mark, literal_column("0")),
-            messages.sequence > given["after"],
+            flavour.above(messages.sequence, func.coalesce(mark, literal_column("0")), given["after"]),
             messages.sequence < given["before"],
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from whisper_persistence.hookspecs import Below, hookimpl
-from whisper_persistence.records import Message, Page, Receipt, StrategyChange, TierReport
+from whisper_persistence.records import Message, Page, Pending, Receipt, StrategyChange, TierReport
 from whisper_persistence.testing.broken.breaking import Breaker, caught_by
 
 Reports = tuple[TierReport, ...] | None
@@ -88,6 +88,22 @@ class ErasesNothing(Breaker):
     def erase_users(self, user_ids: Sequence[str]) -> Reports:
         """Report."""
         return (TierReport("liar", {"messages": len(user_ids)}),)
+
+
+@caught_by("test_an_erase_is_missed_until_the_last_of_its_work_is_cleared", "durable")
+class HidesErasuresEarly(Breaker):
+    """Says that a follower has seen an erase once it has cleared anything."""
+
+    @hookimpl
+    def clear_pending(self, pending: Sequence[Pending]) -> int | None:
+        """Note that somebody cleared."""
+        self.count("clear")
+        return self.below.clear_pending(pending=pending)
+
+    @hookimpl
+    def misses_erasure(self, follower: str) -> bool:
+        """Look at the note alone."""
+        return "clear" not in self.world and bool(self.below.misses_erasure(follower=follower))
 
 
 @caught_by("test_revision_and_epoch_only_grow_and_later_writes_work")
