@@ -21,6 +21,8 @@ class Proxy:
         delay: how long everything that passes waits, in seconds.
         deaf: what the server answers is thrown away, and the connection cut a moment later.
         cut_after: after so many more bytes of answers the connection is cut; ``None`` for never.
+        cut_asked: the same for what is asked.
+        cuts: how often either happened.
         half_closed: after the next request nothing more is sent to the server, though it may answer.
     """
 
@@ -30,6 +32,8 @@ class Proxy:
     delay: float = 0.0
     deaf: bool = False
     cut_after: int | None = None
+    cut_asked: int | None = None
+    cuts: int = 0
     half_closed: bool = False
     port: int = 0
     _listener: socket.socket = attrs.field(init=False)
@@ -45,7 +49,7 @@ class Proxy:
     def heal(self) -> None:
         """Pass everything on again."""
         self.refusing = self.silent = self.deaf = self.half_closed = False
-        self.delay, self.cut_after = 0.0, None
+        self.delay, self.cut_after, self.cut_asked = 0.0, None, None
 
     def refuse(self) -> None:
         """Refuse, and cut what is there."""
@@ -115,8 +119,11 @@ class Proxy:
     def _pass(self, data: bytes, sink: socket.socket, answers: bool) -> bool:
         if answers and self.deaf:
             return False
-        if answers and self.cut_after is not None:
-            passed, self.cut_after = data[: self.cut_after], max(0, self.cut_after - len(data))
+        left = self.cut_after if answers else self.cut_asked
+        if left is not None:
+            setattr(self, "cut_after" if answers else "cut_asked", max(0, left - len(data)))
+            passed = data[:left]
+            self.cuts += len(passed) < len(data)
             sink.sendall(passed)
             return len(passed) == len(data)
         sink.sendall(data)
