@@ -177,7 +177,9 @@ class Transaction(Session):
 
     def ensure_users(self, user_ids: Iterable[str]) -> None:
         """See to it that every user has the parent row that their records hang on."""
-        wanted = set(user_ids) if self.careful else set(user_ids) - self.known_users
+        wanted = set(user_ids) - self._new_users
+        if not self.careful:
+            wanted -= self.known_users
         if not wanted:
             return
         created = to_micros(datetime.now(UTC))
