@@ -9,12 +9,15 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from whisper_persistence import Store
 from whisper_persistence.settings import load_settings
+
+from .prepared_python import PreparedPython
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -69,6 +72,13 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**clean, "HOME": str(tmp_path), "PATH": path, "WHISPERENGINE_DATABASE_TYPE": "sqlite"}
 
 
+@pytest.fixture(scope="module")
+def prepared() -> Iterator[PreparedPython]:
+    python = PreparedPython()
+    yield python
+    python.close()
+
+
 def run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
 
@@ -76,14 +86,25 @@ def run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
     return done.stdout
 
 
+def commands_of(block: str) -> list[list[str]] | None:
+    """Return the commands of a block that are all ours and need no shell but for its exports, else nothing."""
+    lines = [line for line in block.splitlines() if line and not line.startswith(("#", "export "))]
+    plain = all(line.startswith("whisper-persistence ") and not set(line) & set("$|<>&;`") for line in lines)
+    exported = "$(" not in block
+    return [shlex.split(line) for line in lines] if plain and exported else None
+
+
 @every("python")
-def test_a_snippet_runs_as_it_stands(page, block, tmp_path, environment):
+def test_a_snippet_runs_as_it_stands(page, block, tmp_path, environment, prepared):
     if page.name in OWN_TESTS:
         pytest.skip(f"{OWN_TESTS[page.name]} runs it")
     (tmp_path / "snippet.py").write_text(block, encoding="utf-8")
 
     for _ in range(2 if page.name == "README.md" else 1):
-        assert run([sys.executable, "-W", "error", "snippet.py"], tmp_path, environment).strip()
+        code, said, failed = prepared.run(["snippet.py"], tmp_path, environment)
+
+        assert (code, failed) == (0, "")
+        assert said.strip()
 
 
 def test_every_snippet_of_every_page_is_one_that_some_test_runs():
@@ -126,7 +147,14 @@ def test_commands_run_as_they_stand(page, block, tmp_path, environment, request)
     (tmp_path / "talk.jsonl").write_text(LINE, encoding="utf-8")
     (tmp_path / "memory.db").touch()
 
-    run(["bash", "-euo", "pipefail", "-c", block], tmp_path, environment)
+    commands = commands_of(block)
+    if commands is None:
+        run(["bash", "-euo", "pipefail", "-c", block], tmp_path, environment)
+    environment.update(re.findall(r"^export (\w+)=(.*)$", block, re.MULTILINE))
+    for command in commands or ():
+        code, _, failed = request.getfixturevalue("prepared").run(command, tmp_path, environment)
+
+        assert code == 0, (command, failed)
 
 
 @every("toml")

@@ -208,6 +208,11 @@ class Transaction(Session):
         if self._followed:
             self._told.append((kind, thing_id, item, revision))
 
+    def tell_of_amendment(self, conversation_id: str, revision: int) -> None:
+        """Note that a conversation changed otherwise than by an append."""
+        self.tell("conversations", conversation_id, "", revision)
+        self.tell("amendments", conversation_id, "", revision)
+
     def told_things(self) -> dict[str, set[str]]:
         """Return the users and conversations that followers are told of, by the kind of record that changed."""
         things: dict[str, set[str]] = {}
