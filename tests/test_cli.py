@@ -175,9 +175,10 @@ def test_the_demo_remembers_and_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_the_demo_keeps_its_file_and_never_mixes_its_runs(tmp_path: Path) -> None:
     path = tmp_path / "kept" / "demo.db"
-    runs = [spawn("demo", "--path", str(path)) for _ in range(2)]
+    runs = [spawn("demo", "--path", str(path), *options) for options in ([], ["--json"])]
 
     assert [ran.returncode for ran in runs] == [0, 0]
+    assert msgspec.json.decode(runs[1].stdout) == {"remembered": True}
     shown = run_json("--url", f"sqlite:///{path}", "--namespace", "demo", "show", "alice", "--json")
     assert shown["strategy"]["interventions"] == 4
     assert len(shown["messages"]) == 10

@@ -11,8 +11,7 @@ import pytest
 
 import whisper_persistence
 from whisper_persistence import Store
-from whisper_persistence.hookspecs import SPECS, Below
-from whisper_persistence.plugins import hook_names
+from whisper_persistence.hookspecs import SPECS, Below, hook_names
 
 DOCS = Path(__file__).parents[1] / "docs"
 HOOKS = [(spec, name) for spec in SPECS for name in hook_names([spec])]
@@ -20,7 +19,7 @@ HOOKS = [(spec, name) for spec in SPECS for name in hook_names([spec])]
 LIFECYCLE = {"inspect_schema", "open", "close"}
 #: Hooks that the store asks by itself, and those that only an operator's command asks.
 INNER = {"note_erasures", "load_erasures", "settle_erasures", "misses_erasure", "erase_again", "back_up", "restore"}
-INNER |= {"scan_messages", "verify_conversations"}
+INNER |= {"remove_chains", "scan_messages", "verify_conversations"}
 
 ASKED = [(spec, name) for spec, name in HOOKS if name not in LIFECYCLE | INNER]
 

@@ -21,8 +21,27 @@ from .prepared_python import PreparedPython
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PLUGINS = sorted((ROOT / "contrib").glob("*/README.md"))
 #: Pages whose snippets belong together, and what runs them.
-OWN_TESTS = {"writing-a-driver.md": "tests/test_writing_a_driver.py", "search.md": "tests/test_search_docs.py"}
+OWN_TESTS = {
+    "companion.md": "tests/companion/test_companion_page.py",
+    "search.md": "tests/test_search_docs.py",
+    "writing-a-driver.md": "tests/test_writing_a_driver.py",
+}
+#: What runs the blocks of other languages, and those of other pages.
+ELSEWHERE = {
+    ("conversations.md", "text"): "tests/companion/test_conversations_page.py",
+    ("format.md", "json"): "tests/test_operating_pages.py",
+    ("performance.md", "text"): "tests/test_benchmarks_all.py",
+    ("privacy.md", "sql"): "tests/faults/fault_tools/documented_postgres.py",
+    ("scaling.md", "sql"): "tests/test_scaling.py",
+    ("scaling.md", "text"): "tests/test_scaling.py",
+    ("writing-a-driver.md", "text"): "tests/test_new_driver.py",
+    ("encryption", "python"): "contrib/whisper-persistence-encryption/tests/test_readme.py",
+    ("encryption", "sh"): "contrib/whisper-persistence-encryption/tests/test_readme.py",
+    ("opentelemetry", "python"): "contrib/whisper-persistence-opentelemetry/tests/test_telemetry.py",
+    ("opentelemetry", "sh"): "contrib/whisper-persistence-opentelemetry/tests/test_telemetry.py",
+}
 LINE = (
     '{"conversation_id": "c", "user_id": "alice", "author_id": "alice", "content": "Good morning", "message_id": "1"}\n'
 )
@@ -86,6 +105,25 @@ def test_a_snippet_runs_as_it_stands(page, block, tmp_path, environment, prepare
 
         assert (code, failed) == (0, "")
         assert said.strip()
+
+
+def test_every_snippet_of_every_page_is_one_that_some_test_runs():
+    here = {(page.name, language) for page in PAGES for language in fences(page) - {"python", "sh", "toml"}}
+    plugins = [(page.parent.name.removeprefix("whisper-persistence-"), page) for page in PLUGINS]
+
+    assert here | {(name, language) for name, page in plugins for language in fences(page)} == ELSEWHERE.keys()
+    for (page, language), test in ELSEWHERE.items():
+        source = (ROOT / test).read_text(encoding="utf-8")
+        assert language in source, test
+        assert page in source, test
+
+
+def fences(page: Path) -> set[str]:
+    """Return the languages of a page's blocks, none of which may be indented: nobody would find it to run it."""
+    opened = re.findall(r"^( *)```(\w+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert not [language for indent, language in opened if indent], page
+    return {language for _, language in opened}
 
 
 def test_the_ten_lines_say_what_they_should(tmp_path, environment):

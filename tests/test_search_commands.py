@@ -89,5 +89,5 @@ def test_reindex_fills_an_index_that_lost_everything(config, tmp_path):
     after = run_json("--config", config, "search", "lighthouse")["hits"]
 
     assert before == []
-    assert (result.exit_code, result.stderr.strip()) == (0, "indexed anew: sqlite")
+    assert (result.exit_code, result.output.strip()) == (0, "indexed anew: sqlite")
     assert {hit["message"]["message_id"] for hit in after} >= {"hit", "bobs"}

@@ -26,7 +26,7 @@ def test_the_first_example_finds_the_sister(tmp_path, capsys):
     assert "My sister plays the violoncello" in capsys.readouterr().out
     hit = scope["result"].hits[0]
     assert explain(hit, scope["result"], Weights()).startswith(
-        f"{hit.score:.3f} = (0.7 * text {hit.parts['text']:.3f})"
+        f"{hit.score:.3f} = sqrt((0.75 * text {hit.parts['text']:.3f}²)"
     )
 
 
@@ -43,7 +43,7 @@ def test_the_settings_are_taken(tmp_path):
     (spec,) = load_settings(config=str(tmp_path / "w.toml")).driver_specs()
 
     assert spec.options["search"] is True
-    assert spec.options["weights"] == {"text": 0.7, "meaning": 0.3}
+    assert spec.options["weights"] == {"text": 0.75, "meaning": 0.25}
 
 
 def test_the_weights_are_the_page_s():

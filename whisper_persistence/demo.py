@@ -81,12 +81,13 @@ def write_script(run: str) -> Script:
     )
 
 
-def run_demo(overrides: Mapping[str, Any], path: str | None = None) -> bool:
+def run_demo(overrides: Mapping[str, Any], path: str | None = None, narrator: int = 1) -> bool:
     """Run both processes, and return whether the second one remembered everything.
 
     Args:
         overrides: the settings of the command line.
         path: where the SQLite file stays; ``None`` for a temporary one, or where ``overrides`` say.
+        narrator: the file descriptor that both tell their story to.
     """
     with tempfile.TemporaryDirectory(prefix="whisper-persistence-demo-") as folder:
         chosen, environment = {**overrides, "namespace": overrides["namespace"] or NAMESPACE}, dict(os.environ)
@@ -95,7 +96,7 @@ def run_demo(overrides: Mapping[str, Any], path: str | None = None) -> bool:
             chosen["url"] = f"sqlite:///{file.absolute()}"
             ours = [name for name in environment if name.startswith("WHISPER_PERSISTENCE_")]
             environment = {name: value for name, value in environment.items() if name not in ours}
-        return _run_both(chosen, environment)
+        return _run_both(chosen, environment, narrator)
 
 
 def talk(store: Store, run: str) -> None:
@@ -130,21 +131,21 @@ def recall(store: Store, run: str) -> bool:
     )
 
 
-def _run_both(chosen: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
-    run, console = fields.new_id(), _console()
-    first = _spawn("demo-talk", run, chosen, environment)
+def _run_both(chosen: Mapping[str, Any], environment: Mapping[str, str], narrator: int) -> bool:
+    run, console = fields.new_id(), _console(stderr=narrator == 2)
+    first = _spawn("demo-talk", run, chosen, environment, narrator)
     if first != -signal.SIGKILL:
         return False
     console.print("killed (SIGKILL), nothing was closed\n", highlight=False)
-    remembered = _spawn("demo-recall", run, chosen, environment) == 0
+    remembered = _spawn("demo-recall", run, chosen, environment, narrator) == 0
     console.print("\n[green]everything was remembered[/]" if remembered else "\n[red]something was forgotten[/]")
     return remembered
 
 
-def _spawn(command: str, run: str, chosen: Mapping[str, Any], environment: Mapping[str, str]) -> int:
+def _spawn(command: str, run: str, chosen: Mapping[str, Any], environment: Mapping[str, str], narrator: int) -> int:
     options = [part for name, value in chosen.items() if value for part in (f"--{name}", str(value))]
     ran = [sys.executable, "-m", "whisper_persistence", *options, command, run]
-    return subprocess.run(ran, env=environment, check=False).returncode  # noqa: S603 (our own command line)
+    return subprocess.run(ran, env=environment, stdout=narrator, check=False).returncode  # noqa: S603 (our own command line)
 
 
 def _message(run: str, number: int) -> Message:
@@ -200,7 +201,7 @@ def _verdict(console: Console, what: str, complete: bool) -> bool:
     return complete
 
 
-def _console() -> Console:
+def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False, soft_wrap=True, stderr=stderr)

@@ -4,16 +4,19 @@ Every layer says in a hit's ``parts`` how well the message fits, from 0 to 1, in
 other hits: ``text`` is the share of the query's words that was found, rare words weighing more, and ``meaning`` the
 cosine between query and message. So a message has the same score on every page, and hits of several layers compare.
 
-    relevance = (text weight * text + meaning weight * meaning) / (the weights of the parts that answered)
+    relevance = sqrt((text weight * text² + meaning weight * meaning²) / (the weights of the parts that answered))
     worth     = the weighted mean of recency (halved every ``half_life``) and importance (that of the scored memory)
     score     = relevance * (floor + (1 - floor) * worth)
 
-The floor keeps old and unimportant memories within reach: worth never costs a hit more than ``1 - floor`` of its score.
+Relevance is the "or" of Salton, Fox and Wu, "Extended Boolean Information Retrieval" (1983), with p = 2: a message that
+fits well in one way need not fit in the other. The floor keeps old and unimportant memories within reach: worth never
+costs a hit more than ``1 - floor`` of its score.
 The topmost layer fuses; what it gets from below was fused already, and is fused anew from its parts.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias, TypeVar
@@ -51,8 +54,8 @@ class Weights:
         half_life: after so many days recency is one half.
     """
 
-    text: float = attrs.field(default=0.7, **_part)
-    meaning: float = attrs.field(default=0.3, **_part)
+    text: float = attrs.field(default=0.75, **_part)
+    meaning: float = attrs.field(default=0.25, **_part)
     recency: float = attrs.field(default=0.5, **_part)
     importance: float = attrs.field(default=0.5, **_part)
     floor: float = attrs.field(default=0.9, converter=float, validator=_share)
@@ -103,7 +106,7 @@ def fuse(
 def _scored(hit: SearchHit, relevant: Sequence[str], weights: Weights, now: datetime) -> SearchHit:
     age = max((now - hit.message.timestamp) / _DAY, 0.0)
     parts = {**hit.parts, "recency": 0.5 ** (age / weights.half_life)}
-    fit = _mean(((getattr(weights, part), parts.get(part, 0.0)) for part in relevant), 0.0)
+    fit = math.sqrt(_mean(((getattr(weights, part), parts.get(part, 0.0) ** 2) for part in relevant), 0.0))
     valued = ((weights.recency, parts["recency"]), (weights.importance, parts.get("importance", _UNSCORED)))
     score = fit * (weights.floor + (1.0 - weights.floor) * _mean(valued, 1.0))
     return attrs.evolve(hit, score=min(max(score, 0.0), 1.0), parts=parts)
@@ -193,9 +196,9 @@ def _window(hit: SearchHit, query: SearchQuery, *, before: bool) -> Window:
 def explain(hit: SearchHit, result: SearchResult, weights: Weights) -> str:
     """Return how a hit's score came about, as a line to show: weight and value of each part."""
     relevant = [part for part in _RELEVANT if any(way.partition(" ")[0] == part for way in result.answered)]
-    fit = " + ".join(f"{getattr(weights, part):g} * {part} {hit.parts.get(part, 0.0):.3f}" for part in relevant)
+    fit = " + ".join(f"{getattr(weights, part):g} * {part} {hit.parts.get(part, 0.0):.3f}²" for part in relevant)
     total = sum(getattr(weights, part) for part in relevant)
     valued = {"recency": weights.recency, "importance": weights.importance}
     worth = " + ".join(f"{weight:g} * {part} {hit.parts.get(part, _UNSCORED):.3f}" for part, weight in valued.items())
     span = f"({weights.floor:g} + {1 - weights.floor:g} * ({worth}) / {sum(valued.values()):g})"
-    return f"{hit.score:.3f} = ({fit}) / {total:g} * {span}"
+    return f"{hit.score:.3f} = sqrt(({fit}) / {total:g}) * {span}"

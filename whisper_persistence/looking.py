@@ -52,7 +52,7 @@ def look(
     counted = Counter(word for _, turn in turns for word in set(words.values()).intersection(turn.words))
     rarities = {word: rarity(len(turns), count) for word, count in counted.items()}
     visible = {turn.key: each.message for each, turn in turns if not each.cleared}
-    shares = rank([turn for each, turn in turns if not each.cleared], rarities)
+    shares = rank([turn for each, turn in turns if not each.cleared], set(words.values()), rarities)
     wanted = shares.keys() if query.among is None else set(query.among) & visible.keys()
     fits = {key: shares.get(key, 0.0) for key in wanted if _shows(query, visible[key])}
     found = shortlist(fits, query, Weights())

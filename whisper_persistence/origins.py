@@ -14,9 +14,10 @@ inside `written_from`; a layer that asks below on another thread hands it on. Th
   still waits is told the number, and asks again as one that followed it.
 - Own order. What the writer of the erase itself wrote after it is kept: same ``writer``, larger ``number``.
 - Conflict. A replayed save of a whole record whose user was written to since, beyond the revision in ``based_on``,
-  does not replace the stored record; it is kept beside it.
+  does not replace the stored record; it is kept beside it, unless the two are equal: then it is stored already.
 
-An item that is left out or kept beside is answered with a receipt of the present revision. Without an origin a driver
+An item that is left out or kept beside is answered with a receipt, and raises the revision of its user all the same:
+``based_on`` of what its writer saved after it is raised by one for each own write before. Without an origin a driver
 does as always. It numbers the erases of its namespace and names the newest number in `Receipt.erasures`.
 """
 

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import attrs
 import pluggy
 
-from whisper_persistence.callers import Caller
-from whisper_persistence.discovery import DriverSpec, build_driver, first_line
+from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.errors import ConfigurationError
-from whisper_persistence.hookspecs import KINDS, PROJECT, SPECS, SUBJECTS, Below
+from whisper_persistence.hooking import HookManager
+from whisper_persistence.hookspecs import PROJECT, Below
 from whisper_persistence.waiting import Waiting
-
-if TYPE_CHECKING:
-    from whisper_persistence.records import Question
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +28,7 @@ class Chain:
     """
 
     drivers: dict[str, object]
-    _manager: _Manager
+    _manager: HookManager
     _observers: list[object]
     _opened: list[object] = attrs.field(factory=list[object])
     _places: dict[int, int] = attrs.field(factory=dict[int, int])
@@ -51,7 +47,7 @@ class Chain:
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise ConfigurationError(f"driver {twice!r} is named twice: name it once")
-        manager = _Manager(PROJECT)
+        manager = HookManager(PROJECT)
         built = {spec.name: manager.add(spec) for spec in reversed(drivers)}
         watching = [manager.add(spec) for spec in reversed(observers)]
         manager.check(watching)
@@ -64,7 +60,7 @@ class Chain:
         Raises:
             ConfigurationError: a driver implements a hook that there is not.
         """
-        manager = _Manager(PROJECT)
+        manager = HookManager(PROJECT)
         for name, driver in reversed(list(drivers.items())):
             manager.register(driver, name)
         manager.check([])
@@ -145,7 +141,7 @@ class Chain:
 class _Below:
     """Every hook of the drivers after one; callers are made on first use and kept."""
 
-    def __init__(self, manager: _Manager, excluded: list[object], waiting: Waiting) -> None:
+    def __init__(self, manager: HookManager, excluded: list[object], waiting: Waiting) -> None:
         self._manager = manager
         self._excluded = excluded
         self.unopened = waiting.__bool__
@@ -158,92 +154,3 @@ class _Below:
         caller = self._manager.calling(hook, self._excluded)
         setattr(self, hook, caller)
         return caller
-
-
-class _Manager(pluggy.PluginManager):
-    """pluggy's manager, which leaves out the hooks of subjects that a driver is not to keep."""
-
-    def __init__(self, project: str) -> None:
-        super().__init__(project)
-        self._left_out: dict[int, frozenset[str]] = {}
-        for spec in SPECS:
-            self.add_hookspecs(spec)
-
-    def calling(self, hook: str, excluded: list[object]) -> Caller:
-        found = self.subset_hook_caller(hook, excluded)
-        first = found.spec is not None and bool(found.spec.opts["firstresult"])
-        return Caller(hook, found.spec, found.get_hookimpls(), self._hookexec, first)
-
-    def add(self, spec: DriverSpec) -> object:
-        driver = build_driver(spec)
-        self._left_out[id(driver)] = _left_out(spec)
-        try:
-            self.register(driver, spec.name)
-            self._restrict(driver, spec.subjects)
-        except pluggy.PluginValidationError as error:
-            problem = str(error).splitlines()[-1]
-            raise ConfigurationError(
-                f"driver {spec.name!r} does not fit the hooks of this version: {problem}"
-            ) from None
-        return driver
-
-    def _restrict(self, driver: object, subjects: frozenset[str] | None) -> None:
-        """Have a restricted driver answer scans and questions of its subjects only, and leave the rest to the next."""
-        if subjects is None:
-            return
-        kinds = {kind for subject in subjects for kind in KINDS[subject]}
-        for caller, restricted, known in (
-            (self.hook.scan, _scan_of, kinds),
-            (self.hook.aggregate, _aggregate_of, subjects),
-        ):
-            for impl in (impl for impl in caller.get_hookimpls() if impl.plugin is driver):
-                impl.function = partial(restricted, known, impl.function)  # type: ignore[misc]  # pluggy has no other door
-
-    def impls(self, driver: object) -> list[Any]:
-        """Return what implements the hooks of a driver, but those that open and close it."""
-        callers = (caller for caller in self.get_hookcallers(driver) or () if caller.name not in ("open", "close"))
-        return [impl for caller in callers for impl in caller.get_hookimpls() if impl.plugin is driver]
-
-    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
-        if name.startswith("__") or name in self._left_out.get(id(plugin), ()):
-            return None
-        return super().parse_hookimpl_opts(plugin, name)
-
-    def check(self, observers: Sequence[object]) -> None:
-        try:
-            self.check_pending()
-        except pluggy.PluginValidationError as error:
-            raise ConfigurationError(f"a driver implements an unknown hook: {first_line(error)}") from None
-        for name, plugin in self.list_name_plugin():
-            self._check_role(name, plugin, plugin in observers)
-
-    def _check_role(self, name: str, plugin: object, observes: bool) -> None:
-        # A wrapper among the drivers would be called once a layer, and an observer that answers would answer first.
-        for impl in self.impls(plugin):
-            if impl.wrapper != observes:
-                role, setting = ("wraps", "observers") if impl.wrapper else ("answers", "drivers")
-                raise ConfigurationError(f"{name!r} {role} {impl.function.__name__}: name it in {setting}")
-
-
-def _scan_of(kinds: AbstractSet[str], scan: Callable[..., Any], kind: str, cursor: str | None, limit: int) -> Any:
-    return scan(kind, cursor, limit) if kind in kinds else None
-
-
-def _aggregate_of(subjects: AbstractSet[str], aggregate: Callable[..., Any], question: Question[Any]) -> Any:
-    wanted = SUBJECTS.keys() if question.subject is None else {question.subject}
-    return aggregate(question) if wanted <= subjects else None
-
-
-def _left_out(spec: DriverSpec) -> frozenset[str]:
-    if spec.subjects is None:
-        return frozenset()
-    unknown = sorted(spec.subjects - SUBJECTS.keys())
-    if unknown:
-        raise ConfigurationError(f"driver {spec.name!r}: unknown subject {unknown[0]!r} (known: {', '.join(SUBJECTS)})")
-    skipped = (specs for subject, specs in SUBJECTS.items() if subject not in spec.subjects)
-    return frozenset(hook_names(spec_class for specs in skipped for spec_class in specs))
-
-
-def hook_names(spec_classes: Iterable[type]) -> list[str]:
-    """Return the names of the hooks that these spec classes declare, in order."""
-    return [name for spec in spec_classes for name in vars(spec) if not name.startswith("_")]

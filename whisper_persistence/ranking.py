@@ -2,17 +2,19 @@
 
     share(turn) = sum of rarity(word) * tf / (tf + K1 * (1 - B + B * length / mean length)) / sum of rarity(word)
 
-over the words of the query. ``tf`` counts a word in the turn and, by `neighbours.influence`, in its neighbours; the
-author's name counts by half where it is asked for. ``rarity`` is BM25's ``log(1 + (n - df + 0.5) / (df + 0.5))``.
-BM25 after Robertson and Zaragoza, "The Probabilistic Relevance Framework" (2009), with its usual constants; divided by
-what it could be at most, so that 1 would be a turn that is made of the words asked for.
+over the words of the query. ``tf`` counts a word in the turn and, by `neighbours.influence`, in its neighbours.
+``rarity`` is BM25's ``log(1 + (n - df + 0.5) / (df + 0.5))``. A word of the query that is an author's name asks who
+spoke: it is a second field of each turn, found whole or not at all, and as rare as turns by that author are; as a word
+it counts by half, since those who are spoken to are named as well. BM25 after Robertson and Zaragoza, "The
+Probabilistic Relevance Framework" (2009), with its usual constants; divided by what it could be at most, so that 1
+would be a turn that is made of the words asked for.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -22,8 +24,8 @@ from whisper_persistence.neighbours import RADIUS, influence
 #: How soon more of a word is not worth more, and how much the length of a turn counts.
 K1: Final = 1.2
 B: Final = 0.75
-#: What the author's name counts, against a word of the turn.
-_NAME: Final = 0.5
+#: What the mention of an author's name counts, against any other word.
+_MENTIONED: Final = 0.5
 _INFLUENCE: Final = tuple((step, influence(step)) for step in range(-RADIUS, RADIUS + 1))
 
 
@@ -51,27 +53,39 @@ def rarity(count: int, having: int) -> float:
     return math.log1p((max(count - having, 0) + 0.5) / (having + 0.5))
 
 
-def rank(turns: Iterable[Turn], rarities: Mapping[str, float]) -> dict[Any, float]:
+def rank(turns: Iterable[Turn], asked: Collection[str], rarities: Mapping[str, float]) -> dict[Any, float]:
     """Return each turn's share of the query, 0 to 1, by its key; turns that have none of it are left out.
 
     Args:
         turns: those that have a word of the query, their neighbours, and the neighbours of these.
-        rarities: the query's words and how rare each is.
+        asked: the words of the query.
+        rarities: how rare each of them is that some turn has; an author's name may be in none.
     """
     streams: dict[Any, dict[int, list[Turn]]] = defaultdict(lambda: defaultdict(list))
     for turn in turns:
         streams[turn.stream][turn.place].append(turn)
     counted = [found for places in streams.values() for found in _count(places, rarities)]
-    lengths = [length for _, _, length in counted]
-    mean = sum(lengths) / len(lengths) if lengths else 1.0
-    whole = sum(rarities.values()) or 1.0
-    shares = ((turn.key, _share(counts, length / mean, rarities) / whole) for turn, counts, length in counted)
-    return {key: share for key, share in shares if share > 0.0}
+    authors = _authors([turn for turn, _, _ in counted], asked)
+    words = {word: rare * (_MENTIONED if word in authors else 1.0) for word, rare in rarities.items()}
+    mean = sum(length for _, _, length in counted) / len(counted) if counted else 1.0
+    whole = sum(words.values()) + sum(authors.values()) or 1.0
+    found = ((turn, _said(counts, length / mean, words) + _spoke(turn, authors)) for turn, counts, length in counted)
+    return {turn.key: worth / whole for turn, worth in found if worth > 0.0}
 
 
-def _share(counts: Mapping[str, float], length: float, rarities: Mapping[str, float]) -> float:
+def _authors(turns: Sequence[Turn], asked: Collection[str]) -> dict[str, float]:
+    """Return the words of a query that are an author's name, and how rare turns by them are."""
+    having = Counter(name for turn in turns for name in set(turn.names) if name in asked)
+    return {name: rarity(len(turns), count) for name, count in having.items()}
+
+
+def _said(counts: Mapping[str, float], length: float, rarities: Mapping[str, float]) -> float:
     norm = K1 * (1.0 - B + B * length)
     return sum(rarities[word] * count / (count + norm) for word, count in counts.items())
+
+
+def _spoke(turn: Turn, authors: Mapping[str, float]) -> float:
+    return sum(authors[name] for name in set(turn.names) if name in authors) if authors else 0.0
 
 
 def _count(
@@ -81,14 +95,13 @@ def _count(
     sizes = {place: sum([len(turn.words) for turn in turns]) for place, turns in places.items()}
     counts: dict[int, dict[str, float]] = {}
     for place, turns in places.items():
-        having = Counter([word for turn in turns for word in turn.words if word in wanted])
+        having = [word for turn in turns for word in turn.words if word in wanted]
         for step, weight in _INFLUENCE if having else ():
             if place + step in places:
                 near = counts.setdefault(place + step, {})
-                for word, count in having.items():
-                    near[word] = near.get(word, 0.0) + weight * count
+                for word in having:
+                    near[word] = near.get(word, 0.0) + weight
     for place, found in counts.items():
-        length = sum([weight * sizes.get(place + step, 0) for step, weight in _INFLUENCE])
+        length = max(sum([weight * sizes.get(place - step, 0) for step, weight in _INFLUENCE]), 1.0)
         for turn in places[place]:
-            named = {word: found.get(word, 0.0) + _NAME for word in turn.names if word in wanted}
-            yield turn, {**found, **named} if named else found, max(length, 1.0)
+            yield turn, found, length

@@ -29,9 +29,12 @@ def neighbourhoods(vectors: Floats, places: Sequence[int]) -> Floats:
     summed = single.copy()
     for step in range(1, min(RADIUS, len(where) - 1) + 1):
         distances = where[step:] - where[:-step]
-        weights = np.array([influence(int(distance)) for distance in distances], dtype=np.float32)[:, None]
-        summed[:-step] += weights * single[step:]
-        summed[step:] += weights * single[:-step]
+        after, before = (
+            np.array([influence(sign * int(distance)) for distance in distances], dtype=np.float32)[:, None]
+            for sign in (1, -1)
+        )
+        summed[step:] += after * single[:-step]
+        summed[:-step] += before * single[step:]
     return to_units(summed)
 
 

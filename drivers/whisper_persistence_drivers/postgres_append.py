@@ -2,6 +2,9 @@
 
 It is `whisper_persistence_drivers.sql.messages.save_messages` for a batch whose users are known and whose messages are
 new, which nearly every batch is. A constraint finds out when that is wrong; then nothing of the batch was stored.
+
+The statement sees what was committed when it began, and may wait. So it holds the users' rows that it saw, and what it
+adds names its user from the row held: who was erased meanwhile has none, even where somebody wrote of them anew.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, Text, select
+from sqlalchemy import CTE, BigInteger, ColumnElement, Text, bindparam, func, literal_column, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
@@ -64,10 +67,26 @@ def _statement(flavour: PostgresFlavour, size: int) -> Prepared:
     text: TypeEngine[Any] = Text()
     things, found = counted(flavour, sequenced=True, size=size)
     rows = given({"of": text, "number": BigInteger(), **dict.fromkeys(_COLUMNS, text)}, "rows", size)
+    held = _held(flavour, found, size)
     joined = rows.join(found, found.c.thing == rows.c.of).join(things, things.c.thing == rows.c.of)
+    joined = joined.join(held, held.c.user_id == rows.c.user_id, isouter=True)
     place = found.c.sequence - things.c.taken + rows.c.number
-    wanted = select(NAMESPACE, place, *(rows.c[name] for name in _COLUMNS)).select_from(joined)
+    texts = (held.c.user_id if name == "user_id" else rows.c[name] for name in _COLUMNS)
+    wanted = select(NAMESPACE, place, *texts).select_from(joined)
     columns = ["namespace", "sequence", *_COLUMNS]
     added = postgresql.insert(flavour.tables.messages).from_select(columns, wanted).cte("added")
     items: dict[str, ColumnElement[Any]] = {"messages": rows.c.message_id, "conversations": NO_ITEM}
     return finished(flavour, found, added, told(flavour, rows, found, rows.c.conversation_id, items))
+
+
+def _held(flavour: PostgresFlavour, found: CTE, size: int) -> CTE:
+    """Return the users of a batch whose rows still are those that were there, locked against an erase.
+
+    Only once its conversations are counted, since an erase locks them in the same order.
+    """
+    profiles = flavour.tables.profiles.c
+    bound = [bindparam(f"user_id_{n}", type_=Text()) for n in range(size)]
+    theirs = profiles.user_id.in_(bound) if size else flavour.among(profiles.user_id, "user_id")
+    counted_first = select(func.count()).select_from(found).scalar_subquery() > literal_column("0")
+    own = select(profiles.user_id).where(profiles.namespace == NAMESPACE, theirs, counted_first)
+    return own.with_for_update(read=True, key_share=True).cte("held")

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from typing import Any, Final, TypeVar
 
 import psycopg
-from psycopg.errors import ConnectionTimeout, error_from_result
+from psycopg.errors import ConnectionTimeout, InvalidSqlStatementName, error_from_result
 from psycopg.generators import execute
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
@@ -31,23 +31,34 @@ class PatientConnection(psycopg.Connection[Any]):
         """Take a connection of libpq, on which nothing is prepared yet."""
         super().__init__(pgconn, *arguments)
         self._names: dict[bytes, bytes] = {}
+        self._named = 0
 
     def fetch_numbers(self, statement: str, value: str) -> list[tuple[int, ...]]:
         """Return the rows, of whole numbers alone, of a SELECT with one parameter, by libpq's own calls."""
-        text = statement.encode()
+        text, given = statement.encode(), [value.encode()]
         if self.prepare_threshold is None:
-            self.pgconn.send_query_params(text, [value.encode()])
+            self.pgconn.send_query_params(text, given)
+            found = self._result()
         else:
-            self.pgconn.send_query_prepared(self._prepared_here(text), [value.encode()])
-        found = self._result()
+            found = self._ask_prepared(text, given)
         columns = range(found.nfields)
         return [tuple(int(found.get_value(row, column) or 0) for column in columns) for row in range(found.ntuples)]
+
+    def _ask_prepared(self, text: bytes, given: list[bytes]) -> PGresult:
+        self.pgconn.send_query_prepared(self._prepared_here(text), given)
+        try:
+            return self._result()
+        except InvalidSqlStatementName:  # with a rollback, psycopg drops every statement that a connection prepared
+            self._names.clear()
+        self.pgconn.send_query_prepared(self._prepared_here(text), given)
+        return self._result()
 
     def _prepared_here(self, text: bytes) -> bytes:
         """Return the name of a statement that this connection keeps prepared."""
         name = self._names.get(text)
         if name is None:
-            name = b"whisper_%d" % len(self._names)
+            self._named += 1
+            name = b"whisper_%d" % self._named
             self.pgconn.send_prepare(name, text)
             self._result()
             self._names[text] = name

@@ -88,11 +88,12 @@ def restore(
         database: the file's database, which is not open.
         backup: what `back_up` wrote, or another copy of such a file.
         tier: the driver's name.
-        sealer: how hash chains are made, where conversations have them.
+        sealer: how hash chains are made, where the settings have them.
         overwrite: whether to replace a memory that is there.
 
     Raises:
-        ConfigurationError: there is a memory and it is not to be replaced, or the backup is not there.
+        ConfigurationError: there is a memory and it is not to be replaced, the backup is not there, or its
+            conversations have hash chains and the settings have none or another key.
         StorageDamagedError: the backup is damaged.
     """
     path = database.path
@@ -105,7 +106,7 @@ def restore(
     remove_with_logs(ready)
     try:
         _copy_backup(backup, ready)
-        erased = mend(database, ready, sealer)
+        erased = mend(database, ready, tier, sealer)
         kept = _put_in_place(ready, path)
     finally:
         remove_with_logs(ready)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from weakref import WeakSet
 
 import attrs
@@ -19,18 +19,11 @@ from whisper_persistence.errors import PersistenceError, StoreClosedError
 from whisper_persistence.records import Tombstone
 from whisper_persistence_drivers.sql.database import ConstraintError, Database, Scrubbed
 from whisper_persistence_drivers.sql.flavour import Flavour
+from whisper_persistence_drivers.sqlite_connection import connect, has_wal_reset_race
 from whisper_persistence_drivers.sqlite_errors import as_ours
 from whisper_persistence_drivers.sqlite_flavour import SqliteFlavour
 from whisper_persistence_drivers.sqlite_scrubbing import remove_old_copies, scrub
 from whisper_persistence_drivers.sqlite_tombstones import add_tombstones
-
-#: Text that the file's owner must not find in it after an erase is overwritten with zeros.
-_PRAGMAS: Final = (
-    "foreign_keys = ON",
-    "secure_delete = ON",
-    "temp_store = MEMORY",
-    "mmap_size = 0",
-)
 
 #: Databases whose connections a forked child must not touch.
 _open: WeakSet[SqliteDatabase] = WeakSet()
@@ -138,7 +131,7 @@ class SqliteDatabase(Database):
             "journal_mode": journal,
             "synchronous": self.synchronous,
             "sqlite_version": sqlite3.sqlite_version,
-            "wal_reset_race": _has_wal_reset_race(sqlite3.sqlite_version_info),
+            "wal_reset_race": has_wal_reset_race(sqlite3.sqlite_version_info),
         }
 
     def remember(self, tombstones: Sequence[Tombstone]) -> None:
@@ -202,28 +195,11 @@ class SqliteDatabase(Database):
                 self._idle.pop().close()
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self.path, timeout=self.busy_timeout, isolation_level=None, check_same_thread=False, cached_statements=256
-        )
-        try:
-            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                connection.execute("PRAGMA journal_mode = WAL")
-            for pragma in (*_PRAGMAS, f"synchronous = {self.synchronous}", f"cache_size = {-1024 * self.cache_mb}"):
-                connection.execute(f"PRAGMA {pragma}")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return connect(self.path, self.busy_timeout, synchronous=self.synchronous, cache_mb=self.cache_mb)
 
 
 def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _has_wal_reset_race(version: tuple[int, int, int]) -> bool:
-    """Say whether this SQLite may, rarely, corrupt a file with several writers (fixed in 3.44.6, 3.50.7 and 3.51.3)."""
-    fixed = {(3, 44): 6, (3, 50): 7}
-    return (3, 7, 0) <= version < (3, 51, 3) and not version[2] >= fixed.get(version[:2], 1 << 30)
 
 
 def _before_fork() -> None:

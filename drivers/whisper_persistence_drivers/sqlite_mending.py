@@ -11,6 +11,7 @@ from typing import Any, Final
 import attrs
 
 from whisper_persistence.records import Tombstone
+from whisper_persistence_drivers.sql.chain_start import check_mark
 from whisper_persistence_drivers.sql.chaining import Links, Sealer
 from whisper_persistence_drivers.sql.erasing import erase_again
 from whisper_persistence_drivers.sql.schema import open_installation
@@ -25,13 +26,17 @@ from whisper_persistence_drivers.sqlite_tombstones import read_tombstones
 _LEAP: Final = 1 << 32
 
 
-def mend(original: SqliteDatabase, restored: Path, sealer: Sealer | None) -> int:
+def mend(original: SqliteDatabase, restored: Path, tier: str, sealer: Sealer | None) -> int:
     """Bring a restored file up to the present schema and time; return how many users were erased again.
 
     Args:
         original: the database in whose place the file is to be; what it remembers of erases holds here, too.
         restored: the file, which nobody else has open.
-        sealer: how hash chains are made, where conversations have them.
+        tier: the driver's name.
+        sealer: how hash chains are made, where the settings have them.
+
+    Raises:
+        ConfigurationError: conversations in it have hash chains, and the settings have none or another key.
     """
     database = attrs.evolve(original, path=restored)
     with closing(sqlite3.connect(restored, isolation_level=None)) as connection:
@@ -42,7 +47,7 @@ def mend(original: SqliteDatabase, restored: Path, sealer: Sealer | None) -> int
         database.hash_key = installation.hash_key
         tombstones = [*read_tombstones(original.path), *_buried(original.path, installation.hash_key.hex())]
         with database.writing() as connection:
-            erased = _bury_again(database, connection, tombstones, sealer)
+            erased = _bury_again(database, connection, tombstones, sealer, tier)
             _leap(connection, installation.prefix, tombstones)
         database.scrub()
     finally:
@@ -53,13 +58,14 @@ def mend(original: SqliteDatabase, restored: Path, sealer: Sealer | None) -> int
 
 
 def _bury_again(
-    database: SqliteDatabase, connection: Any, tombstones: Sequence[Tombstone], sealer: Sealer | None
+    database: SqliteDatabase, connection: Any, tombstones: Sequence[Tombstone], sealer: Sealer | None, tier: str
 ) -> int:
     profiles = database.flavour.tables.profiles.name
     erased = 0
     for (namespace,) in connection.execute(f"SELECT DISTINCT namespace FROM {profiles}").fetchall():  # noqa: S608
-        links = Links(sealer) if sealer else None
-        transaction = Transaction(connection, database.flavour, namespace, database.hash_key, set(), links=links)
+        transaction = Transaction(connection, database.flavour, namespace, database.hash_key, set())
+        if check_mark(transaction, sealer, tier) and sealer is not None:
+            transaction.links = Links(sealer)
         erased += len(erase_again(transaction, tombstones).tombstones)
         transaction.finish()
     return erased

@@ -30,6 +30,7 @@ PARTS: Final = {
     "growth": ("growth.py",),
     "postgres": ("on_postgres.py",),
     "redis": ("on_redis.py",),
+    "search": ("on_search.py",),
     "duckdb": ("on_duckdb.py",),
     "peers-sqlite": ("against_peers.py", "--backend", "sqlite"),
     "peers-postgres": ("against_peers.py", "--backend", "postgres"),

@@ -20,10 +20,12 @@ import attrs
 import pytest
 
 from whisper_persistence import AsyncStore, Message
-from whisper_persistence.companion import StrategyPersistenceMixin
+from whisper_persistence.companion import MemoryImportanceEngine, StrategyPersistenceMixin
 from whisper_persistence.discovery import DriverSpec, build_driver
 from whisper_persistence.plugins import Chain
 from whisper_persistence.testing import Switch
+
+from .importance import Time
 
 _numbers = count(1)
 
@@ -101,6 +103,18 @@ def store(backend: Backend, switch: Switch) -> Iterator[AsyncStore]:
     asyncio.run(opened.open())
     yield opened
     asyncio.run(opened.close())
+
+
+@pytest.fixture
+def time() -> Time:
+    """A clock that goes where a test sets it."""
+    return Time()
+
+
+@pytest.fixture
+def engine(store: AsyncStore, time: Time) -> MemoryImportanceEngine:
+    """An engine of memory importance on each driver in turn."""
+    return MemoryImportanceEngine(store, time.options())
 
 
 @dataclasses.dataclass

@@ -1,4 +1,4 @@
-"""The page for bot authors runs as it stands, and its bot learns."""
+"""The page for bot authors runs as it stands, every block of it, and its bots learn."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "companion.md"
+LEARNING, HOLDING_A_DICT, SUBCLASSING = re.findall(
+    r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+)
 
 
 def run(block: str, folder: Path) -> list[str]:
@@ -24,12 +27,21 @@ def run(block: str, folder: Path) -> list[str]:
 
 
 def test_the_bot_of_the_page_learns_what_helps_and_remembers_it(tmp_path):
-    block = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)[0]
-    first, second = run(block, tmp_path), run(block, tmp_path)
+    first, second = run(LEARNING, tmp_path), run(LEARNING, tmp_path)
 
+    assert len(LEARNING.splitlines()) <= 30
     assert first[0] == "gentle_check_in  0.0 durable"
     assert {line.split()[0] for line in first[4:8]} == {"skill_building"}
     assert {line.split()[0] for line in second[:8]} == {"skill_building"}
-    assert first[-2].startswith("next: skill_building, casual, within_day (confidence ")
-    assert "skill_building helped" in first[-1]
-    assert "avoids gentle_check_in" in first[-1]
+    assert first[-3].startswith("next: skill_building, casual, within_day (confidence ")
+    assert "skill_building helped" in first[-2]
+    assert "avoids gentle_check_in" in first[-2]
+    assert first[-1] == (
+        "learned: {'effective_approaches': ['skill_building'], 'approaches_to_avoid': ['gentle_check_in'], "
+        "'communication_style': 'casual', 'support_history_count': 8}"
+    )
+
+
+def test_the_bot_that_holds_a_dict_and_the_subclass_remember(tmp_path):
+    assert run(HOLDING_A_DICT, tmp_path) == ["['humour']"]
+    assert run(SUBCLASSING, tmp_path) == ["{'last_reply_length': 9}"]

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whisper_persistence import Strategy, ValidationError
+from whisper_persistence import Strategy, StrategyChange, ValidationError
 from whisper_persistence.companion import SupportStrategy
-from whisper_persistence.companion.differences import differences, fold, merge
+from whisper_persistence.companion.differences import advance, differences, fold, merge
 from whisper_persistence.companion.histories import in_time_order
+from whisper_persistence.companion.history_outcomes import learned
 from whisper_persistence.companion.shapes import blank, to_record, to_value, write_into
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
@@ -113,6 +114,46 @@ def test_the_same_data_twice_counts_once():
 
     assert [o.outcome_id for c in first for o in c.outcomes] == [o.outcome_id for c in again for o in c.outcomes]
     assert fold(stored, merge(stored, again)).support_history == stored.support_history
+
+
+STEPS = st.lists(st.tuples(ENTRIES, st.integers(-5, 90), st.sampled_from([None, "humour"])), min_size=1, max_size=3)
+
+
+@given(VALUES, STEPS)
+def test_what_outcomes_explain_is_told_as_the_long_way_tells_it(value, steps):
+    before = fold(None, differences(None, to_record(value, blank("u"))))
+    value = write_into(value, before)
+    for new, minutes, style in steps:
+        value.support_history = [*value.support_history, new][-10:]
+        value.last_updated = START + timedelta(minutes=minutes)
+        value.effective_approaches += [style] if style and style not in value.effective_approaches else []
+    told = learned(before, value)
+    changes, state = advance(before, to_record(value, before))
+
+    assert told is None or (told[1], without_id(told[0])) == (state, without_id(changes[0]))
+    assert told is None or len(changes) == 1
+
+
+def without_id(change: StrategyChange) -> StrategyChange:
+    return attrs.evolve(change, change_id="any")
+
+
+@pytest.mark.parametrize("score", [0.1, 0.5, 0.9])
+def test_an_outcome_learned_by_the_rule_is_explained_by_itself(score):
+    value = SupportStrategy("u_strategy", last_updated=START)
+    before = fold(None, differences(None, to_record(value, blank("u"))))
+    value.support_history.append(entry(1, score))
+    value.last_updated = START + timedelta(minutes=2)
+    if score == 0.9:
+        assert learned(before, value) is None  # the rule would have added the style, and the bot did not
+        value.effective_approaches.append("gentle_check_in")
+    if score == 0.1:
+        value.approaches_to_avoid.append("gentle_check_in")
+    told = learned(before, value)
+
+    assert told is not None
+    assert [outcome.effectiveness_score for outcome in told[0].outcomes] == [score]
+    assert to_record(value, told[1]) is told[1]
 
 
 def test_a_new_entry_is_an_outcome_and_an_unusual_one_stays_as_it_is():

@@ -77,7 +77,7 @@ async def use_everything(engine: MemoryImportanceEngine) -> list[Any]:
     ]
 
 
-async def test_case_3_down_from_the_start_everything_answers_as_with_a_storage(bench: Bench) -> None:
+async def test_case_03_down_from_the_start_everything_answers_as_with_a_storage(bench: Bench) -> None:
     bench.off()
     engine = bench.engine()
     without = await use_everything(engine)
@@ -93,7 +93,7 @@ async def test_case_3_down_from_the_start_everything_answers_as_with_a_storage(b
     assert await use_everything(bench.engine()) == without
 
 
-async def test_case_2_down_at_load_and_back_at_save_nothing_stored_is_lost(bench: Bench) -> None:
+async def test_case_02_down_at_load_and_back_at_save_nothing_stored_is_lost(bench: Bench) -> None:
     first = bench.engine()
     await score(first, memory_id="old")
     await first.record_feedback("alice", "m", helpful=True, score=LESSON)
@@ -189,6 +189,30 @@ async def test_preferences_saved_in_an_outage_wipe_nothing_unseen(bench: Bench, 
     await engine.flush()
 
     assert await engine.load_user_preferences("alice") == {"tone": "dry", "name": "Al"}
+
+
+async def test_statistics_saved_in_an_outage_wipe_nothing_unseen(bench: Bench, backend: Any) -> None:
+    engine = bench.engine()
+    await engine.record_feedback("alice", "m", helpful=True, score=LESSON)
+    known = await engine.load_user_statistics("alice")
+    assert known is not None
+    bench.off()
+    wanted = {**known.weight_adjustments, "recency": known.weight_adjustments["recency"] + 10_000_000}
+    await engine.save_user_statistics(attrs.evolve(known, weight_adjustments=wanted, extra={"mood": "calm"}))
+    async with backend.store() as elsewhere:
+        other = MemoryImportanceEngine(elsewhere)
+        await other.record_feedback("alice", "m", helpful=True, score=LESSON)
+        await other.calculate_memory_importance("n", "alice", MEMORY, [])
+        seen = await other.load_user_statistics("alice")
+    bench.on()
+    await engine.flush()
+    found = await engine.load_user_statistics("alice")
+
+    assert seen is not None
+    assert found is not None
+    assert (found.total_memories_scored, found.extra) == (1, {"mood": "calm"})
+    shifts = {name: learned - seen.weight_adjustments[name] for name, learned in found.weight_adjustments.items()}
+    assert {name: shift for name, shift in shifts.items() if shift} == {"recency": 10_000_000}
 
 
 async def test_what_waits_is_sent_in_order_and_in_few_batches(bench: Bench) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,11 +35,6 @@ def entry(minute: int, score: float = 0.5) -> dict[str, Any]:
 
 def held(minute: int = 0, **fields: Any) -> SupportStrategy:
     return SupportStrategy("u_strategy", last_updated=NOW + timedelta(minutes=minute), **fields)
-
-
-def in_turn(*values: float) -> Callable[[], float]:
-    left = list(values)
-    return lambda: left.pop(0) if len(left) > 1 else left[0]
 
 
 async def wait_for_user(store: AsyncStore, user_id: str) -> None:
@@ -303,16 +297,20 @@ async def test_two_who_meet_one_cold_user_hold_one_value(store):
 
 
 async def test_what_other_processes_learn_is_seen_after_a_while(store, switch):
-    strategies = PersistentStrategies(store, refresh_after=10, clock=in_turn(0, 5, 20, 20, 40, 40))
+    seconds = [0.0]
+    strategies = PersistentStrategies(store, refresh_after=10, clock=lambda: seconds[0])
     strategies["u"] = value = held()
     await strategies.ensure("u")
     await store.update_strategies([StrategyChange("u", effective_approaches=("a",))])
+    seconds[0] = 5
     await strategies.ensure("u")
     young = list(value.effective_approaches)
     value.effective_approaches.append("b")
+    seconds[0] = 20
     await strategies.ensure("u")
     grown = set(value.effective_approaches)
     await store.erase_users(["u"])
+    seconds[0] = 40
     await strategies.ensure("u")
 
     assert (young, grown) == ([], {"a", "b"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import os
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from whisper_persistence import AsyncStore, Durability, Outcome, OutcomeQuery, Strategy, StrategyChange
-from whisper_persistence.companion import EmotionalIntelligence, Knowledge, PersistentStrategies
+from whisper_persistence.companion import EmotionalIntelligence, Knowledge, MemoryImportanceEngine, PersistentStrategies
 
 OPEN_DOORS: dict[str, Any] = {"min_intervention_gap": timedelta(0), "max_daily_interventions": 1_000}
 
@@ -123,14 +124,15 @@ async def test_case_03_down_from_start_the_plans_class_goes_on(backend, switch):
         board, strategy = await mind.get_user_emotional_dashboard("u"), await mind.load_user_strategy("u")
         judged = await learn(mind, "u")
         saved = await mind.save_user_strategy(Strategy("v", "s"))
-        advice = await mind.recommend_approach("u")
+        updated = await mind.update_user_strategy(StrategyChange("w", communication_style="gentle"))
+        advice, meanwhile = await mind.recommend_approach("u"), await mind.load_all_user_strategies()
         switch.down = False
 
         assert (board["status"], strategy) == ("unknown", None)
-        assert {judged.durability, saved.durability} == {Durability.VOLATILE}
+        assert {judged.durability, saved.durability, updated.durability} == {Durability.VOLATILE}
         assert advice.approach == "gentle_check_in"
         assert await mind.flush() == 0
-        assert (await mind.load_all_user_strategies()).keys() == {"u", "v"}
+        assert (await mind.load_all_user_strategies()).keys() == meanwhile.keys() == {"u", "v", "w"}
 
 
 async def test_case_04_a_hundred_users_at_once_never_mix(backend, new_bot):
@@ -170,7 +172,8 @@ async def test_case_05_a_slow_database_never_stalls_the_loop(backend, switch, ne
         while len(stalls) < 5 and min(stalls, default=1) > 0.02:  # other processes may hold the processor
             bot, mind = new_bot(store), EmotionalIntelligence(store, **OPEN_DOORS)
             first = bot.track_intervention_response(bot.offer("u", "direct_support"), 0.9)
-            stalls.append(await longest_stall(asyncio.gather(first, learn(mind, "v"))))
+            scored = MemoryImportanceEngine(store).calculate_memory_importance("m", "w", {"content": "tea"}, [])
+            stalls.append(await longest_stall(asyncio.gather(first, learn(mind, "v"), scored)))
 
         idle = await longest_stall(asyncio.sleep(1.0)) if min(stalls) >= 0.02 else 0.0
         assert min(stalls) < max(0.02, 2 * idle)
@@ -187,7 +190,9 @@ async def test_case_06_ids_repeat_after_a_restart_and_both_are_kept(backend, new
 
     assert [outcome.intervention_id for outcome in kept[0]] == ["u_intervention_1"] * 2
     assert [outcome.intervention_id for outcome in kept[1]] == ["v_intervention_1"] * 2
-    assert len({outcome.session_id for outcome in kept[1]}) == 2
+    for outcomes in kept:
+        assert len({outcome.outcome_id for outcome in outcomes}) == 2
+        assert len({outcome.session_id for outcome in outcomes} - {""}) == 2
 
 
 async def test_case_07_a_new_users_first_write_may_be_anything(store):
@@ -277,23 +282,29 @@ async def test_case_16_long_ids_and_long_messages(store, new_bot):
     assert newest.user_response == message
 
 
-def test_case_17_in_an_empty_directory_the_tables_are_made(tmp_path):
-    program = """
-import asyncio
+PROGRAM = """
+import asyncio, sys
 from whisper_persistence import AsyncStore, StrategyChange
-from whisper_persistence.companion import EmotionalIntelligence
+from whisper_persistence.companion import EmotionalIntelligence, MemoryImportanceEngine
 
 async def main():
-    async with AsyncStore.from_settings(url="sqlite:///memory.db") as store:
-        print((await EmotionalIntelligence(store).update_user_strategy(StrategyChange("u"))).durability.value)
+    async with AsyncStore.from_settings(url=sys.argv[1]) as store:
+        learned = await EmotionalIntelligence(store).update_user_strategy(StrategyChange("u"))
+        print(learned.durability.value, (await MemoryImportanceEngine(store).update_memory_patterns("u", "tea")).value)
 
 asyncio.run(main())
 """
-    command = [sys.executable, "-P", "-W", "error", "-c", program]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
 
-    assert (done.stdout, done.stderr) == ("durable\n", "")
-    assert (tmp_path / "memory.db").exists()
+
+@pytest.mark.parametrize("name", ["sqlite", "postgres"])
+def test_case_17_in_an_empty_directory_the_tables_are_made(name, tmp_path, request):
+    url = "sqlite:///memory.db" if name == "sqlite" else request.getfixturevalue("postgres_url")
+    command = [sys.executable, "-P", "-W", "error", "-c", PROGRAM, url]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+
+    assert (done.stdout, done.stderr) == ("durable durable\n", "")
+    assert (tmp_path / "memory.db").exists() == (name == "sqlite")
 
 
 async def test_case_18_unchanged_means_no_writes(store, switch, new_bot):
@@ -335,7 +346,7 @@ async def test_case_18_one_outcome_costs_one_write_and_a_hundred_share_one(store
     assert many == [{"update_strategies": 1}] * 2
 
 
-async def test_case_18_adoption_costs_one_write_an_outcome(store, switch, new_bot):
+async def test_case_18_adoption_costs_one_write_an_outcome_and_a_hundred_share_one(store, switch, new_bot):
     bot = new_bot(store)
     await bot.get_user_emotional_dashboard("u")
     switch.calls.clear()
@@ -345,3 +356,10 @@ async def test_case_18_adoption_costs_one_write_an_outcome(store, switch, new_bo
     assert dict(switch.calls) == {"update_strategies": 10}
     assert bot.user_strategies.knowledge("u") is Knowledge.LOADED
     assert isinstance(bot.user_strategies, PersistentStrategies)
+
+    users = [f"u{number}" for number in range(100)]
+    await asyncio.gather(*map(bot.get_user_emotional_dashboard, users))
+    switch.calls.clear()
+    await asyncio.gather(*[bot.track_intervention_response(bot.offer(u, "direct_support"), 0.8) for u in users])
+
+    assert dict(switch.calls) == {"update_strategies": 1}

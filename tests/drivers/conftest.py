@@ -19,8 +19,10 @@ import pytest
 from whisper_persistence_drivers.postgres import PostgresDriver
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
-from whisper_persistence import Store
+from whisper_persistence import Store, Window
+from whisper_persistence.errors import StoreClosedError
 from whisper_persistence.plugins import Chain
+from whisper_persistence.testing import samples
 
 _numbers = count(1)
 _HBA = """
@@ -111,6 +113,31 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def migrated_file(tmp_path: Path, migrated: Path) -> None:
     """Put a copy of that file where the conformance suite's `path` is."""
     shutil.copyfile(migrated, tmp_path / "memory.db")
+
+
+@pytest.fixture
+def postgres_in_environment(postgres_shared_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name the database all share in the environment, where the processes that a suite starts find it too."""
+    monkeypatch.setenv("CONFORMANCE_POSTGRES_URL", postgres_shared_url)
+
+
+@pytest.fixture
+def refused_after_closing() -> Callable[[Any], None]:
+    """A function that closes a store, and has its driver refuse what is asked then."""
+
+    def check(store: Store) -> None:
+        (driver,) = store.chain.drivers.values()
+        closed: Any = driver
+        store.close()
+        for call in (
+            lambda: closed.save_messages(samples.talk(1)),
+            lambda: closed.load_messages([Window("talk")]),
+            lambda: closed.erase_users(["alice"]),
+        ):
+            with pytest.raises(StoreClosedError):
+                call()
+
+    return check
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from whisper_persistence_drivers.sql import expiring, removing
+from whisper_persistence_drivers.sql import expired, expiring, removing
 
 from whisper_persistence import Message, PatternChange, StatisticsChange, Store, ValidationError, Window
 from whisper_persistence.discovery import DriverSpec, build_driver
@@ -47,8 +47,9 @@ def test_pages_and_transactions_of_any_size_remove_the_same(place, monkeypatch):
     chance, store = Random(11), place.store
     for things, found, removed in ((1, 3, 1), (2, 7, 2), (3, 1, 5), (100, 5, 500)):
         fill(store, SUBJECT_CAPABILITIES, chance)
-        for name, value in (("_THINGS", things), ("_FOUND", found), ("_REMOVED", removed)):
-            monkeypatch.setattr(expiring, name, value)
+        monkeypatch.setattr(expired, "_THINGS", things)
+        monkeypatch.setattr(expiring, "_FOUND", found)
+        monkeypatch.setattr(expiring, "_REMOVED", removed)
         policies = policies_of(RECORD_KINDS, chance)
         before = {kind: scan_all(store, kind, 500) for kind in RECORD_KINDS}
         scored = {score.user_id for score in before["scores"]}
@@ -69,7 +70,7 @@ def test_what_changed_after_it_was_found_stays(place):
 
     def between(kind: Any) -> Any:
         policies = [Retention(kind, DAY, now=samples.MOMENT)]
-        return place.driver._read(expiring._find, expiring.KINDS[kind], policies, expiring.Page("", "zzz"), 100)
+        return place.driver._read(expired.find_expired, expired.KINDS[kind], policies, expired.Page("", "zzz"), 100)
 
     found = {kind: between(kind) for kind in ("patterns", "scores")}
     store.update_patterns([PatternChange("alice", "p1", timestamp=new)])

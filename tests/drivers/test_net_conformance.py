@@ -31,14 +31,11 @@ class TestNetOverSqliteInProcesses(TestNetOverSqlite):
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("postgres_in_environment")
 class TestNetOverPostgres(DriverConformance):
     """Over a network; the deadline is long, since the machine may be busy."""
 
     capabilities = SQL_CAPABILITIES
-
-    @pytest.fixture(autouse=True)
-    def _connect(self, postgres_shared_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("CONFORMANCE_POSTGRES_URL", postgres_shared_url)  # new processes find it there
 
     def open_store(self, path: Path, namespace: str = "default") -> Store:
         place = hashlib.sha256(b"net" + str(path).encode()).hexdigest()[:16]

@@ -6,7 +6,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import attrs
@@ -24,6 +24,8 @@ from whisper_persistence import (
     StrategyChange,
     Window,
 )
+from whisper_persistence.errors import ErasedMeanwhileError
+from whisper_persistence.origins import Origin, written_from
 from whisper_persistence.records import Follower, Thing
 from whisper_persistence.testing import samples
 
@@ -67,6 +69,12 @@ def another(url: str) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(url) as connection:
         connection.execute("SET deadlock_timeout = '1h'")
         yield connection
+
+
+def waiting(connection: psycopg.Connection[Any]) -> int:
+    """Return how many sessions wait for a lock."""
+    count: int = connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchall()[0][0]
+    return count
 
 
 def blocked(connection: psycopg.Connection[Any]) -> bool:
@@ -126,6 +134,44 @@ def test_a_sequence_whose_writer_has_not_committed_is_passed_by_nobody(opened, p
         assert writing.result(30)[0].sequence == 2
 
 
+# Erases.
+
+
+@pytest.mark.parametrize("whose", ["known", "known to nobody", "author"])
+def test_what_is_being_written_while_another_process_erases_its_user_is_not_there_afterwards(
+    opened, postgres_shared_url, whose
+):
+    writer, eraser = opened(), opened()
+    writer.save_messages([samples.message(message_id="of bob", user_id="bob", author_id="bob")])
+    if whose == "known":
+        writer.save_messages([samples.message("elsewhere", message_id="of alice")])
+    late = samples.message(message_id="late", user_id="bob" if whose == "author" else "alice", author_id="alice")
+    (talk,) = keys(writer, Thing("conversation", "talk"))
+
+    def write() -> Any:
+        with written_from(Origin("late", "writer", 1, erasures=0)):
+            return writer.save_messages([late])
+
+    def erase_and_speak_again() -> None:
+        eraser.erase_users(["alice"])
+        eraser.save_messages([samples.message("elsewhere", message_id="after the erase")])
+
+    with ThreadPoolExecutor(2) as pool, another(postgres_shared_url) as other:
+        other.execute(LOCK, [talk])
+        writing = pool.submit(write)
+        wait_until(lambda: blocked(other))  # its statement has begun, and sees nothing that is committed from now on
+        erasing_it = pool.submit(erase_and_speak_again)
+        wait_until(lambda: erasing_it.done() or waiting(other) > 1)
+        other.rollback()
+        erasing_it.result(30)
+        with suppress(ErasedMeanwhileError):
+            writing.result(30)
+
+    windows = Window("talk"), Window("elsewhere")
+    found = [[m.message_id for m in eraser.load_messages(windows).get(window, ())] for window in windows]
+    assert found == [["of bob"], ["after the erase"]]
+
+
 # Locks that are taken in opposite orders.
 
 
@@ -139,6 +185,24 @@ def race(stores: list[Store], work: Callable[[Store, int, int], None], threads: 
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(run, range(threads)))
+
+
+def test_whoever_first_says_and_learns_something_of_the_same_users_meets_no_deadlock(opened):
+    stores = [opened(), opened()]
+    errors = [translated(store) for store in stores]
+
+    def meet(store: Store, name: int, n: int) -> None:
+        users = [f"user {n} {m}" for m in range(3)]
+        with written_from(Origin(f"{name} {n}", "writer", 1, erasures=0)):
+            if name < 4:
+                said = [samples.message(f"talk {name}", "hello", user, message_id=f"{n} {user}") for user in users]
+                store.save_messages(said)
+            else:
+                store.update_strategies([StrategyChange(user, [samples.outcome(0.9)]) for user in users])
+
+    race(stores, meet)
+
+    assert [error for found in errors for error in found if error.startswith("Deadlock")] == []
 
 
 def test_updates_of_the_same_users_in_any_order_all_count(opened):

@@ -40,14 +40,11 @@ class OverSqlite:
         return Store(Chain.build([layer(), DriverSpec("sqlite", {"path": path / "memory.db"})]), namespace)
 
 
+@pytest.mark.usefixtures("postgres_in_environment")
 class OverPostgres:
     """Each path is a namespace of one database."""
 
     capabilities: ClassVar[frozenset[str]] = SQL_CAPABILITIES
-
-    @pytest.fixture(autouse=True)
-    def _connect_to_postgres(self, postgres_shared_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("CONFORMANCE_POSTGRES_URL", postgres_shared_url)  # new processes find it there
 
     def open_store(self, path: Path, namespace: str = "default") -> Store:
         place = "redis " + hashlib.sha256(str(path).encode()).hexdigest()[:16]

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from whisper_persistence_drivers.sql import searching
 
 from whisper_persistence import Store
 from whisper_persistence.discovery import DriverSpec
@@ -49,17 +50,18 @@ class TestSqliteIndexed(SearchConformance, HitConformance):
 
     capabilities = KEPT
 
+    @pytest.fixture(autouse=True)
+    def _never_few(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(searching, "FEW", -1)
+
     def open_store(self, path: Path, namespace: str = "default") -> Store:
         options = {"path": path / "memory.db", "search": True}
         return Settled(Chain.build([DriverSpec("sqlite", options)]), namespace)
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("postgres_in_environment")
 class TestPostgresSearch(Searching):
-    @pytest.fixture(autouse=True)
-    def _connect(self, postgres_shared_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("CONFORMANCE_POSTGRES_URL", postgres_shared_url)
-
     def open_store(self, path: Path, namespace: str = "default") -> Store:
         place = hashlib.sha256(str(path).encode()).hexdigest()[:16]
         options = {"url": os.environ["CONFORMANCE_POSTGRES_URL"], "search": True}

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,14 @@ from typing import Any
 import attrs
 import psycopg
 import pytest
+from click.testing import CliRunner
 from whisper_persistence_drivers.postgres import PostgresDriver
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
 from whisper_persistence import ConfigurationError, Message, Store
+from whisper_persistence.cli import main
 from whisper_persistence.errors import NotSupportedError
-from whisper_persistence.operations import back_up
+from whisper_persistence.operations import back_up, export_archive, import_archive
 from whisper_persistence.plugins import Chain
 from whisper_persistence.records import ClearMark, MessageEdit, MessageRedaction, Retention
 
@@ -39,8 +41,9 @@ class Place:
     driver: Callable[..., Any]
     sql: Callable[..., None]
 
-    def open(self, **options: Any) -> Store:
-        return Store(Chain.of({"sql": self.driver(**{"tamper_evidence": True, "tamper_key": KEY, **options})}))
+    def open(self, namespace: str = "default", **options: Any) -> Store:
+        given = {"tamper_evidence": True, "tamper_key": KEY, **options}
+        return Store(Chain.of({"sql": self.driver(**given)}), namespace)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -284,6 +287,42 @@ def test_what_was_there_before_is_linked_as_it_was_and_who_knows_nothing_of_chai
         assert verify(store, "other").problems == ()
 
 
+def test_chains_are_switched_off_for_one_namespace_and_on_again(place):
+    with place.open() as store, place.open("other bot") as other:
+        told(store)
+        told(other)
+        assert (store.chain.hook.remove_chains(), verify(other).problems) == (2, ())
+        store.save_messages(talk("talk", 7))
+        with pytest.raises(NotSupportedError, match="tamper_evidence = true"):
+            verify(store)
+    with place.open(tamper_evidence=False) as store:
+        store.update_messages([MessageEdit("talk", "m4", "edited without a chain")])
+        store.erase_users(["bob"])
+        with pytest.raises(NotSupportedError, match="tamper_evidence = true"):
+            store.chain.hook.remove_chains()
+    with pytest.raises(ConfigurationError, match="tamper_key is not the key"):
+        place.open("other bot", tamper_key="another key, also long")
+    with place.open(tamper_key="another key, also long") as store:
+        assert (verify(store).problems, verify(store).messages) == ((), 7)
+    place.sql(*TAMPERED["a text"][0])
+    with place.open(tamper_key="another key, also long") as store:
+        assert [problem.kind for problem in verify(store).problems] == ["altered"]
+    with place.open("other bot") as other:
+        assert [problem.kind for problem in verify(other).problems] == ["altered"]
+
+
+def test_chains_are_kept_where_there_are_some_and_begun_nowhere(place):
+    with place.open(tamper_evidence="kept") as store:
+        told(store)
+        with pytest.raises(NotSupportedError, match="tamper_evidence = true"):
+            verify(store)
+    with place.open():
+        pass
+    with place.open(tamper_evidence="kept") as store:
+        store.save_messages(talk("talk", 8))
+        assert (verify(store).problems, verify(store).messages) == ((), 11)
+
+
 def test_nothing_of_a_removed_message_can_be_told_from_its_links(place):
     with place.open() as store:
         told(store)
@@ -316,6 +355,64 @@ def test_a_restored_backup_brings_its_chains_and_who_is_erased_again_is_linked_a
         assert (verify(store).problems, verify(store).messages) == ((), 6)
         store.save_messages(talk("other"))
         assert verify(store).problems == ()
+
+
+def backed_up(tmp_path: Path, **options: Any) -> SqliteDriver:
+    """Return the driver of a memory with these options, whose bob was erased after a backup was made of it."""
+    driver = SqliteDriver(tmp_path / "memory.db", **options)
+    with Store(Chain.of({"sqlite": driver})) as store:
+        told(store)
+        back_up(store, tmp_path / "backup.db")
+        store.erase_users(["bob"])
+    return driver
+
+
+@pytest.mark.parametrize("options", [{}, {"tamper_evidence": True, "tamper_key": "another key, also long"}])
+def test_a_backup_with_chains_is_not_restored_under_settings_that_would_break_them(options, tmp_path):
+    backed_up(tmp_path, tamper_evidence=True, tamper_key=KEY)
+    before = (tmp_path / "memory.db").read_bytes()
+    with pytest.raises(ConfigurationError, match="hash chains"):
+        SqliteDriver(tmp_path / "memory.db", **options).restore(str(tmp_path / "backup.db"), overwrite=True)
+
+    assert (tmp_path / "memory.db").read_bytes() == before
+    assert not list(tmp_path.glob("*.restoring*"))
+
+
+def test_a_backup_without_chains_is_restored_and_linked_as_it_is(sqlite_place, tmp_path):
+    driver = backed_up(tmp_path)
+    sqlite_place("memory.db").close()
+    driver = SqliteDriver(tmp_path / "memory.db", tamper_evidence=True, tamper_key=KEY)
+    assert driver.restore(str(tmp_path / "backup.db"), overwrite=True).erased_again == 1
+    with sqlite_place("memory.db") as store:
+        assert (verify(store).problems, verify(store).messages) == ((), 6)
+
+
+@pytest.mark.parametrize("chained", ["source", "destination", "both"])
+def test_copies_and_archives_bring_conversations_and_chains_begin_where_settings_say(chained, tmp_path, monkeypatch):
+    keys = {"WHISPER_PERSISTENCE_SQLITE_TAMPER_EVIDENCE": "true", "WHISPER_PERSISTENCE_SQLITE_TAMPER_KEY": KEY}
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    urls = [f"sqlite:///{tmp_path}/{name}.db" for name in ("from", "to", "imported")]
+    if chained != "destination":
+        for name, value in keys.items():
+            monkeypatch.setenv(name, value)
+    with Store.from_settings(url=urls[0]) as store:
+        told(store)
+        export_archive(store, tmp_path / "archive", None, lambda *_: None)
+    for name, value in keys.items():
+        monkeypatch.setenv(name, value)
+    ends = f"{urls[1]}?tamper_evidence=false" if chained == "source" else urls[1]
+    copied = CliRunner().invoke(main, ["copy", "--from", urls[0], "--to", ends])
+    with Store.from_settings(url=urls[2]) as store:
+        import_archive(store, tmp_path / "archive", lambda *_: None)
+        assert (verify(store).problems, verify(store).messages) == ((), 9)
+    found = []
+    for url in urls[:2]:
+        with Store.from_settings(url=f"{url}?tamper_evidence=kept") as store, suppress(NotSupportedError):
+            assert (verify(store).problems, verify(store).messages) == ((), 9)
+            found.append(url)
+
+    assert copied.exit_code == 0, copied.output
+    assert found == {"source": urls[:1], "destination": urls[1:2], "both": urls[:2]}[chained]
 
 
 def test_a_short_key_is_refused_and_a_key_is_never_shown(tmp_path):

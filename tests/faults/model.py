@@ -25,7 +25,8 @@ keep_until_commit  `net.relay.Relay._bring` calls `Backlog.done` after the drive
 fifo               `Net.write` asks `Backlog.blocks` first; `Backlog.head` hands out the oldest.
 conflict           `sql.replaying._conflicts`: a replayed save whose user's revision grew beyond ``based_on`` is kept in
                    ``conflicts``. ``based_on`` is the revision that was known, raised by one for each own write
-                   replayed before it (`Kept._rebased`), which here is ``base``.
+                   replayed before it (`Kept._rebased`), which here is ``base``; whatever became of that write, it
+                   raised the revision in SQL.
 epoch              `sql.erasures.erased_since`: the namespace numbers its erases, every receipt names the newest, and an
                    entry carries the newest that its bot had seen; so does a call that may pass its deadline, which
                    `sql.replaying` refuses inside its transaction. Who still waits for it hears so and asks again
@@ -89,7 +90,7 @@ def apply(sql, op, replay, ru, late=False):
     own = ru["own_order"] and sql.eby and sql.eby[0] == op.bot and int(op.id[1]) > sql.eby[1]
     if ru["epoch"] and replay and op.kind != "erase" and op.epoch < sql.epoch and not own:
         return sql._replace(
-            applied=sql.applied | {"x" + op.id}
+            applied=sql.applied | {"x" + op.id}, rev=sql.rev + 1
         ), "ACKED WRITE DROPPED" if op.ghost >= sql.epoch else False
     rev, bad = sql.rev + 1, False
     s = sql._replace(applied=sql.applied | {op.id}, rev=rev)

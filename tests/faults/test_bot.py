@@ -6,33 +6,21 @@ import asyncio
 import socket
 import time
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pytest
-from fault_tools.faulty import Faulty
 from fault_tools.servers import Place
-from fault_tools.stores import drained, hurried, net_of, until
-from whisper_persistence_drivers.memory_fallback import MemoryFallbackDriver
+from fault_tools.stores import chain, drained, hurried, net_of, over_postgres, until
 from whisper_persistence_drivers.postgres import PostgresDriver
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
-from whisper_persistence import AsyncStore, Durability, Message, Preferences, Store, Window
+from whisper_persistence import AsyncStore, Durability, Message, Store, Window
 from whisper_persistence.companion import EmotionalIntelligence, MemoryImportanceEngine
 from whisper_persistence.plugins import Chain
 from whisper_persistence.testing import samples
 
 DAYS = 30
 TALK = Window("channel", 50)
-
-
-def chain(folder: Path, *below: tuple[str, object], **options: Any) -> Chain:
-    net = MemoryFallbackDriver(**{"journal_directory": folder / "journals", "deadline": 5.0, **options})
-    return Chain.of({"memory-fallback": net, **dict(below)})
-
-
-def over_postgres(folder: Path, place: Place, **options: Any) -> Chain:
-    return chain(folder, ("postgres", PostgresDriver(place.url, connect_timeout=2)), **options)
 
 
 async def live_a_day(store: AsyncStore, day: int) -> list[Durability]:
@@ -135,83 +123,6 @@ def test_database_absent_from_the_very_start_for_an_hour_then_present(tmp_path: 
     asyncio.run(live())
 
 
-class Lags:
-    """How late the loop comes back to a task that sleeps, in seconds."""
-
-    def __init__(self) -> None:
-        self.found: list[float] = []
-
-    async def __aenter__(self) -> Lags:
-        self._watching = asyncio.create_task(self._watch())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._watching.cancel()
-
-    async def _watch(self) -> None:
-        while True:
-            began = time.monotonic()
-            await asyncio.sleep(0.005)
-            self.found.append(time.monotonic() - began - 0.005)
-
-    def most(self) -> float:
-        """Return what nine of ten stay under."""
-        return sorted(self.found)[int(len(self.found) * 0.9)]
-
-
-async def append_times(store: AsyncStore, count: int, expected: Durability) -> list[float]:
-    times: list[float] = []
-    for _ in range(count):
-        message = samples.message()
-        began = time.perf_counter()
-        (receipt,) = await store.save_messages([message])
-        times.append(time.perf_counter() - began)
-        assert receipt.durability is expected
-    return times
-
-
-def test_while_the_storage_is_silent_the_loop_does_not_lag(tmp_path: Path) -> None:
-    way = Faulty(plan=lambda number, hook: "hangs")
-    idle, lags = Lags(), Lags()
-
-    async def live() -> None:
-        below = ("faulty", way), ("sqlite", SqliteDriver(tmp_path / "memory.db"))
-        async with AsyncStore(chain(tmp_path, *below, deadline=0.1)) as store:
-            async with idle:
-                await asyncio.sleep(0.3)
-            async with lags:
-                await append_times(store, 100, Durability.JOURNALED)
-            way.released.set()
-
-    asyncio.run(live())
-
-    assert lags.most() < 0.02 + idle.most()  # what it lags with nothing to do is the machine's
-
-
-def test_an_outage_costs_an_append_less_than_three_times_its_normal_time(tmp_path: Path, postgres_place: Place) -> None:
-    namespace = f"times {time.time_ns()}"
-    normal = chain(tmp_path / "normal", ("postgres", PostgresDriver(postgres_place.straight)))
-    durable: list[float] = []
-    journaled: list[float] = []
-
-    async def live() -> None:
-        outage = over_postgres(tmp_path / "outage", postgres_place)
-        async with AsyncStore(normal, namespace) as straight, AsyncStore(outage, namespace) as store:
-            breaker = net_of(store._store)._calls.breaker  # type: ignore[arg-type]
-            breaker.shortest = breaker.longest = 1000.0
-            postgres_place.proxy.refuse()
-            for n in range(3):
-                await store.save_preferences([Preferences(f"user {n}")])
-            assert breaker.is_open()
-            for _ in range(5):  # in turns, so that a busy machine is busy for both
-                durable.extend(await append_times(straight, 20, Durability.DURABLE))
-                journaled.extend(await append_times(store, 20, Durability.JOURNALED))
-
-    asyncio.run(live())
-
-    assert median(journaled) < 3.0 * median(durable)
-
-
 def test_ten_thousand_journaled_writes_drain_soon_and_fast(tmp_path: Path, postgres_place: Place) -> None:
     postgres_place.proxy.refuse()
     with Store(over_postgres(tmp_path, postgres_place), f"drain {time.time_ns()}") as store:
@@ -231,6 +142,23 @@ def test_ten_thousand_journaled_writes_drain_soon_and_fast(tmp_path: Path, postg
             for n in range(0, 70, 10)
         ]
 
-    assert began < 2.0 + 1.0  # the bar is two seconds; the machine may be busy
+    assert began < 2.0
     assert took < 30.0
     assert sum(counts) == 10_000
+
+
+def test_after_a_silence_what_waits_begins_to_come_in_as_soon(tmp_path: Path, postgres_place: Place) -> None:
+    impatient = PostgresDriver(postgres_place.url, connect_timeout=2, statement_timeout=0.2)
+    below = chain(tmp_path, ("postgres", impatient), deadline=0.25)
+    with Store(below, f"silence {time.time_ns()}") as store:
+        net = net_of(store)
+        until(lambda: store.save_messages([samples.message()])[0].durability is Durability.DURABLE)
+        postgres_place.proxy.silent = True
+        store.save_messages([samples.message()])
+        until(net._prober._own.late)  # a probe is made, and not answered
+        replayed = net._relay.replayed
+        postgres_place.proxy.heal()
+        back = time.monotonic()
+        until(lambda: net._relay.replayed > replayed)
+
+    assert time.monotonic() - back < 2.0

@@ -2,91 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import attrs
+import msgspec
+import numpy as np
 import pytest
-from fault_tools.documented_postgres import ask, documented_postgres, run_documented
-from fault_tools.faulty import Faulty
-from fault_tools.stores import Opener, drained, until, waits
-from whisper_persistence_drivers.chroma_recall import ChromaRecallDriver
-from whisper_persistence_drivers.duckdb_analytics import DuckdbAnalyticsDriver
-from whisper_persistence_drivers.postgres import PostgresDriver
-from whisper_persistence_drivers.redis_hybrid import RedisHybridDriver
-from whisper_persistence_drivers.sqlite import SqliteDriver
+from fault_tools.documented_postgres import run_documented
+from fault_tools.everything import RECALL, Everything, over_postgres, over_sqlite
+from fault_tools.stores import drained, waits
+from whisper_persistence_drivers.memory_fallback import MemoryFallbackDriver
 
 from whisper_persistence import Store
 from whisper_persistence.operations import erase_users
-from whisper_persistence.records import ActivityByDay, Message, StrategyChange, Window
+from whisper_persistence.plugins import Chain
+from whisper_persistence.records import Message, StrategyChange, VectorQuery, Window
 from whisper_persistence.testing import samples
 from whisper_persistence.testing.markers import MARK, SHARED, USER, contents, find_markers, mark, plant
-from whisper_persistence.testing.redis_servers import RedisServer
 
 LATE = f"{MARK}-late"
 ALL = frozenset({"strategies", "statistics", "conversations"})
-
-
-@attrs.frozen(eq=False)
-class Everything:
-    """A store over all the tiers there are, and where each has its files."""
-
-    store: Store
-    plug: Faulty
-    redis: RedisServer
-    folders: dict[str, Path]
-    url: str = ""
-
-    def markers(self) -> dict[str, int]:
-        """Return how many markers stand in each tier's files, where there are any; Redis writes its memory down."""
-        self.redis.save()
-        counts = {name: sum(find_markers([folder]).values()) for name, folder in self.folders.items()}
-        return {name: count for name, count in counts.items() if count}
-
-    def refreshed(self) -> None:
-        """Wait until the cache, the index and the replica have what the database has."""
-        self.store.aggregate(ActivityByDay())
-        until(lambda: self._recall()["pending"] == 0 and self._recall()["answers_by"] == "index", 120)
-
-    def _recall(self) -> dict[str, Any]:
-        (found,) = (tier for tier in self.store.check_health() if tier.tier == "chroma-recall")
-        return {"pending": -1, **found.details}
-
-
-@contextmanager
-def everything(folder: Path, name: str, database: Any, place: Path, url: str = "") -> Iterator[Everything]:
-    """Open the whole chain over one database, with a layer right above it that can cut it off."""
-    folders = {part: folder / part for part in ("memory-fallback", "chroma-recall", "duckdb-analytics")}
-    plug, opener = Faulty(), Opener(folders["memory-fallback"])
-    uncompressed = ("--rdbcompression", "no", "--loglevel", "debug")
-    with RedisServer.running(*uncompressed) as redis:
-        above = (
-            ("redis-hybrid", RedisHybridDriver(redis.url())),
-            ("chroma-recall", ChromaRecallDriver(folders["chroma-recall"], index_from=0, few=0)),
-            ("duckdb-analytics", DuckdbAnalyticsDriver(folders["duckdb-analytics"])),
-        )
-        try:
-            store = opener(*above, ("plug", plug), (name, database), deadline=30.0)
-            yield Everything(store, plug, redis, {name: place, "redis-hybrid": redis.folder, **folders}, url)
-        finally:
-            plug.down = False
-            opener.close()
-
-
-def over_sqlite(folder: Path) -> Any:
-    place = folder / "sqlite"
-    return everything(folder, "sqlite", SqliteDriver(place / "memory.db"), place)
-
-
-@contextmanager
-def over_postgres(folder: Path) -> Iterator[Everything]:
-    with documented_postgres() as url:
-        place = Path(ask(url, "SHOW data_directory"))
-        with everything(folder, "postgres", PostgresDriver(url), place, url) as whole:
-            yield whole
 
 
 def others(store: Store) -> dict[str, list[bytes]]:
@@ -111,12 +50,33 @@ def copied_by_an_upgrade(whole: Everything) -> list[Path]:
     return list(whole.folders.get("sqlite", Path("nowhere")).glob("*.before-*"))
 
 
+def vectors(whole: Everything) -> list[bytes]:
+    """Return a piece of the vector of each of some of the user's messages, as it lies in files."""
+    database: Any = whole.store.chain.drivers[next(iter(whole.folders))]
+    (embedding,) = whole.store.embed(["whose model?"])
+    query = VectorQuery(embedding.model, USER, 20)
+    return [vector.embedding.values[:64] for vector in database.load_vectors([query])[query].records]
+
+
+def found(folder: Path, pieces: list[bytes]) -> int:
+    """Return how many of these pieces stand in any file of a folder, as they are or with their last bits rounded."""
+    content = b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+    floats = [np.frombuffer(content[at : at + (len(content) - at) // 4 * 4], np.float32) for at in range(4)]
+    return sum(any(_holds(values, np.frombuffer(piece, np.float32)) for values in floats) for piece in pieces)
+
+
+def _holds(values: Any, piece: Any) -> bool:
+    first = values[: -len(piece)]
+    starts = np.flatnonzero((first > piece[0] - 1e-6) & (first < piece[0] + 1e-6))
+    return any(np.allclose(values[start : start + len(piece)], piece, atol=1e-6) for start in starts)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("over", [over_sqlite, over_postgres])
 def test_no_byte_of_an_erased_user_is_left_anywhere(over, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     logging.getLogger("faker").setLevel(logging.INFO)
-    with over(tmp_path / "files") as whole:
+    with over(tmp_path / "files", {}) as whole:
         store = whole.store
         samples.fill(store, ALL, "bob", "talk of bob")
         plant(store, turns=60)
@@ -126,7 +86,8 @@ def test_no_byte_of_an_erased_user_is_left_anywhere(over, tmp_path, caplog):
         whole.plug.down = False
         drained(store)
         whole.refreshed()
-        before = others(store)
+        before, pieces = others(store), vectors(whole)
+        indexed = found(whole.folders[RECALL], pieces)
         copies = copied_by_an_upgrade(whole)
         written_during_an_outage(whole)
         planted = whole.markers()
@@ -145,8 +106,58 @@ def test_no_byte_of_an_erased_user_is_left_anywhere(over, tmp_path, caplog):
             copy.unlink()
         assert "accepted" in forgotten[0].remaining[0]
         assert receipt.is_complete(), receipt.checks
-        assert planted.keys() >= {*list(whole.folders)[:2], "memory-fallback", "chroma-recall"}, planted
+        assert planted.keys() >= {*list(whole.folders)[:2], "memory-fallback", RECALL}, planted
+        assert indexed == len(pieces) > 10
         assert whole.markers() == {}
+        assert [found(folder, pieces) for folder in whole.folders.values()] == [0] * len(whole.folders)
         assert others(store) == before
     assert find_markers([tmp_path]) == {}
     assert MARK not in caplog.text
+
+
+def written_by(plants: Any) -> dict[str, list[Any]]:
+    """Return what a function gives to each write of a store, by the write's name."""
+    given: dict[str, list[Any]] = {}
+
+    class Listening(Store):
+        def __getattribute__(self, name: str) -> Any:
+            method = super().__getattribute__(name)
+            if not name.startswith(("save_", "update_")):
+                return method
+            return lambda items: (given.setdefault(name, []).extend(items), method(items))[1]
+
+    with Listening(Chain.of({"memory-fallback": MemoryFallbackDriver()})) as store:
+        plants(store)
+    return given
+
+
+def records_in(records: Sequence[Any]) -> Iterator[Any]:
+    """Yield records, and the records in their fields."""
+    for record in records:
+        yield record
+        for name in attrs.fields_dict(type(record)):
+            value = getattr(record, name)
+            if isinstance(value, Sequence) and value and attrs.has(type(value[0])):
+                yield from records_in(value)
+
+
+def test_markers_go_in_by_every_write_and_every_field():
+    given = written_by(lambda store: plant(store, turns=12))
+    writes = {
+        name for name, _ in inspect.getmembers(Store, inspect.isfunction) if name.startswith(("save_", "update_"))
+    }
+    texts: set[str] = set()
+    marked: set[str] = set()
+    for record in (record for records in given.values() for record in records_in(records)):
+        for name, hint in get_type_hints(type(record)).items():
+            field = f"{type(record).__name__}.{name}"
+            texts |= {field} if any(part in str(hint) for part in ("str", "dict", "Any")) else set()
+            marked |= {field} if MARK in repr(_plainly(getattr(record, name))) else set()
+
+    assert writes - given.keys() == {"save_vectors"}, "which the index writes by itself, and which holds no text"
+    assert sorted(field for field in texts - marked if not field.endswith(".role")) == []
+
+
+def _plainly(value: Any) -> Any:
+    """Return a value with every text in it, also those that records leave out of their own representation."""
+    return msgspec.to_builtins(value) if attrs.has(type(value)) or isinstance(value, Sequence) else value

@@ -116,6 +116,21 @@ def test_a_frozen_server_is_left_alone_after_one_passed_deadline(opened: Opener,
     assert learned(store) == before + 21
 
 
+def test_who_only_reads_in_an_outage_is_answered_soon_after_it(opened: Opener, postgres_place: Place) -> None:
+    store = opened.postgres(postgres_place.url)
+    say(store, "a")
+    net_of(store)._calls.breaker.shortest = net_of(store)._calls.breaker.longest = 1000.0
+    postgres_place.proxy.refuse()
+    for _ in range(3):
+        with pytest.raises(StorageUnavailableError):
+            said(store)
+    assert net_of(store)._calls.breaker.is_open()
+    postgres_place.proxy.heal()
+    until(lambda: not net_of(store)._calls.breaker.is_open(), 20.0)
+
+    assert said(store) == ["a"]
+
+
 def test_commit_done_reply_lost(opened: Opener, postgres_place: Place) -> None:
     store = opened.postgres(postgres_place.url)
     say(store, "a")
@@ -322,12 +337,13 @@ def test_two_bots_write_one_key_one_offline(opened: Opener, postgres_place: Plac
     store.save_strategies([Strategy("alice", "first")])
     postgres_place.proxy.refuse()
     store.save_strategies([Strategy("alice", "offline")])
+    store.save_strategies([Strategy("alice", "offline too")])
     other.save_strategies([Strategy("alice", "newer")])
     postgres_place.proxy.heal()
     drained(store)
 
     assert store.load_strategies(["alice"])["alice"].strategy_id == "newer"
-    assert health(store).details["conflicts"] == 1
+    assert health(store).details["conflicts"] == 2
 
 
 def test_own_writes_before_a_save_are_no_conflict(opened: Opener, postgres_place: Place) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -18,7 +19,7 @@ from whisper_persistence_drivers.postgres import PostgresDriver
 from whisper_persistence_drivers.sql import schema
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
-from whisper_persistence import Durability, StorageRefusedError, Store, Window
+from whisper_persistence import Durability, StorageRefusedError, StorageUnavailableError, Store, Strategy, Window
 from whisper_persistence.records import State
 from whisper_persistence.testing import samples
 
@@ -45,8 +46,6 @@ class Record:
 
 
 def over_sqlite(path: Path) -> Record:
-    import sqlite3
-
     def execute(statement: str) -> None:
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute(statement)
@@ -157,6 +156,43 @@ def test_sql_disk_full(opened: Opener, tmp_path: Path) -> None:
     drained(store)
     assert said(store) == ["a", *(f"m{n}" for n in range(30))]
     assert say(store, "b") is Durability.DURABLE
+
+
+class Unheard:
+    """SQLite's writer, whose COMMIT is done and says that it is not."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        answer = self._connection.execute(statement, *values)
+        if statement == "COMMIT":
+            raise sqlite3.OperationalError("disk I/O error")
+        return answer
+
+
+def test_commit_done_reply_lost_over_a_file(opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = SqliteDriver(tmp_path / "memory.db")
+    store = opened(("sqlite", driver))
+    store.save_strategies([Strategy("alice", "before")])
+    database: Any = driver._database
+    with monkeypatch.context() as outage:
+        outage.setattr(net_of(store)._relay, "ready", lambda: False)
+        outage.setattr(database, "_writer", Unheard(database._writer))
+        outage.setattr(driver, "_read", refuse)
+        (receipt,) = store.save_strategies([Strategy("alice", "in the outage")])
+        assert receipt.durability is Durability.JOURNALED
+    drained(store)
+
+    assert store.load_strategies(["alice"])["alice"].strategy_id == "in the outage"
+    assert store.check_health()[0].details["conflicts"] == 0
+
+
+def refuse(*_: Any) -> Any:
+    raise StorageUnavailableError("planted: nothing is read")
 
 
 #: What PostgreSQL says when it refuses for now (serialization, disk full, memory, shutdown), and for good.

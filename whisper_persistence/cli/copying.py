@@ -31,7 +31,7 @@ def run_copy(
 ) -> tuple[Comparison, ...]:
     """Copy from one URL to another, and return what the comparison found."""
     found, wanted = find_places(source, destination)
-    with found.open(**overrides) as ours, wanted.open(**overrides) as theirs, shown(show_progress) as report:
+    with found.open_source(**overrides) as ours, wanted.open(**overrides) as theirs, shown(show_progress) as report:
         copy = name_copy(found, wanted, ours.namespace)
         noted = Checkpoint.load(Path(checkpoint) if checkpoint else checkpoint_path(copy), copy)
         try:

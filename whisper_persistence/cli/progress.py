@@ -1,9 +1,9 @@
-"""A bar on standard error for work that takes its time."""
+"""Bars on standard error for work that takes its time."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -38,11 +38,26 @@ def show_progress(shown: bool) -> Generator[Report]:
 
 
 @contextmanager
-def show_status(text: str, *, shown: bool) -> Generator[None]:
-    """Show that work is going on of which it is not known how far it has come, where standard error is a terminal."""
+def show_status(text: str, *, shown: bool) -> Generator[Callable[[int], None]]:
+    """Show a bar for work of which it is not known how long it is, where standard error is a terminal; gone at the end.
+
+    Args:
+        text: what is being done.
+        shown: whether to show anything.
+
+    Yields:
+        What may be told how much is left, where that becomes known.
+    """
     console = Console(stderr=True)
-    with console.status(text) if shown and console.is_terminal else nullcontext():
-        yield
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as progress:
+        task = progress.add_task(text, total=None)
+
+        def left(count: int) -> None:
+            total = max(progress.tasks[0].total or 0, count)
+            progress.update(task, total=total, completed=total - count)
+
+        yield left
 
 
 def _finish(progress: Progress) -> None:

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
-import click
 import msgspec
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from whisper_persistence.cli.progress import show_status
 from whisper_persistence.operations.reindexing import reindex, wait_for_indexes
 from whisper_persistence.records import Message, SearchHit, SearchQuery, SearchResult
 from whisper_persistence.store import Store
@@ -92,9 +91,6 @@ def _plain(text: str) -> str:
 def rebuild(store: Store, seconds: float, *, show_progress: bool) -> list[str]:
     """Build every search index anew, wait until it is done, and return the names of the drivers."""
     begun = reindex(store)
-    columns = (SpinnerColumn(), TextColumn("indexing, {task.fields[waiting]:,} messages to go"))
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not show_progress) as progress:
-        task = progress.add_task("", total=None, waiting=0)
-        wait_for_indexes(store, seconds, lambda waiting: progress.update(task, waiting=waiting))
-    click.echo(f"indexed anew: {', '.join(begun)}", err=True)
+    with show_status("indexing", shown=show_progress) as left:
+        wait_for_indexes(store, seconds, left)
     return begun

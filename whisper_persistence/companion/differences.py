@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Container, Iterable, Sequence
-from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final
 
 import attrs
-import msgspec
-import uuid_utils
 
-from whisper_persistence.companion.histories import in_time_order, new_entries, time_of
+from whisper_persistence.companion.histories import in_time_order, new_entries
+from whisper_persistence.companion.history_outcomes import outcome_of
 from whisper_persistence.companion.shapes import NEVER, blank
-from whisper_persistence.records import Outcome, Strategy, StrategyChange, checks, fields
+from whisper_persistence.records import Outcome, Strategy, StrategyChange, fields
 from whisper_persistence.records.strategies import HISTORY_LIMIT
 
-#: Equal entries give equal JSON, in whichever order their keys came.
-_encode: Final = msgspec.json.Encoder(order="deterministic").encode
-_BITS_12: Final = (1 << 12) - 1
-_BITS_48: Final = (1 << 48) - 1
 _LISTS: Final = ("effective_approaches", "approaches_to_avoid")
 _TABLES: Final = ("optimal_timing", "user_preferences", "extra")
 
@@ -42,17 +35,23 @@ def differences(before: Strategy | None, after: Strategy, *, keep_style: bool = 
 
 
 def advance(
-    before: Strategy | None, after: Strategy, *, keep_style: bool = False
+    before: Strategy | None, after: Strategy, *, keep_style: bool = False, session_id: str = ""
 ) -> tuple[list[StrategyChange], Strategy | None]:
     """Return the changes that `differences` returns, and the state that they lead to.
 
     What is one object in both states is not looked into; `whisper_persistence.companion.shapes.to_record` takes care
     that this is most of it.
+
+    Args:
+        before: as `differences` takes it.
+        after: as `differences` takes it.
+        keep_style: as `differences` takes it.
+        session_id: the run of the bot that new outcomes are noted to be of.
     """
     if not keep_style and (before is after or before == after):
         return [], before
     start = before or blank(after.user_id)
-    outcomes, raw = _learned(after.user_id, new_entries(start.support_history, after.support_history))
+    outcomes, raw = _learned(after.user_id, new_entries(start.support_history, after.support_history), session_id)
     more: dict[str, Any] = {"communication_style": after.communication_style} if keep_style else {}
     first = _change(start, after, outcomes=outcomes, support_history=raw, **more)
     if before is not None and not _says_anything(first) and after.last_updated <= before.last_updated:
@@ -71,12 +70,14 @@ def _in_order(state: Strategy, after: Strategy) -> Strategy:
     return attrs.evolve(state, support_history=in_time_order(state.support_history))
 
 
-def _learned(user_id: str, entries: list[tuple[dict[str, Any], int]]) -> tuple[list[Outcome], list[dict[str, Any]]]:
+def _learned(
+    user_id: str, entries: list[tuple[dict[str, Any], int]], session_id: str
+) -> tuple[list[Outcome], list[dict[str, Any]]]:
     """Return new history entries as outcomes, and those that are none as they are."""
     outcomes: list[Outcome] = []
     raw: list[dict[str, Any]] = []
     for entry, earlier in entries:
-        outcome = _outcome(user_id, entry, earlier)
+        outcome = outcome_of(user_id, entry, earlier, session_id)
         if outcome is None:
             raw.append(entry)
         else:
@@ -170,45 +171,6 @@ def _says_anything(change: StrategyChange) -> bool:
     if change.outcomes or change.support_history or change.removed or change.communication_style is not None:
         return True
     return any(getattr(change, name) for name in _STEPS)
-
-
-def _outcome(user_id: str, entry: dict[str, Any], earlier: int) -> Outcome | None:
-    """Return a history entry as an outcome, or ``None`` where that would not give the same entry back.
-
-    Its id follows from its content, so that adopting the same data twice counts once.
-    """
-    when = time_of(entry)
-    if when is None or when.tzinfo is None:
-        return None
-    try:
-        outcome = Outcome(
-            entry["intervention_id"],
-            entry["intervention_style"],
-            entry["effectiveness_score"],
-            entry["outcome_type"],
-            when,
-            outcome_id=_id_of(when, f"{len(user_id)}:{user_id}{earlier}:".encode() + _encode(entry)),
-            user_id=user_id,
-        )
-    except (KeyError, TypeError, ValueError):
-        return None
-    return outcome if outcome.history_entry() == entry and not _problem(outcome) else None
-
-
-def _id_of(when: datetime, told: bytes) -> str:
-    """Return an id that follows from a time and what is told; like all ids of ours it begins with the time."""
-    digest = int.from_bytes(hashlib.sha256(told).digest())
-    return str(uuid_utils.uuid8(int(when.timestamp() * 1_000) & _BITS_48, digest & _BITS_12, digest >> 194))
-
-
-def _problem(outcome: Outcome) -> str | None:
-    return (
-        checks.check_number(outcome.effectiveness_score, 0, 1)
-        or checks.check_id(outcome.intervention_id)
-        or checks.check_label(outcome.intervention_style)
-        or checks.check_label(outcome.outcome_type)
-        or checks.check_moment(outcome.timestamp)
-    )
 
 
 _STEPS: Final[dict[str, Callable[[Any, Any], tuple[tuple[str, ...], Any]]]] = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from whisper_persistence.records import MemoryScore
+from whisper_persistence.records import MemoryScore, Statistics, StatisticsChange
 from whisper_persistence.records.fields import from_units
 
 #: How far one feedback can shift one weight.
@@ -46,3 +46,17 @@ def teaching(score: MemoryScore | None, count_accesses: bool) -> dict[str, float
     """Return the factors that feedback may teach about: a random access factor says nothing of the user."""
     found = score.factor_scores if score else {}
     return {name: value for name, value in found.items() if count_accesses or name != "access_frequency"}
+
+
+def relearned(known: Statistics | None, wanted: Statistics) -> StatisticsChange:
+    """Return what leads weights and extra fields from a known state to a wanted one, whatever is stored meanwhile."""
+    before = known.weight_adjustments if known else {}
+    after = wanted.weight_adjustments
+    shifted = {name: after.get(name, 0) - before.get(name, 0) for name in {**before, **after}}
+    told = {name: item for name, item in wanted.extra.items() if not known or known.extra.get(name) != item}
+    return StatisticsChange(
+        wanted.user_id,
+        weight_adjustments={name: min(max(from_units(shift), -1.0), 1.0) for name, shift in shifted.items() if shift},
+        extra=told,
+        timestamp=wanted.last_updated,
+    )

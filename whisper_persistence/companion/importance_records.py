@@ -9,6 +9,7 @@ from whisper_persistence.aio import AsyncStore
 from whisper_persistence.companion.importance_accesses import ACCESS_TYPE
 from whisper_persistence.companion.importance_backlog import Backlog
 from whisper_persistence.companion.importance_cache import Bounded
+from whisper_persistence.companion.importance_learning import relearned
 from whisper_persistence.companion.knowledge import Knowledge
 from whisper_persistence.errors import StorageUnavailableError
 from whisper_persistence.records import Durability, Pattern, PatternChange, Preferences, PreferencesChange, Statistics
@@ -57,8 +58,16 @@ class ImportanceRecords:
         return Knowledge.ABSENT if self._last.get(key) is None else Knowledge.LOADED
 
     async def save_user_statistics(self, statistics: Statistics) -> Durability:
-        """Put whole statistics, replacing what is stored, and return how safe they are; scores stay as they are."""
-        return await self._backlog.write("save_statistics", statistics)
+        """Put whole statistics, replacing what is stored, and return how safe they are; scores stay as they are.
+
+        In an outage, what they change of the weights and extra fields last known is kept for later, which can wipe
+        nothing unseen; counts and sums then stay those of the scores that are stored.
+        """
+        known: Statistics | None = self._last.get(("load_statistics", statistics.user_id))
+        for waiting in self._backlog.waiting(statistics.user_id, "update_statistics"):
+            known = waiting.apply_to(known, {})
+        change = relearned(known, statistics)
+        return await self._backlog.write("save_statistics", statistics, ("update_statistics", change))
 
     async def load_user_statistics(self, user_id: str) -> Statistics | None:
         """Return a user's statistics, the median exact; ``None`` where there are none, or none are known in an outage.

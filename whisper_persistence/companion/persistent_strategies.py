@@ -19,7 +19,7 @@ from whisper_persistence.errors import (
     StorageUnavailableError,
     ValidationError,
 )
-from whisper_persistence.records import Durability, Receipt, Strategy
+from whisper_persistence.records import Durability, Receipt, Strategy, fields
 
 T = TypeVar("T")
 
@@ -34,6 +34,9 @@ class PersistentStrategies(MutableMapping[str, T]):
     time and cut to ten, of single values the newer ones stay. Deleting a key forgets the user in memory, without what
     was not flushed; `AsyncStore.erase_users` erases what is stored. Like the dict that it stands for, it keeps every
     user that it met.
+
+    Attributes:
+        session_id: this run of the bot; every outcome learned through it says so, since intervention ids repeat.
     """
 
     def __init__(
@@ -59,9 +62,10 @@ class PersistentStrategies(MutableMapping[str, T]):
         self._class = value_class
         self._refresh_after = refresh_after
         self._clock = clock
+        self.session_id = fields.new_id()
         self._entries: dict[str, StrategyEntry[T]] = {}
         for user_id, value in (adopt or {}).items():
-            self._entries[user_id] = StrategyEntry(user_id, value, adopted=True)
+            self._entries[user_id] = StrategyEntry(user_id, self.session_id, value, adopted=True)
 
     def __getitem__(self, user_id: str) -> T:
         """Return what is held of a user; ask `ensure` first.
@@ -112,12 +116,11 @@ class PersistentStrategies(MutableMapping[str, T]):
             ValidationError: what is in memory cannot be stored.
         """
         entry = self._entry(user_id)
-        async with entry.lock:
-            if entry.knowledge is Knowledge.UNKNOWN or entry.pending:
-                await self._settle(entry)
-            elif self._clock() - entry.read_at > self._refresh_after:
-                await self._refresh(entry)
-            return entry.knowledge
+        if entry.lock.locked() or not self._is_fresh(entry):
+            async with entry.lock:
+                if not self._is_fresh(entry):
+                    await self._refresh(entry)
+        return entry.knowledge
 
     async def flush(self, user_id: str) -> Receipt | None:
         """Write what changed about a user since the last time; an outage does not raise.
@@ -129,9 +132,9 @@ class PersistentStrategies(MutableMapping[str, T]):
             ValidationError: what is in memory cannot be stored.
             StorageRefusedError: the store refused what changed, and would again; it is kept in memory only.
         """
-        if user_id not in self._entries:
+        entry = self._entries.get(user_id)
+        if entry is None:
             return None
-        entry = self._entry(user_id)
         async with entry.lock:
             if not entry.collect():
                 return None
@@ -159,7 +162,11 @@ class PersistentStrategies(MutableMapping[str, T]):
             _log.warning("closed while the store did not answer", extra={"users": waiting})
 
     def _entry(self, user_id: str) -> StrategyEntry[T]:
-        return self._entries.setdefault(user_id, StrategyEntry(user_id))
+        return self._entries.get(user_id) or self._entries.setdefault(user_id, StrategyEntry(user_id, self.session_id))
+
+    def _is_fresh(self, entry: StrategyEntry[T]) -> bool:
+        known = entry.knowledge is not Knowledge.UNKNOWN and not entry.pending
+        return known and self._clock() - entry.read_at <= self._refresh_after
 
     async def _is_waiting(self, user_id: str) -> bool:
         try:
@@ -185,6 +192,9 @@ class PersistentStrategies(MutableMapping[str, T]):
 
     async def _refresh(self, entry: StrategyEntry[T]) -> None:
         """Take over what other processes learned, unless something here waits for the store."""
+        if entry.knowledge is Knowledge.UNKNOWN or entry.pending:
+            await self._settle(entry)
+            return
         if entry.collect():
             await self._send(entry)
         found = await self._load(entry)
@@ -206,16 +216,15 @@ class PersistentStrategies(MutableMapping[str, T]):
         return found
 
     async def _send(self, entry: StrategyEntry[T]) -> Receipt | None:
-        sent = list(entry.pending)
+        sent = entry.batch()
         try:
             receipts = await self._store.update_strategies(sent)
         except StorageUnavailableError as error:
             _log.warning("strategy not saved yet: %s", type(error).__name__, extra={"user_id": entry.user_id})
             return None
         except StorageRefusedError:
-            del entry.pending[: len(sent)]
+            entry.confirm(len(sent))
             raise
-        del entry.pending[: len(sent)]
+        entry.confirm(len(sent))
         entry.knowledge = Knowledge.LOADED
-        _log.debug("strategy saved", extra={"user_id": entry.user_id})
         return receipts[-1]

@@ -49,7 +49,7 @@ def to_record(value: Any, stored: Strategy) -> Strategy:
     Raises:
         ValidationError: a field holds what is not JSON, or its time is none.
     """
-    held = _fields_of(value)
+    held = fields_of(value)
     changed: dict[str, Any] = {}
     for name, read in _READERS.items():
         item, before = held.get(name), getattr(stored, name)
@@ -59,6 +59,16 @@ def to_record(value: Any, stored: Strategy) -> Strategy:
     if extra != stored.extra:
         changed["extra"] = extra
     return attrs.evolve(stored, **changed) if changed else stored
+
+
+def shows(value: Any, held: Mapping[str, Any], record: Strategy) -> bool:
+    """Say whether what a bot holds, with these fields, is what a record says; a field that it lacks says nothing."""
+    for name in FIELDS:
+        item = held.get(name)
+        if item is not None and not _same(item, record.extra.get(name, getattr(record, name))):
+            return False
+    named = record.extra.get("strategy_id", record.strategy_id)
+    return _extra_of(value, held, named, record) == record.extra
 
 
 def to_value(record: Strategy, value_class: Any) -> Any:
@@ -72,9 +82,18 @@ def to_value(record: Strategy, value_class: Any) -> Any:
     return value_class(**{name: item for name, item in held.items() if name in accepted})
 
 
+def fields_of(value: Any) -> dict[str, Any]:
+    """Return what a bot holds by the names of its fields."""
+    names = _declared(cast("Any", type(value)))
+    if names is not None:
+        return {name: getattr(value, name) for name in names}
+    held = cast("Any", value)
+    return dict(cast("dict[str, Any]", held if issubclass(cast("type", type(held)), Mapping) else vars(held)))
+
+
 def write_into(value: Any, record: Strategy) -> Any:
     """Make what a bot holds equal to a record, in place where it can be changed, and return it or its replacement."""
-    now = _fields_of(value)
+    now = fields_of(value)
     is_mapping = isinstance(cast("object", value), Mapping)
     names = (*FIELDS, *record.extra) if is_mapping else [name for name in now if name in _KNOWN or name in record.extra]
     held = {name: record.extra[name] if name in record.extra else getattr(record, name) for name in names}
@@ -100,14 +119,6 @@ def _same(shown: Any, item: Any) -> bool:
         return bool(shown == (list(cast("tuple[Any, ...]", item)) if type(item) is tuple else item))
     except (TypeError, ValueError):
         return False
-
-
-def _fields_of(value: Any) -> dict[str, Any]:
-    names = _declared(cast("Any", type(value)))
-    if names is not None:
-        return {name: getattr(value, name) for name in names}
-    held = cast("Any", value)
-    return dict(cast("dict[str, Any]", held if issubclass(cast("type", type(held)), Mapping) else vars(held)))
 
 
 @lru_cache(maxsize=64)

@@ -27,7 +27,7 @@ neither default nor keyword-only arguments.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from whisper_persistence.hookspecs.analytics import AnalyticsSpecs
@@ -62,6 +62,7 @@ __all__ = [
     "SearchSpecs",
     "StatisticsSpecs",
     "StrategySpecs",
+    "hook_names",
     "hookimpl",
     "hookspec",
 ]
@@ -135,3 +136,8 @@ KINDS: Final[Mapping[str, tuple[RecordKind, ...]]] = {
     "statistics": ("statistics", "scores", "patterns", "preferences"),
     "conversations": ("messages",),
 }
+
+
+def hook_names(spec_classes: Iterable[type]) -> list[str]:
+    """Return the names of the hooks that these spec classes declare, in order."""
+    return [name for spec in spec_classes for name in vars(spec) if not name.startswith("_")]

@@ -25,3 +25,16 @@ class IntegritySpecs:
         Raises:
             NotSupportedError: the driver can keep chains, and its settings say not to.
         """
+
+    @hookspec(firstresult=True)
+    def remove_chains(self) -> int | None:
+        """Remove all chains, so that from then on programs that keep none may write; the conversations stay.
+
+        Nobody else may write meanwhile: what a program that keeps chains adds afterwards would be their end alone.
+
+        Returns:
+            How many conversations had one.
+
+        Raises:
+            NotSupportedError: the driver can keep chains, and its settings say not to.
+        """

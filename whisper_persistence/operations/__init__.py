@@ -2,7 +2,7 @@
 
 from whisper_persistence.operations.archives import import_archive
 from whisper_persistence.operations.backups import Backup, back_up, inspect_schemas, restore
-from whisper_persistence.operations.chains import verify_chains
+from whisper_persistence.operations.chains import remove_chains, verify_chains
 from whisper_persistence.operations.checkpoints import Checkpoint
 from whisper_persistence.operations.comparing import Comparison
 from whisper_persistence.operations.copying import copy_store
@@ -59,6 +59,7 @@ __all__ = [
     "load_profile",
     "load_report",
     "name_copy",
+    "remove_chains",
     "restore",
     "sections",
     "to_arrow",

@@ -1,9 +1,10 @@
-"""Verifying hash chains over conversations, also against what was kept of them elsewhere."""
+"""Verifying hash chains over conversations, also against what was kept of them elsewhere, and removing them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -11,6 +12,8 @@ from whisper_persistence.errors import ConfigurationError, NotSupportedError
 from whisper_persistence.operations.reading import conversations_of
 from whisper_persistence.records import ChainReport
 from whisper_persistence.store import Store
+
+T = TypeVar("T")
 
 
 def verify_chains(
@@ -33,10 +36,22 @@ def verify_chains(
     if user_ids and not wanted:
         raise ConfigurationError("none of these users takes part in a conversation: name others, or a conversation")
     anchors = _heads(against) if against else {}
-    report = store.chain.hook.verify_conversations(conversation_ids=wanted, anchors=anchors)
-    if report is None:
+    return _answered(store.chain.hook.verify_conversations(conversation_ids=wanted, anchors=anchors))
+
+
+def remove_chains(store: Store) -> int:
+    """Remove the hash chains of all conversations, which stay; return how many there were.
+
+    Raises:
+        NotSupportedError: no driver of the chain keeps chains, or its settings say not to.
+    """
+    return _answered(store.chain.hook.remove_chains())
+
+
+def _answered(answer: T | None) -> T:
+    if answer is None:
         raise NotSupportedError("no driver of the chain keeps hash chains: list sqlite or postgres, tamper_evidence on")
-    return report
+    return answer
 
 
 def _heads(path: Path) -> dict[str, str]:

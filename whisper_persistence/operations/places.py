@@ -13,7 +13,7 @@ import msgspec
 
 from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.paths import state_path
-from whisper_persistence.settings import load_settings
+from whisper_persistence.settings import Settings, load_settings
 from whisper_persistence.settings.urls import parse_url
 from whisper_persistence.store import Store
 
@@ -55,7 +55,20 @@ class Place:
         Args:
             **overrides: settings given here: ``config`` and ``namespace``.
         """
-        settings = load_settings(**overrides, url=self.url, drivers=[self.driver])
+        return self._open(self._settings(**overrides))
+
+    def open_source(self, **overrides: Any) -> Store:
+        """Open the database as `open` does, to read it: hash chains that it has are kept, and none are begun."""
+        settings = self._settings(**overrides)
+        given = settings.options.get(self.driver, {})
+        kept = {**given, "tamper_evidence": "kept"} if "tamper_evidence" in given else given
+        return self._open(attrs.evolve(settings, options={**settings.options, self.driver: kept}))
+
+    def _settings(self, **overrides: Any) -> Settings:
+        return load_settings(**overrides, url=self.url, drivers=[self.driver])
+
+    @staticmethod
+    def _open(settings: Settings) -> Store:
         return Store.from_settings(attrs.evolve(settings, observers=(), subjects={}))
 
 

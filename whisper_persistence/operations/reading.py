@@ -8,8 +8,9 @@ from typing import Any, Final, Literal
 import attrs
 import msgspec
 
+from whisper_persistence.clearing import first_shown
 from whisper_persistence.errors import NotSupportedError
-from whisper_persistence.records import Message, OutcomeQuery, Page, ScoreQuery, Window, checks
+from whisper_persistence.records import Message, OutcomeQuery, Page, ScoreQuery, checks
 from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.store import Store
 from whisper_persistence.validation import validate_ids
@@ -152,11 +153,7 @@ def load_whole(store: Store, kind: RecordKind, user_ids: Sequence[str]) -> list[
 
 
 def find_cleared(store: Store, messages: Sequence[Message]) -> list[bool]:
-    """Return for each message of a scan whether its conversation was cleared after it.
-
-    A scan shows cleared messages and a window does not: the oldest that a window shows tells where the mark is.
-    """
-    windows = [Window(talk, limit=1, after=0) for talk in dict.fromkeys(m.conversation_id for m in messages)]
-    shown = {window.conversation_id: found[0].sequence for window, found in store.load_messages(windows).items()}
+    """Return for each message of a scan whether its conversation was cleared after it."""
+    shown = first_shown(store.load_messages, (message.conversation_id for message in messages))
     firsts = (shown.get(message.conversation_id) for message in messages)
     return [first is None or (message.sequence or 0) < first for message, first in zip(messages, firsts, strict=True)]

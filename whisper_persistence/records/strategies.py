@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, cast
 
@@ -53,8 +53,8 @@ class Outcome:
     user_response: Text = attrs.field(default="", repr=False)
     follow_up_needed: bool = False
     lessons_learned: tuple[Label, ...] = attrs.field(default=(), converter=fields.to_tuple, repr=False)
-    context: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
-    extra: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
+    context: JsonObject = attrs.field(factory=fields.new_table, repr=False)
+    extra: JsonObject = attrs.field(factory=fields.new_table, repr=False)
     sequence: Whole | None = attrs.field(default=None, eq=False)
 
     def history_entry(self) -> dict[str, Any]:
@@ -93,14 +93,14 @@ class Strategy:
     communication_style: Label = "casual"
     effective_approaches: tuple[Label, ...] = attrs.field(default=(), converter=fields.to_tuple)
     approaches_to_avoid: tuple[Label, ...] = attrs.field(default=(), converter=fields.to_tuple)
-    optimal_timing: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
-    user_preferences: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
+    optimal_timing: JsonObject = attrs.field(factory=fields.new_table, repr=False)
+    user_preferences: JsonObject = attrs.field(factory=fields.new_table, repr=False)
     support_history: tuple[JsonObject, ...] = attrs.field(default=(), converter=fields.to_tuple, repr=False)
     last_updated: Moment = attrs.field(factory=fields.now, converter=fields.to_utc)
     interventions: Whole = 0
     successes: Whole = 0
     effectiveness_sum: Whole = 0
-    extra: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
+    extra: JsonObject = attrs.field(factory=fields.new_table, repr=False)
 
 
 @attrs.frozen
@@ -127,43 +127,42 @@ class StrategyChange:
     communication_style: Label | None = None
     effective_approaches: tuple[Label, ...] = attrs.field(default=(), converter=fields.to_tuple)
     approaches_to_avoid: tuple[Label, ...] = attrs.field(default=(), converter=fields.to_tuple)
-    optimal_timing: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
-    user_preferences: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
+    optimal_timing: JsonObject = attrs.field(factory=fields.new_table, repr=False)
+    user_preferences: JsonObject = attrs.field(factory=fields.new_table, repr=False)
     support_history: tuple[JsonObject, ...] = attrs.field(default=(), converter=fields.to_tuple, repr=False)
-    removed: Removals = attrs.field(factory=dict[str, Sequence[str]], repr=False)
-    extra: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
+    removed: Removals = attrs.field(factory=fields.new_table, repr=False)
+    extra: JsonObject = attrs.field(factory=fields.new_table, repr=False)
     timestamp: Moment = attrs.field(factory=fields.now, converter=fields.to_utc)
     change_id: Id = attrs.field(factory=fields.new_id)
 
     def __attrs_post_init__(self) -> None:
         """Name the user in every outcome that names none."""
-        named = tuple(
-            attrs.evolve(outcome, user_id=self.user_id) if type(outcome) is Outcome and not outcome.user_id else outcome
-            for outcome in self.outcomes
-        )
-        object.__setattr__(self, "outcomes", named)
+        if not all(map(_is_named, self.outcomes)):
+            object.__setattr__(self, "outcomes", tuple(map(self._named, self.outcomes)))
 
     def apply_to(self, record: Strategy | None) -> Strategy:
         """Return ``record`` as it is after this change; ``None`` stands for a user nothing is known about."""
         before = record or Strategy(self.user_id, f"{self.user_id}_strategy", last_updated=self.timestamp)
         kept = _without(before, self.removed) if self.removed else before
-        scores = [outcome.effectiveness_score for outcome in self.outcomes]
-        entries = (*self.support_history, *(outcome.history_entry() for outcome in self.outcomes))
+        tried = [(outcome.intervention_style, outcome.effectiveness_score) for outcome in self.outcomes]
+        helped = [style for style, score in tried if score >= EFFECTIVE_AT]
+        failed = [style for style, score in tried if score <= AVOID_AT]
+        entries = [outcome.history_entry() for outcome in self.outcomes]
         return Strategy(
             user_id=before.user_id,
             strategy_id=before.strategy_id,
             communication_style=before.communication_style
             if self.communication_style is None
             else self.communication_style,
-            effective_approaches=_union(kept.effective_approaches, self.effective_approaches, self._styles(True)),
-            approaches_to_avoid=_union(kept.approaches_to_avoid, self.approaches_to_avoid, self._styles(False)),
+            effective_approaches=_union(kept.effective_approaches, self.effective_approaches, helped),
+            approaches_to_avoid=_union(kept.approaches_to_avoid, self.approaches_to_avoid, failed),
             optimal_timing=_updated(kept.optimal_timing, self.optimal_timing),
             user_preferences=_updated(kept.user_preferences, self.user_preferences),
-            support_history=(*before.support_history, *entries)[-HISTORY_LIMIT:],
+            support_history=(*before.support_history, *self.support_history, *entries)[-HISTORY_LIMIT:],
             last_updated=max(before.last_updated, self.timestamp),
-            interventions=before.interventions + len(scores),
-            successes=before.successes + sum([score >= SUCCESS_AT for score in scores]),
-            effectiveness_sum=before.effectiveness_sum + sum(map(fields.to_units, scores)),
+            interventions=before.interventions + len(tried),
+            successes=before.successes + sum([score >= SUCCESS_AT for _, score in tried]),
+            effectiveness_sum=before.effectiveness_sum + sum([fields.to_units(score) for _, score in tried]),
             extra=_updated(kept.extra, self.extra),
         )
 
@@ -173,12 +172,8 @@ class StrategyChange:
         kept = [outcome for outcome in reversed(distinct.values()) if outcome.outcome_id not in outcome_ids]
         return attrs.evolve(self, outcomes=tuple(kept))
 
-    def _styles(self, effective: bool) -> tuple[str, ...]:
-        return tuple(
-            outcome.intervention_style
-            for outcome in self.outcomes
-            if (outcome.effectiveness_score >= EFFECTIVE_AT if effective else outcome.effectiveness_score <= AVOID_AT)
-        )
+    def _named(self, outcome: Any) -> Any:
+        return outcome if _is_named(outcome) else attrs.evolve(outcome, user_id=self.user_id)
 
 
 @attrs.frozen
@@ -196,6 +191,10 @@ class OutcomeQuery:
     before: Whole | None = None
 
 
+def _is_named(outcome: Any) -> bool:
+    return type(outcome) is not Outcome or bool(outcome.user_id)
+
+
 def _without(record: Strategy, removed: Mapping[str, Sequence[str]]) -> Strategy:
     return attrs.evolve(record, **{name: _less(getattr(record, name), gone) for name, gone in removed.items()})
 
@@ -210,5 +209,5 @@ def _updated(value: dict[str, Any], entries: dict[str, Any]) -> dict[str, Any]:
     return {**value, **entries} if entries else value
 
 
-def _union(*parts: tuple[str, ...]) -> tuple[str, ...]:
+def _union(*parts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(chain.from_iterable(parts)))[-checks.MAX_MEMBERS :]

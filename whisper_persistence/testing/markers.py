@@ -6,7 +6,7 @@ A tier that keeps things in files shows by them that an erased user is gone from
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +32,8 @@ from whisper_persistence.store import Store
 
 #: What every marker begins with.
 MARK: Final = "ZXQmarker"
+#: What every marker begins with that stands where people's words do, not in an id, which drivers find records by.
+SECRET: Final = f"{MARK}-in-words"
 #: The user who is to be erased; the id is a marker too.
 USER: Final = f"{MARK}-user"
 #: A conversation of several people, whose other messages must stay.
@@ -39,8 +41,13 @@ SHARED: Final = "a channel of several"
 
 
 def mark(name: str, size: int = 1) -> str:
-    """Return a text that names a marker so many times."""
-    return " ".join(f"{MARK}-{name}" for _ in range(size))
+    """Return a text that names a marker so many times: an id, or what it is found by."""
+    return " ".join([f"{MARK}-{name}"] * size)
+
+
+def secret(name: str, size: int = 1) -> str:
+    """Return a text that names a marker so many times: something that somebody said or is known by."""
+    return " ".join([f"{SECRET}-{name}"] * size)
 
 
 def plant(store: Store, user_id: str = USER, turns: int = 200) -> None:
@@ -58,56 +65,73 @@ def plant(store: Store, user_id: str = USER, turns: int = 200) -> None:
 
 
 def _learn(store: Store, user: str) -> None:
-    said = {"user_response": mark("response"), "session_id": mark("session"), "lessons_learned": [mark("lesson")]}
-    told: dict[str, Any] = {**said, "context": {mark("key"): mark("context")}, "extra": {mark("key"): mark("extra")}}
+    said = {"user_response": secret("response"), "session_id": mark("session"), "lessons_learned": [secret("lesson")]}
+    words: dict[str, Any] = {**said, "context": {secret("key"): secret("context")}, "extra": _extra("outcome")}
     outcomes = [
-        Outcome(mark(f"i{n}"), mark("style"), 0.9, mark("type"), outcome_id=mark(f"o{n}"), **told) for n in range(60)
+        Outcome(mark(f"i{n}"), secret("style"), 0.9, secret("type"), outcome_id=mark(f"o{n}"), user_id=user, **words)
+        for n in range(60)
     ]
-    learned: dict[str, Any] = {"effective_approaches": [mark("helps")], "approaches_to_avoid": [mark("avoid")]}
-    wishes: dict[str, Any] = {
-        "optimal_timing": {mark("when"): mark("then")},
-        "user_preferences": {mark("a"): mark("b")},
+    told: dict[str, Any] = {
+        "effective_approaches": [secret("helps")],
+        "approaches_to_avoid": [secret("avoid")],
+        "optimal_timing": {secret("when"): secret("then")},
+        "user_preferences": {secret("a"): secret("b")},
+        "support_history": [{secret("did"): secret("what")}],
+        "extra": _extra("strategy"),
     }
-    history = [{mark("did"): mark("what")}]
-    store.save_strategies([Strategy(user, mark("id"), mark("way"), **learned, **wishes, support_history=history)])
-    store.update_strategies(
-        [StrategyChange(user, outcomes, mark("way"), **learned, **wishes, change_id=mark("change"))]
-    )
+    gone: dict[str, Sequence[str]] = {"effective_approaches": [secret("helps")], "extra": [secret("gone")]}
+    store.save_strategies([Strategy(user, mark("id"), secret("way"), **told)])
+    change = StrategyChange(user, outcomes, secret("way"), **told, removed=gone, change_id=mark("learned"))
+    store.update_strategies([change])
 
 
 def _weigh(store: Store, user: str) -> None:
     for n in range(0, 200, 50):
         scores = [_score(user, n + m) for m in range(50)]
-        store.update_statistics([StatisticsChange(user, scores, extra={mark("key"): mark("more")})])
+        told: dict[str, Any] = {"extra": _extra("weighed"), "weight_adjustments": {mark("factor"): 0.1}}
+        store.update_statistics([StatisticsChange(user, scores, **told, change_id=mark(f"weighed{n}"))])
     store.update_statistics([StatisticsChange(user, forgotten=[mark("m7")])])
-    store.save_statistics([Statistics(user, factor_sums={mark("factor"): 1}, extra={mark("key"): mark("value")})])
-    store.save_patterns([Pattern(user, mark("p1"), mark("type"), [mark("word")], extra={mark("key"): mark("value")})])
-    store.update_patterns([PatternChange(user, mark("p2"), 0.5, 0.5, mark("type"), [mark("word")])])
-    store.save_preferences([Preferences(user, {mark("wish"): mark("wished")}, extra={mark("key"): mark("value")})])
-    store.update_preferences([PreferencesChange(user, {mark("other"): {"deep": [mark("wish")]}}, [mark("wish")])])
+    by_factor = ("factor_sums", "factor_counts", "weight_adjustments")
+    counted: dict[str, Any] = {name: {mark("factor"): 1} for name in by_factor}
+    store.save_statistics([Statistics(user, **counted, extra=_extra("statistics"))])
+    kind, words = secret("type"), [secret("word")]
+    store.save_patterns([Pattern(user, mark("p1"), kind, words, extra=_extra("pattern"))])
+    store.update_patterns(
+        [PatternChange(user, mark("p2"), 0.5, 0.5, kind, words, _extra("p2"), change_id=mark("seen"))]
+    )
+    store.save_preferences([Preferences(user, {secret("wish"): secret("wished")}, extra=_extra("preferences"))])
+    wish = {secret("other"): {"deep": [secret("wish")]}}
+    store.update_preferences(
+        [PreferencesChange(user, wish, [secret("wish")], _extra("wish"), change_id=mark("wished"))]
+    )
+
+
+def _extra(name: str) -> dict[str, Any]:
+    return {secret("key"): secret(name)}
 
 
 def _score(user: str, n: int) -> MemoryScore:
-    words: dict[str, Any] = {"score_explanation": mark("because", n % 40), "boost_events": [mark("event")]}
-    return MemoryScore(user, mark(f"m{n}"), 0.5, {mark("factor"): 0.5}, extra={mark("key"): mark("value")}, **words)
+    words: dict[str, Any] = {"score_explanation": secret("because", n % 40), "boost_events": [secret("event")]}
+    return MemoryScore(user, mark(f"m{n}"), 0.5, {mark("factor"): 0.5}, extra=_extra("score"), **words)
 
 
 def _talk(store: Store, user: str, turns: int) -> None:
     talk, sizes = mark("talk"), random.Random(7)  # noqa: S311
     for n in range(turns):
-        told: dict[str, Any] = {"author_name": mark("name"), "extra": {mark("key"): mark("value")}}
+        told: dict[str, Any] = {"author_name": secret("name"), "extra": _extra("message")}
         store.save_messages(
-            [Message(talk, user, user, mark("said", sizes.randrange(60)), message_id=mark(f"id{n}"), **told)]
+            [Message(talk, user, user, secret("said", sizes.randrange(60)), message_id=mark(f"id{n}"), **told)]
         )
-    store.update_messages([MessageEdit(talk, mark("id1"), mark("edited", 30))])
-    store.update_messages([MessageRedaction(talk, mark("id2")), ClearMark(talk, through=9)])
+    store.update_messages([MessageEdit(talk, mark("id1"), secret("edited", 30), change_id=mark("edit"))])
+    redaction = MessageRedaction(talk, mark("id2"), change_id=mark("redaction"))
+    store.update_messages([redaction, ClearMark(talk, through=9, change_id=mark("clear"))])
 
 
 def _speak_up(store: Store, user: str, turns: int) -> None:
     """Let the user take part in a conversation of several, where some messages are about them and some by them."""
     sizes = random.Random(8)  # noqa: S311
     for n in range(turns):
-        text = mark("spoke", sizes.randrange(60))
+        text = secret("spoke", sizes.randrange(60))
         said = [
             Message(SHARED, user, user, text, message_id=mark(f"by {n}")),
             Message(SHARED, "bob", "bob", f"said {n} " * sizes.randrange(30), message_id=f"of bob {n}"),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import socket
 import subprocess
 import time
@@ -19,6 +18,8 @@ from typing import Any, Final, cast
 
 import attrs
 import pytest
+
+from whisper_persistence.testing.programs import Program
 
 #: Names an external server, ``redis://host:port/0``, instead of a private one.
 REDIS_URL: Final = "WHISPER_PERSISTENCE_TEST_REDIS_URL"
@@ -33,7 +34,7 @@ _BUS: Final = 10_000
 
 
 @attrs.define(eq=False)
-class RedisServer:
+class RedisServer(Program):
     """A private server on 127.0.0.1, which writes to disk only when it is told to.
 
     Attributes:
@@ -45,7 +46,6 @@ class RedisServer:
     folder: Path
     port: int
     options: tuple[str, ...] = ()
-    _process: subprocess.Popen[bytes] | None = attrs.field(default=None, init=False)
 
     @classmethod
     @contextmanager
@@ -69,21 +69,6 @@ class RedisServer:
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen([_program(), *place, *self.options], stdout=log, stderr=log)  # noqa: S603
         _until(self._answers, f"the Redis server on port {self.port} did not start: see {self.folder / 'log'}")
-
-    def kill(self) -> None:
-        """End it as a crash does; frozen or not."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-
-    def freeze(self) -> None:
-        """Let it fall silent, with every connection open."""
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        self._signal(signal.SIGCONT)
 
     def save(self) -> None:
         """Have it write a snapshot."""
@@ -109,10 +94,6 @@ class RedisServer:
                 return connection.recv(64).startswith(b"+PONG")
         except OSError:
             return False
-
-    def _signal(self, number: int) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
 
 
 @attrs.define(eq=False)

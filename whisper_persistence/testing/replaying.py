@@ -26,6 +26,11 @@ def _stored(store: Store) -> str | None:
     return found.strategy_id if found else None
 
 
+def _conflicts(store: Store) -> int:
+    *_, record = store.check_health()
+    return int(record.details.get("conflicts", 0))
+
+
 @needs("replays")
 class ReplayConformance(Conformance):
     """The rules of `whisper_persistence.origins`."""
@@ -161,7 +166,7 @@ class ReplayConformance(Conformance):
 
         assert _stored(store) == "newer"
         assert store.load_strategies(["bob"])["bob"].strategy_id == "new"
-        assert sum(tier.details.get("conflicts", 0) for tier in store.check_health()[1:] or store.check_health()) == 1
+        assert _conflicts(store) == 1
 
     @needs("strategies")
     def test_a_save_that_nobody_overtook_is_kept(self, store: Store) -> None:
@@ -170,3 +175,25 @@ class ReplayConformance(Conformance):
             store.save_strategies([Strategy("alice", "late")])
 
         assert _stored(store) == "late"
+
+    @needs("strategies")
+    def test_a_save_that_is_stored_already_is_no_conflict(self, store: Store) -> None:
+        (based_on,) = store.save_strategies([Strategy("alice", "known")])
+        (late,) = store.save_strategies(saved := [Strategy("alice", "late")])
+        with written_from(_origin(based_on={"alice": based_on.revision})):
+            (again,) = store.save_strategies(saved)
+
+        assert (_stored(store), again.revision) == ("late", late.revision)
+        assert _conflicts(store) == 0
+
+    @needs("strategies", "erase")
+    def test_what_is_left_out_or_kept_beside_counts_as_a_write_of_its_user(self, store: Store) -> None:
+        (newer,) = store.save_strategies([Strategy("alice", "newer")])
+        with written_from(_origin(1)):
+            (beside,) = store.save_strategies([Strategy("alice", "late")])
+        store.erase_users(["bob"])
+        with written_from(_origin(2, erasures=0)):
+            (left_out,) = store.update_strategies([StrategyChange("bob", [samples.outcome()])])
+
+        assert (beside.revision, left_out.revision) == (newer.revision + 1, 2)
+        assert _stored(store) == "newer"

@@ -130,11 +130,25 @@ class SearchConformance(Conformance):
         day = timedelta(days=1)
         asked = samples.message("t", "which instrument", "alice", message_id="q", timestamp=samples.MOMENT)
         said = samples.message("t", "the violoncello", "alice", message_id="a", timestamp=samples.MOMENT)
+        after = samples.message("t", "how lovely", "alice", message_id="c", timestamp=samples.MOMENT)
         other = samples.message("t", "goodbye", "bob", message_id="b", timestamp=samples.MOMENT)
         later = samples.message("t", "goodbye", "alice", message_id="later", timestamp=samples.MOMENT + day)
-        store.save_messages([asked, said, other, later])
+        store.save_messages([asked, said, other, after, later])
 
-        assert found(store, "violoncello") == ["a", "q"]
+        assert found(store, "violoncello") == ["a", "c", "q"]
+
+    def test_a_name_asks_who_spoke(self, store: Store) -> None:
+        said = {"luna": "pancakes, bob, with blueberries", "bob": "pancakes with nothing else"}
+        day = timedelta(days=1)
+        store.save_messages(
+            [
+                samples.message("t", text, "alice", author_id=name, message_id=name, timestamp=samples.MOMENT + n * day)
+                for n, (name, text) in enumerate(said.items())
+            ]
+        )
+
+        assert found(store, "what did bob say about pancakes?") == ["bob", "luna"]
+        assert found(store, "what did luna say about pancakes?") == ["luna", "bob"]
 
     def test_two_users_never_meet(self, store: Store) -> None:
         for n in range(6):

@@ -14,8 +14,8 @@ from whisper_persistence_audit import AuditObserver
 
 from whisper_persistence import ConfigurationError, NotSupportedError, StorageUnavailableError, Store, ValidationError
 from whisper_persistence.discovery import DriverSpec
-from whisper_persistence.hookspecs import SPECS
-from whisper_persistence.plugins import Chain, hook_names
+from whisper_persistence.hookspecs import SPECS, hook_names
+from whisper_persistence.plugins import Chain
 from whisper_persistence.records import (
     ClearMark,
     MemoryScore,

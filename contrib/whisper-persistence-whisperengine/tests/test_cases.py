@@ -12,6 +12,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from whisper_persistence_whisperengine import attach
 
 from whisper_persistence import OutcomeQuery, ScoreQuery
@@ -191,6 +192,7 @@ async def test_case_06_ids_repeat_after_a_restart_and_both_are_kept(backend, new
 
     assert [outcome.intervention_id for outcome in kept] == ["u_intervention_1"] * 2
     assert len({outcome.outcome_id for outcome in kept}) == 2
+    assert len({outcome.session_id for outcome in kept} - {""}) == 2
 
 
 async def test_case_08_two_processes_learn_for_one_user_and_both_count(backend, new_core):
@@ -277,13 +279,15 @@ asyncio.run(main())
 """
 
 
-def test_case_17_in_an_empty_directory_the_tables_are_made(tmp_path):
-    environment = {"WHISPER_PERSISTENCE_URL": "sqlite:///memory.db", "HOME": str(tmp_path)}
+@pytest.mark.parametrize("name", ["sqlite", "postgres"])
+def test_case_17_in_an_empty_directory_the_tables_are_made(name, tmp_path, request):
+    url = "sqlite:///memory.db" if name == "sqlite" else request.getfixturevalue("postgres_url")
+    environment = {"WHISPER_PERSISTENCE_URL": url, "HOME": str(tmp_path)}
     command = [sys.executable, "-I", "-W", "error", "-c", textwrap.dedent(SCRIPT)]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
 
     assert (done.stdout, done.stderr) == ("gentle\n", "")
-    assert (tmp_path / "memory.db").exists()
+    assert (tmp_path / "memory.db").exists() == (name == "sqlite")
 
 
 async def test_case_18_an_unchanged_strategy_is_never_written(backend, switch, new_core):

@@ -47,9 +47,12 @@ def _heed(state: State, origin: Origin, act: Act, items: Sequence[Any], saves: s
     moved = {user_id for user_id, revision in revisions.items() if revision > origin.based_on.get(user_id, 0)}
     receipts: list[Receipt] = []
     for item in items:
-        erased = origin.replayed and any(is_erased_since(state, origin, user_id) for user_id in _users_of(item))
-        passed = not erased and not (origin.replayed and saves and _conflicts(state, item, saves, moved))
-        receipts += act(state, [item]) if passed else [_present(state, item)]
+        if origin.replayed and any(is_erased_since(state, origin, user_id) for user_id in _users_of(item)):
+            receipts.append(_left_out(state, item))
+        elif origin.replayed and saves and item.user_id in moved and (text := _stored(state, item, saves)) is not None:
+            receipts.append(_present(state, item) if text == encode(item) else _beside(state, item, saves))
+        else:
+            receipts += act(state, [item])
     return receipts
 
 
@@ -59,12 +62,19 @@ def _users_of(item: Any) -> tuple[str, ...]:
     return () if isinstance(item, (MessageEdit, MessageRedaction, ClearMark)) else (item.user_id,)
 
 
-def _conflicts(state: State, record: Any, kind: Any, moved: set[str]) -> bool:
-    item: str = getattr(record, "pattern_id", "")
-    if record.user_id not in moved or item not in state.peek_user(record.user_id).tables.get(kind, {}):
-        return False
-    state.conflicts.append((kind, record.user_id, item, encode(record)))
-    return True
+def _stored(state: State, record: Any, kind: Any) -> str | None:
+    return state.peek_user(record.user_id).tables.get(kind, {}).get(getattr(record, "pattern_id", ""))
+
+
+def _beside(state: State, record: Any, kind: str) -> Receipt:
+    state.conflicts.append((kind, record.user_id, getattr(record, "pattern_id", ""), encode(record)))
+    return _left_out(state, record)
+
+
+def _left_out(state: State, item: Any) -> Receipt:
+    if not isinstance(item, Message):
+        state.users[item.user_id].revision += 1
+    return _present(state, item)
 
 
 def _present(state: State, item: Any) -> Receipt:

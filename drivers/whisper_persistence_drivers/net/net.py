@@ -65,7 +65,7 @@ class Net:
         self._memory = Memory(options.remembered)
         self._prober = Prober(tier, drivers, self._calls, self._backlog, self._folder)
         self._relay = Relay(self._calls, self._backlog, self._memory, self._prober.is_ready, self._saw)
-        self._reader = Reader(self._calls, self._backlog, self._memory, options.strict)
+        self._reader = Reader(self._calls, self._backlog, self._memory, self._relay.wake, options.strict)
         self._erasures = self._folder.seen()
         if self._backlog.adopt() or not self._prober.is_open:
             self._relay.wake()
@@ -212,6 +212,7 @@ class Net:
 
     def _keep(self, entry: Entry, items: Sequence[Any]) -> list[rec.Receipt]:
         if self.options.strict:
+            self._relay.wake()
             raise StorageUnavailableError("the storage does not answer, and strict forbids to keep the write for later")
         reached("journal: not written")
         kept = attrs.evolve(entry, body=body_of(entry.hook, items))

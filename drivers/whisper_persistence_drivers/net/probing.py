@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
+from typing import Any, Final
 
 from whisper_persistence.errors import PersistenceError
 from whisper_persistence.records import State, TierHealth
@@ -15,7 +15,9 @@ from whisper_persistence_drivers.net.folder import Folder
 _log = logging.getLogger(__name__)
 
 #: How many probes may wait for an answer at once; they have threads of their own.
-_PROBES = 4
+_PROBES = 8
+#: How long a probe may take before the next is made, in seconds: one that was asked into silence may never be answered.
+_PROBE: Final = 1.0
 
 
 class Prober:
@@ -35,6 +37,7 @@ class Prober:
         self._own = Calls(calls.below, calls.local, PATIENCE, _PROBES, calls.breaker)
         self._reopen: Any = getattr(calls.below, "reopen", None)
         self._known = self._stranger = False
+        self._heard: tuple[float, tuple[TierHealth, ...]] = (0.0, ())
 
     @property
     def is_open(self) -> bool:
@@ -56,17 +59,20 @@ class Prober:
             return False
         if self._known and not self._calls.breaker.is_open():
             return True
-        reports = self._probe()
+        began, late = time.monotonic(), self._last_heard()
+        reports = late or self._probe(_PROBE)
         installation = next((r.details["installation"] for r in reports if "installation" in r.details), None)
         if not reports or reports[-1].state is State.DOWN or not self._is_ours(installation):
             return False
         self._known = True
+        if not late and time.monotonic() - began < self._calls.deadline:
+            self._calls.breaker.heal()
         return True
 
     def report(self, replayed: int) -> tuple[TierHealth, ...]:
         """Return how the net is and how the drivers below are, the net first."""
         began = time.perf_counter()
-        reports = self._probe()
+        reports = self._probe(PATIENCE)
         details: dict[str, Any] = {**self._backlog.report(), "replayed": replayed, "breaker": self._breaker()}
         own: int = details["backlog"] - details["volatile"]
         details["conflicts"] = sum(report.details.get("conflicts", 0) for report in reports)
@@ -84,19 +90,30 @@ class Prober:
     def _breaker(self) -> str:
         return "open" if self._calls.breaker.is_open() else "closed"
 
-    def _probe(self) -> tuple[TierHealth, ...]:
+    def _probe(self, seconds: float) -> tuple[TierHealth, ...]:
         below = self._calls.below
         try:
             if self._calls.local:
                 return tuple(below.check_health() or ())
-            return tuple(self._own.timed(below.check_health, PATIENCE) or ())
+            return tuple(self._own.timed(self._listen, seconds))
         except TimeoutError:
-            problem = f"did not answer within {PATIENCE:g} s"
+            problem = f"did not answer within {seconds:g} s"
         except NotAskedError:
             problem = "did not answer several times, and was not asked again yet"
         except PersistenceError as error:
             problem = str(error)
         return tuple(TierHealth(name, State.DOWN, None, {"error": problem}) for name in self._drivers)
+
+    def _listen(self) -> tuple[TierHealth, ...]:
+        """Ask below, and keep the answer, which may come when nobody waits for it any more."""
+        reports = tuple(self._calls.below.check_health() or ())
+        self._heard = time.monotonic(), reports
+        return reports
+
+    def _last_heard(self) -> tuple[TierHealth, ...]:
+        """Return an answer that came a moment ago, too late for who asked."""
+        (at, reports), self._heard = self._heard, (0.0, ())
+        return reports if time.monotonic() - at < _PROBE else ()
 
     def _is_ours(self, installation: str | None) -> bool:
         """Say whether what waits was meant for this database."""

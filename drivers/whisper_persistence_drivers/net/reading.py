@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -22,12 +22,14 @@ class Reader:
 
     Attributes:
         calls, backlog, memory: of the net.
+        wake: has somebody look whether the storage answers again.
         strict: whether nothing is answered from memory.
     """
 
     calls: Calls
     backlog: Backlog
     memory: Memory
+    wake: Callable[[], None]
     strict: bool
 
     def load(self, hook: str, asked: Sequence[Any]) -> Mapping[Any, Any] | None:
@@ -42,6 +44,8 @@ class Reader:
         try:
             return self._settled(hook, asked) if waits else self._stored(hook, asked)
         except StorageUnavailableError as error:
+            if self.calls.breaker.is_open():
+                self.wake()
             if self.strict:
                 raise
             return self._recalled(hook, asked, error)

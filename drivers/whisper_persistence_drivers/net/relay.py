@@ -42,7 +42,7 @@ _PATIENCE: Final = 5
 
 @attrs.define(eq=False, weakref_slot=True)
 class Relay:
-    """Brings in what waits, on a thread of its own that lives while something waits.
+    """Brings in what waits, on a thread of its own that lives while something waits or nobody is asked.
 
     Attributes:
         calls, backlog, memory: of the net.
@@ -57,7 +57,7 @@ class Relay:
     memory: Memory
     ready: Callable[[], bool]
     saw: Callable[[int], None]
-    pause: float = attrs.field(default=1.0, init=False)
+    pause: float = attrs.field(default=0.5, init=False)
     replayed: int = attrs.field(default=0, init=False)
     _thread: threading.Thread | None = attrs.field(default=None, init=False)
     _closing: threading.Event = attrs.field(factory=threading.Event, init=False)
@@ -69,7 +69,7 @@ class Relay:
         forks.watch(self)
 
     def wake(self) -> None:
-        """See to it that what waits is brought in."""
+        """See to it that what waits is brought in, and that a storage that answers again is asked again."""
         with self._starting:
             if self._thread is None and not self._closing.is_set():
                 self._thread = threading.Thread(target=self._run, name="whisper-persistence-relay", daemon=True)
@@ -104,9 +104,9 @@ class Relay:
             self._closing.wait(self.pause * random.uniform(0.5, 1.0))  # noqa: S311
 
     def _rest(self) -> bool:
-        """End the thread where nothing waits any more."""
+        """End the thread where nothing waits any more, for nobody."""
         with self._starting, self.backlog.changed:
-            if len(self.backlog):
+            if len(self.backlog) or self.calls.breaker.is_open():
                 return False
             self._thread = None
             return True

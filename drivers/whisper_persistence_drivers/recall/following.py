@@ -8,12 +8,13 @@ from typing import Final
 
 import attrs
 
+from whisper_persistence.clearing import first_shown
 from whisper_persistence.errors import StorageRefusedError, StorageUnavailableError
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.records import Embedding, Follower, Message, Pending, Vector
 from whisper_persistence.words import content_words
 from whisper_persistence_drivers.recall.embedders import Embedder
-from whisper_persistence_drivers.recall.sources import Key, first_shown, key_of, load_shown
+from whisper_persistence_drivers.recall.sources import Key, key_of, load_shown
 
 #: How many pending rows are worked on at once.
 BATCH: Final = 200
@@ -141,7 +142,7 @@ class Outbox:
 
     def _marks(self, rows: Sequence[Pending]) -> dict[str, int]:
         talks = dict.fromkeys(row.thing_id for row in rows if row.kind == "conversations")
-        found = first_shown(self.below, list(talks))
+        found = first_shown(lambda windows: self.below.load_messages(windows=windows), talks)
         first = {talk: found.get(talk, _REST_OF_TALK) for talk in talks}
         news = {talk: place for talk, place in first.items() if place > self._first.get(talk, 1)}
         self._first.update(first)

@@ -47,10 +47,3 @@ def pair_pages(below: Below, model: str) -> Iterator[list[Pair]]:
     for vectors in vector_pages(below, model):
         shown = load_shown(below, [key_of(vector) for vector in vectors])
         yield [(shown[key], v.embedding.values) for v in vectors if (key := key_of(v)) in shown]
-
-
-def first_shown(below: Below, conversation_ids: Sequence[str]) -> dict[str, int]:
-    """Return the sequence of the first message that each conversation shows; those that show none are absent."""
-    windows = [Window(talk, 1, after=0) for talk in dict.fromkeys(conversation_ids)]
-    found = below.load_messages(windows=windows) or {}
-    return {window.conversation_id: messages[0].sequence or 0 for window, messages in found.items()}

@@ -37,7 +37,8 @@ class Content:
         messages = self.messages
         if window.after is not None and not self._reaches(window.after):
             return None
-        seen = [message for message in messages if _lets_through(window, message)]
+        plain = window.before is None and window.after is None and window.user_id is None
+        seen = list(messages) if plain else [message for message in messages if _lets_through(window, message)]
         if window.after is not None:
             return tuple(seen[: window.limit])
         if len(seen) < window.limit and not self.whole:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import attrs
@@ -115,8 +116,13 @@ class Sent:
 
     def answers(self) -> list[Any]:
         """Return the answer to each call; ``None`` where Redis gave none. It must be called once, whatever happens."""
-        found = self.answers_as_they_are()
+        found = self.late_answers()
         self._exchange.counters.took(time.perf_counter() - self._began)
+        return found
+
+    def late_answers(self) -> list[Any]:
+        """Return the same, of calls whose time says nothing."""
+        found = self.answers_as_they_are()
         again = [position for position, answer in enumerate(found) if isinstance(answer, Exception)]
         if again:
             answers = self._exchange.repeat([self._calls[position] for position in again])
@@ -147,9 +153,26 @@ class Exchange:
     servers: Servers
     counters: Counters
     patience: float
+    _unheard: deque[tuple[Sent, Callable[[list[Any]], object]]] = attrs.field(
+        factory=deque[tuple["Sent", Callable[[list[Any]], object]]], init=False
+    )
+
+    def post(self, calls: Sequence[Call], heard: Callable[[list[Any]], object]) -> None:
+        """Send calls, `TOGETHER` at most, and wait for nothing: whoever comes next hands on what they were answered."""
+        self._unheard.append((self.send(calls), heard))
+
+    def hear(self) -> None:
+        """Fetch the answers that nobody waited for; they have mostly come by now."""
+        while self._unheard:
+            try:
+                sent, heard = self._unheard.popleft()
+            except IndexError:  # another thread was faster
+                return
+            heard(sent.late_answers())
 
     def send(self, calls: Sequence[Call], *, whole: bool = False) -> Sent:
         """Send calls, `TOGETHER` at most; with ``whole`` the scripts themselves, for servers that do not know them."""
+        self.hear()
         began = time.perf_counter()
         groups: dict[Server, list[int]] = {}
         for position, call in enumerate(calls):

@@ -53,7 +53,7 @@ class Layer:
             StorageUnavailableError: the database did not answer.
         """
         prefix = f"{_FORMAT}:{_installation(below)}:"
-        known = below.register_follower(follower=Follower(follower, ("conversations",)))
+        known = below.register_follower(follower=Follower(follower, ("amendments",)))
         if known is None or below.load_revisions(things=[]) is None or below.load_messages(windows=[]) is None:
             raise ConfigurationError(_ALONE)
         near = Near(limits.near_bytes, limits.recent, limits.ttl)
@@ -64,11 +64,10 @@ class Layer:
         """Return what each window shows."""
         return self.reader.load(windows) if self._lasting else self.reader.below.load_messages(windows=windows)
 
-    def appended(self, messages: Sequence[Message], receipts: Sequence[Receipt]) -> bool:
-        """Add messages that the database took; say whether Redis was told."""
-        if not self._kept([message.conversation_id for message in messages], receipts):
-            return False
-        return not self.reader.recents.append(messages, receipts)
+    def appended(self, messages: Sequence[Message], receipts: Sequence[Receipt]) -> None:
+        """Add messages that the database took."""
+        if self._kept([message.conversation_id for message in messages], receipts):
+            self.reader.recents.append(messages, receipts)
 
     def changed(self, changes: Sequence[MessageChange], receipts: Sequence[Receipt]) -> bool:
         """Remove what lacks changes that the database took; say whether Redis was told."""

@@ -61,6 +61,7 @@ class Life:
         """Stop the thread and close every connection."""
         if self._rounds is not None:
             self._rounds.stop()
+        self.exchange.hear()
         self.exchange.servers.close()
 
     def wake(self) -> None:
@@ -90,10 +91,12 @@ class Life:
         return TierHealth(tier, state, latency, details)
 
     def _round(self) -> None:
+        self.exchange.hear()
         if self.layer is None:
             self.layer = self.build()
         self.layer.relay.settle(_ROUND)
         self.layer.sweeper.sweep()
+        self.layer.reader.recents.near.forget()
 
 
 def _version(said: dict[str, str]) -> str:

@@ -6,37 +6,62 @@ they are shown only where the label is the database's revision, or was within th
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from operator import attrgetter
 from typing import Final
 
 import attrs
 
-#: What an entry takes beside its lines, in bytes, more or less.
-_OVERHEAD: Final = 500
+from whisper_persistence.codec import decoder, encode
+from whisper_persistence.records import Message
+from whisper_persistence_drivers.redis_cache.content import Content
+
+#: What an entry takes beside its messages, and a message beside its texts, in bytes, by estimate.
+_OVERHEAD: Final = 600
+_MESSAGE: Final = 300
+
+_read: Final = decoder(Message)
+_texts: Final = attrgetter("content", "conversation_id", "user_id", "author_id", "message_id", "author_name")
+
+#: A message as it is held: itself, or as its line where it has an ``extra``, which whoever is shown it could change.
+Entry = Message | bytes
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Held:
-    """The recents of one conversation.
+    """The recents of one conversation, read already: to show them costs next to nothing.
 
     Attributes:
         revision: the label.
         whole: whether there are no older messages than these.
-        lines: a message a line, oldest first.
-        count: how many.
+        entries: the messages, oldest first.
+        size: how many bytes they take, by estimate.
         confirmed: when, by this process's clock, it was last certain that they were the database's; 0 for never.
         kept: when they came here.
     """
 
     revision: int
     whole: bool
-    lines: bytes = attrs.field(repr=False)
-    count: int
+    entries: tuple[Entry, ...] = attrs.field(repr=False)
+    size: int
     confirmed: float = 0.0
     kept: float = attrs.field(factory=time.monotonic)
+
+    @classmethod
+    def of(cls, content: Content, confirmed: float = 0.0) -> Held:
+        """Return what is to be held of content."""
+        entries = tuple(map(_entry, content.messages))
+        return cls(content.revision, content.whole, entries, sum(map(_weight, entries)), confirmed)
+
+    def content(self, wanted: int) -> Content:
+        """Return so many of the newest messages, 0 for all."""
+        entries = self.entries[-wanted:] if wanted else self.entries
+        whole = self.whole and len(entries) == len(self.entries)
+        return Content(self.revision, whole, [_shown(entry) for entry in entries])
 
     def appended(self, revision: int, line: bytes, recent: int) -> Held | None:
         """Return them with a message that the database took; ``None`` where a change between is missing."""
@@ -44,10 +69,26 @@ class Held:
             return self
         if revision != self.revision + 1 or not line:
             return None
-        grown = attrs.evolve(self, revision=revision, lines=self.lines + line + b"\n", count=self.count + 1)
-        if grown.count <= recent:
-            return grown
-        return attrs.evolve(grown, whole=False, lines=grown.lines.split(b"\n", 1)[1], count=recent)
+        entry = _entry(_read(line))
+        gone = self.entries[: len(self.entries) + 1 - recent] if len(self.entries) >= recent else ()
+        size = self.size + _weight(entry) - sum(map(_weight, gone))
+        entries = (*self.entries[len(gone) :], entry)
+        return Held(revision, self.whole and not gone, entries, size, self.confirmed, self.kept)
+
+
+def _entry(message: Message) -> Entry:
+    return encode(message).encode() if message.extra else message
+
+
+def _shown(entry: Entry) -> Message:
+    """Return a message that has no ``extra`` but its own; one that had none gets none that was written into it."""
+    if isinstance(entry, bytes):
+        return _read(entry)
+    return attrs.evolve(entry, extra={}) if entry.extra else entry
+
+
+def _weight(entry: Entry) -> int:
+    return sys.getsizeof(entry) if isinstance(entry, bytes) else _MESSAGE + sum(map(sys.getsizeof, _texts(entry)))
 
 
 @attrs.define(eq=False)
@@ -71,7 +112,7 @@ class Near:
         """Return a conversation's recents if they hold so many messages, or all there are (0)."""
         with self._lock:
             held = self._held.get(name)
-            if held is None or not (held.whole or (wanted and held.count >= wanted)):
+            if held is None or not (held.whole or (wanted and len(held.entries) >= wanted)):
                 return None
             if time.monotonic() - held.kept > self.ttl:
                 self._remove(name)
@@ -79,13 +120,13 @@ class Near:
             self._held.move_to_end(name)
             return held
 
-    def put(self, name: str, held: Held) -> None:
+    def put(self, name: str, content: Content, confirmed: float = 0.0) -> None:
         """Keep recents, unless newer ones are here, and make room for them."""
+        held = Held.of(content, confirmed) if self.room else None
         with self._lock:
             there = self._held.get(name)
-            if there is not None and there.revision > held.revision:
-                return
-            self._place(name, held)
+            if held is not None and (there is None or there.revision <= held.revision):
+                self._place(name, held)
 
     def confirm(self, found: Mapping[str, Held], moment: float) -> None:
         """Note that recents were found to be the database's, which was asked at a moment or later."""
@@ -103,20 +144,29 @@ class Near:
                 grown = there.appended(revision, line, self.recent)
                 self._remove(name) if grown is None else self._place(name, grown)
 
-    def drop(self, names: Iterable[str]) -> None:
-        """Remove conversations that were changed."""
+    def drop(self, revisions: Mapping[str, int]) -> None:
+        """Remove what lacks the change of each revision."""
         with self._lock:
-            for name in names:
+            for name, revision in revisions.items():
+                held = self._held.get(name)
+                if held is not None and held.revision < revision:
+                    self._remove(name)
+
+    def forget(self) -> None:
+        """Remove what came here too long ago, also if nobody reads it any more."""
+        before = time.monotonic() - self.ttl
+        with self._lock:
+            for name in [name for name, held in self._held.items() if held.kept < before]:
                 self._remove(name)
 
     def _place(self, name: str, held: Held) -> None:
         self._remove(name)
         self._held[name] = held
-        self._used += len(held.lines) + _OVERHEAD
+        self._used += held.size + _OVERHEAD
         while self._used > self.room:
             self._remove(next(iter(self._held)))
 
     def _remove(self, name: str) -> None:
         held = self._held.pop(name, None)
         if held is not None:
-            self._used -= len(held.lines) + _OVERHEAD
+            self._used -= held.size + _OVERHEAD

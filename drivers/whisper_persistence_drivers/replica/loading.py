@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import duckdb
 
+from whisper_persistence.clearing import first_shown
 from whisper_persistence.hookspecs import Below
-from whisper_persistence.records import Window, checks
+from whisper_persistence.records import checks
 from whisper_persistence_drivers.replica.columns import FORMAT, TABLES, Table
 from whisper_persistence_drivers.replica.engine import Limits, attach, building, is_ours
 from whisper_persistence_drivers.replica.folder import Folder, remove
@@ -97,7 +98,7 @@ def _remove_cleared(connection: duckdb.DuckDBPyConnection, below: Below, pause: 
     """Take away the messages that a scan shows and no window does any more."""
     talks = [row[0] for row in connection.execute("SELECT DISTINCT conversation_id FROM loading.messages").fetchall()]
     for start in range(0, len(talks), checks.MAX_BATCH):
-        shown = first_shown(below, talks[start : start + checks.MAX_BATCH])
+        shown = first_kept(below, talks[start : start + checks.MAX_BATCH])
         connection.execute(
             "DELETE FROM loading.messages WHERE sequence < "
             "(SELECT first FROM (SELECT unnest(?) AS talk, unnest(?) AS first) WHERE talk = conversation_id)",
@@ -106,11 +107,7 @@ def _remove_cleared(connection: duckdb.DuckDBPyConnection, below: Below, pause: 
         pause()
 
 
-def first_shown(below: Below, conversation_ids: Sequence[str]) -> dict[str, int]:
+def first_kept(below: Below, conversation_ids: Sequence[str]) -> dict[str, int]:
     """Return the sequence of the oldest message of each conversation that is not cleared; past all, where none is."""
-    windows = [Window(talk, limit=1, after=0) for talk in conversation_ids]
-    found = below.load_messages(windows=windows) or {}
-    return {
-        window.conversation_id: (found[window][0].sequence or 0) if window in found else checks.INT64 - 1
-        for window in windows
-    }
+    shown = first_shown(lambda windows: below.load_messages(windows=windows), conversation_ids)
+    return {talk: shown.get(talk, checks.INT64 - 1) for talk in conversation_ids}

@@ -21,7 +21,7 @@ from whisper_persistence.records import (
     ScoreQuery,
     Window,
 )
-from whisper_persistence_drivers.replica.loading import first_shown
+from whisper_persistence_drivers.replica.loading import first_kept
 
 #: How many rows one page is asked for, at most: between two of them the refresh pauses.
 PAGE: Final = 500
@@ -118,7 +118,7 @@ def pull(
     if "patterns" in wanted:
         _pull_patterns(changes, below, wanted["patterns"], pause)
     for talks in batches(list(dict.fromkeys(talk for talk, _ in wanted.get("conversations", ()))), PAGE):
-        changes.first_shown.update(first_shown(below, talks))
+        changes.first_shown.update(first_kept(below, talks))
         pause()
     return changes
 

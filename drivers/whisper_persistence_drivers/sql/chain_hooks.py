@@ -1,4 +1,4 @@
-"""Tamper evidence of the SQL drivers: switching it on, and the hook that verifies."""
+"""Tamper evidence of the SQL drivers: switching it on and off, and the hook that verifies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from whisper_persistence.errors import NotSupportedError
 from whisper_persistence.hookspecs import IntegritySpecs, hookimpl
 from whisper_persistence_drivers.sql import chain_start, chain_walk
 from whisper_persistence_drivers.sql.chaining import Links, Sealer
-from whisper_persistence_drivers.sql.lifecycle import SqlLifecycle
+from whisper_persistence_drivers.sql.lifecycle import KEPT, SqlLifecycle
 
 
 @attrs.define(eq=False)
@@ -26,15 +26,31 @@ class SqlChaining(SqlLifecycle, IntegritySpecs):
         """Begin to keep chains, or go on with those that there are."""
         sealer = self.sealer()
         marked = self._read(chain_start.check_mark, sealer, self.tier)
-        if sealer is not None:
-            self._make_links = lambda: Links(sealer)
-            if not marked:
-                chain_start.start(self._write, sealer)
+        if sealer is None or (self.tamper_evidence == KEPT and not marked):
+            self._stop_linking()
+            return
+        self._make_links = lambda: Links(sealer)
+        if not marked:
+            chain_start.start(self._write, sealer)
+
+    def _stop_linking(self) -> None:
+        self.tamper_evidence, self._make_links = False, None
 
     @hookimpl
     def verify_conversations(self, conversation_ids: Sequence[str], anchors: Mapping[str, str]) -> rec.ChainReport:
         """Walk along the chains."""
+        return chain_walk.verify(self._read, self._own_sealer(), self.tier, conversation_ids, anchors)
+
+    @hookimpl
+    def remove_chains(self) -> int:
+        """Remove the chains and the mark in one transaction, and link nothing from then on."""
+        self._own_sealer()
+        removed = self._write(chain_start.remove)
+        self._stop_linking()
+        return removed
+
+    def _own_sealer(self) -> Sealer:
         sealer = self.sealer()
         if sealer is None:
             raise NotSupportedError(f"driver {self.tier!r} keeps no hash chains: set its option tamper_evidence = true")
-        return chain_walk.verify(self._read, sealer, self.tier, conversation_ids, anchors)
+        return sealer

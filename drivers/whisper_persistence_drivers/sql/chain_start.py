@@ -1,4 +1,4 @@
-"""Switching chains on: what is there is linked as it is, and a mark says from then on with which key."""
+"""Switching chains on, where what is there is linked as it is and marked with the key, and off, where it all goes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Final
 
 import attrs
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, delete, select
 
 from whisper_persistence.errors import ConfigurationError
 from whisper_persistence_drivers.sql.chaining import DIGESTED, Event, Links, Sealer, load_heads
@@ -32,11 +32,13 @@ class _Statements:
     conversations: Prepared
     rows: Prepared
     cleared: Prepared
+    remove: tuple[Prepared, Prepared, Prepared]
 
 
 @cache
 def _statements(flavour: Flavour) -> _Statements:
-    messages, revisions, heads = flavour.tables.messages.c, flavour.tables.revisions.c, flavour.tables.chains.heads
+    messages, revisions, chains = flavour.tables.messages.c, flavour.tables.revisions.c, flavour.tables.chains
+    links, salts, heads = chains.links, chains.salts, chains.heads
     after = messages.conversation_id > bindparam("after", type_=PlainText)
     names = select(messages.conversation_id).where(mine(messages), after).distinct().order_by(messages.conversation_id)
     here = (mine(messages), messages.conversation_id == bindparam("conversation", type_=PlainText))
@@ -47,6 +49,11 @@ def _statements(flavour: Flavour) -> _Statements:
         conversations=flavour.prepare(names.limit(bindparam("limit"))),
         rows=flavour.prepare(select(messages.sequence, *columns).where(*here).order_by(messages.sequence)),
         cleared=flavour.prepare(select(revisions.cleared).where(revisions.thing == bindparam("thing"))),
+        remove=(
+            flavour.prepare(delete(links).where(mine(links.c))),
+            flavour.prepare(delete(salts).where(mine(salts.c))),
+            flavour.prepare(delete(heads).where(mine(heads.c))),
+        ),
     )
 
 
@@ -74,6 +81,16 @@ def start(write: Callable[..., Any], sealer: Sealer) -> None:
         count, after = count + len(names), names[-1]
     write(_put_mark, sealer)
     _log.info("conversations have hash chains from now on", extra={"conversations": count})
+
+
+def remove(transaction: Transaction) -> int:
+    """Remove every chain of the namespace, and its mark; return how many chains there were."""
+    links, salts, heads = _statements(transaction.flavour).remove
+    transaction.run(links)
+    transaction.run(salts)
+    removed = transaction.run(heads) - 1
+    _log.info("conversations have no hash chains any more", extra={"conversations": removed})
+    return removed
 
 
 def read_rows(session: Session, conversation_id: str) -> list[Any]:

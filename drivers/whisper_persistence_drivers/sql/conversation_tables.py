@@ -32,7 +32,7 @@ def messages(maker: TableMaker, profiles: Table) -> Table:
         Column("other_author", PlainText),
         string("record"),
         owned(profiles),
-        UniqueConstraint("namespace", "conversation_id", "message_id"),
+        UniqueConstraint("namespace", "message_id", "conversation_id"),
         clustered=True,
     )
     columns = made.c

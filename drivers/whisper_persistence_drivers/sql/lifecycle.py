@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from hashlib import blake2b
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Final, Literal, TypeVar, cast
 
 import attrs
 
@@ -26,6 +26,12 @@ T = TypeVar("T")
 #: After this many users the memory of who is known starts anew.
 _REMEMBERED_USERS = 100_000
 _long = attrs.validators.optional(attrs.validators.min_len(16))
+#: The value of ``tamper_evidence`` with which chains that are there are kept, and none are begun.
+KEPT: Final = "kept"
+
+
+def _to_switch(value: Any) -> bool | Literal["kept"]:
+    return KEPT if value == KEPT else attrs.converters.to_bool(value)
 
 
 @attrs.define(eq=False)
@@ -33,14 +39,15 @@ class SqlLifecycle(LifecycleSpecs):
     """A driver on a SQL database without the hooks of any subject; a subclass says which database.
 
     Options:
-        tamper_evidence: whether each conversation has a hash chain, which `verify_conversations` walks along.
+        tamper_evidence: whether each conversation has a hash chain, which `verify_conversations` walks along; ``kept``
+            goes on with chains that are there and begins none.
         tamper_key: the key of the hashes, of 16 characters or more; without it they show accidents, not malice.
     """
 
     contract_version: ClassVar[int] = 1
     tier: ClassVar[str]
 
-    tamper_evidence: bool = attrs.field(default=False, kw_only=True, converter=attrs.converters.to_bool)
+    tamper_evidence: bool | Literal["kept"] = attrs.field(default=False, kw_only=True, converter=_to_switch)
     tamper_key: str | None = attrs.field(default=None, kw_only=True, repr=False, validator=_long)
     _below: Below = attrs.field(init=False, repr=False)
     _namespace: str = attrs.field(init=False, default="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -13,8 +14,7 @@ from sqlalchemy import func, select
 from whisper_persistence.codec import encode
 from whisper_persistence.errors import ErasedMeanwhileError
 from whisper_persistence.origins import Origin
-from whisper_persistence.records import ClearMark, Message, MessageEdit, MessageRedaction, Receipt
-from whisper_persistence.records.following import ThingKind
+from whisper_persistence.records import ClearMark, Message, MessageEdit, MessageRedaction, Receipt, Statistics
 from whisper_persistence_drivers.sql import erasing, messages, patterns, statistics, strategies
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine, to_micros
@@ -41,6 +41,14 @@ _CHANGES: Final[tuple[Write, ...]] = (
 )
 #: The writes whose origin matters.
 HEEDED: Final = frozenset({*_SAVES, *_CHANGES, erasing.erase_users})
+
+
+class _Fate(enum.Enum):
+    """What becomes of a replayed item."""
+
+    WRITTEN = "written"
+    LEFT_OUT = "left out, or kept beside"
+    PRESENT = "stored already"
 
 
 @attrs.frozen(eq=False)
@@ -77,22 +85,28 @@ def heed(origin: Origin, write: Write, transaction: Transaction, items: Sequence
         return _present(transaction, items)
     if not origin.replayed:
         return _in_time(transaction, origin, write, items)
-    kept = _kept(transaction, origin, write, items)
-    passed = [item for item, keep in zip(items, kept, strict=True) if keep]
-    receipts = iter(write(transaction, passed) if passed else ())
-    left = iter(_present(transaction, [item for item, keep in zip(items, kept, strict=True) if not keep]))
-    return [next(receipts if keep else left) for keep in kept]
+    fates = _fates(transaction, origin, write, items)
+    passed, left_out, present = ([i for i, fate in zip(items, fates, strict=True) if fate is one] for one in _Fate)
+    receipts = {
+        _Fate.WRITTEN: iter(write(transaction, passed) if passed else ()),
+        _Fate.LEFT_OUT: iter(_present(transaction, left_out, raised=1)),
+        _Fate.PRESENT: iter(_present(transaction, present)),
+    }
+    return [next(receipts[fate]) for fate in fates]
 
 
 def _in_time(transaction: Transaction, origin: Origin, write: Write, items: Sequence[Any]) -> Any:
-    """Write, and take it back where a user was erased since: the rows and counters touched first keep erases away.
+    """Write, and take it back where a user was erased since: the users' counters, once touched, keep erases away.
 
     What was counted tells for nothing whether there is any reason to look: a number of an erase that the writer had
     not seen, or, since that number may be as old as the statement, a user who was ever erased.
     """
+    users = {user_id for item in items for user_id in _users_of(item)}
+    if write is messages.save_messages:  # which touches those of conversations alone
+        transaction.ensure_users({message.user_id for message in items})  # as all that is written, before its counter
+        transaction.count("user", dict.fromkeys(users, (0, 0, 0)))
     receipts = write(transaction, items)
     if transaction.met_erased or transaction.erasures > (origin.erasures or 0):
-        users = {user_id for item in items for user_id in _users_of(item)}
         erased = erased_since(transaction, origin, users)
         if erased:
             raise ErasedMeanwhileError(max(transaction.erasures, *erased.values()))
@@ -103,18 +117,19 @@ def _is_new(transaction: Transaction, origin: Origin) -> bool:
     return transaction.fresh([origin])[0]
 
 
-def _kept(transaction: Transaction, origin: Origin, write: Write, items: Sequence[Any]) -> list[bool]:
-    """Say of each replayed item whether it is written as it is; a conflicting one is kept beside."""
+def _fates(transaction: Transaction, origin: Origin, write: Write, items: Sequence[Any]) -> list[_Fate]:
+    """Say what becomes of each replayed item; a conflicting one is kept beside."""
     concerned = [_users_of(item) for item in items]
     users = sorted({user_id for ids in concerned for user_id in ids})
     counters = transaction.count("user", dict.fromkeys(users, (0, 0, 0)))
     erased = erased_since(transaction, origin, users)
-    kept = [erased.keys().isdisjoint(ids) for ids in concerned]
+    fates = [_Fate.WRITTEN if erased.keys().isdisjoint(ids) else _Fate.LEFT_OUT for ids in concerned]
     if write not in _SAVES:
-        return kept
+        return fates
     moved = {user_id for user_id in users if counters[user_id].revision > origin.based_on.get(user_id, 0)}
     return [
-        keep and not _conflicts(transaction, origin, write, item, moved) for item, keep in zip(items, kept, strict=True)
+        _overtaken(transaction, origin, write, item) if fate is _Fate.WRITTEN and item.user_id in moved else fate
+        for item, fate in zip(items, fates, strict=True)
     ]
 
 
@@ -126,25 +141,41 @@ def _users_of(item: Any) -> tuple[str, ...]:
     return () if isinstance(item, (MessageEdit, MessageRedaction, ClearMark)) else (item.user_id,)
 
 
-def _conflicts(transaction: Transaction, origin: Origin, write: Write, record: Any, moved: set[str]) -> bool:
-    """Say whether another writer was faster, and if so keep the record beside the stored one."""
+def _overtaken(transaction: Transaction, origin: Origin, write: Write, record: Any) -> _Fate:
+    """Say what becomes of a record whose user was written to since; it is kept beside another that is stored."""
     kind, stored = _SAVES[write]
-    found = stored(transaction, [record.user_id]).get(record.user_id) if record.user_id in moved else None
     item: str = getattr(record, "pattern_id", "")
-    if found is None or (item and all(pattern.pattern_id != item for pattern in found)):
-        return False
+    found = stored(transaction, [record.user_id]).get(record.user_id)
+    if item:
+        found = next((pattern for pattern in found or () if pattern.pattern_id == item), None)
+    if found is None:
+        return _Fate.WRITTEN
+    if _saved(found) == _saved(record):  # by this very call, whose answer was lost together with its id
+        return _Fate.PRESENT
     noted = (to_micros(datetime.now(UTC)), encode(record))
     row = (transaction.namespace, record.user_id, kind, item, origin.change_id, *noted)
     transaction.insert(_statements(transaction.flavour).note, [row])
-    return True
+    return _Fate.LEFT_OUT
 
 
-def _present(transaction: Transaction, items: Sequence[Any]) -> list[Receipt]:
-    """Return receipts of how things stand, for items that are not written."""
+def _saved(record: Any) -> Any:
+    """Return a record less what is worked out whenever it is loaded."""
+    derived = isinstance(record, Statistics)
+    return attrs.evolve(record, minimum=None, maximum=None, median=None) if derived else record
+
+
+def _present(transaction: Transaction, items: Sequence[Any], *, raised: int = 0) -> list[Receipt]:
+    """Return receipts of how things stand, for items that are not written.
+
+    Args:
+        transaction: where.
+        items: of one hook.
+        raised: by how much each raises the revision of its user all the same.
+    """
     if not items:
         return []
-    spoken = isinstance(items[0], Message)
-    kind: ThingKind = "conversation" if spoken else "user"
-    name = "conversation_id" if spoken else "user_id"
-    steps = transaction.advance(kind, [(getattr(item, name), 0, 0) for item in items])
+    if isinstance(items[0], Message):
+        steps = transaction.advance("conversation", [(item.conversation_id, 0, 0) for item in items])
+    else:
+        steps = transaction.advance("user", [(item.user_id, raised, 0) for item in items])
     return [step.receipt() for step in steps]

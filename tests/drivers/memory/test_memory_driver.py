@@ -18,8 +18,9 @@ from whisper_persistence.hookspecs import (
     LifecycleSpecs,
     StatisticsSpecs,
     StrategySpecs,
+    hook_names,
 )
-from whisper_persistence.plugins import Chain, hook_names
+from whisper_persistence.plugins import Chain
 from whisper_persistence.records import (
     ClearMark,
     Durability,

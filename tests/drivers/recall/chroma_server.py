@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -14,9 +13,11 @@ from pathlib import Path
 
 import attrs
 
+from whisper_persistence.testing.programs import Program
+
 
 @attrs.define(eq=False)
-class ChromaServer:
+class ChromaServer(Program):
     """A server of the tests' own.
 
     Attributes:
@@ -26,7 +27,6 @@ class ChromaServer:
 
     folder: Path
     port: int
-    _process: subprocess.Popen[bytes] | None = None
 
     @classmethod
     @contextmanager
@@ -67,20 +67,3 @@ class ChromaServer:
         except OSError:
             return False
         return True
-
-    def kill(self) -> None:
-        """End it as a crash does; frozen or not."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-
-    def freeze(self) -> None:
-        """Let it keep its connections and answer nothing."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)

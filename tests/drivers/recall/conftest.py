@@ -22,7 +22,7 @@ PLACES: Final = ["harbour", "attic", "meadow", "tunnel", "bakery", "glacier", "o
 #: How many messages the store of `indexed` has.
 SAID: Final = 1_200
 #: Seconds after which a test gives up waiting.
-DEADLINE: Final = 120.0
+DEADLINE: Final = 600.0
 
 
 def wait(condition: Callable[[], Any], what: str) -> Any:

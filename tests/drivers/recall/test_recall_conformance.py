@@ -64,14 +64,11 @@ class TestRecallOverSqlite(DriverConformance):
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("postgres_in_environment")
 class TestRecallOverPostgres(DriverConformance):
     """Each path is a namespace of one database, so that a store opened again at a path finds what was there."""
 
     capabilities = CLAIMS
-
-    @pytest.fixture(autouse=True)
-    def _connect(self, postgres_shared_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("CONFORMANCE_POSTGRES_URL", postgres_shared_url)  # new processes find it there
 
     def open_store(self, path: Path, namespace: str = "default") -> Store:
         place = hashlib.sha256(str(path).encode()).hexdigest()[:16]

@@ -12,12 +12,24 @@ from typing import Any
 from whisper_persistence_drivers.memory_fallback import MemoryFallbackDriver
 from whisper_persistence_drivers.postgres import PostgresDriver
 
+from fault_tools.servers import Place
 from whisper_persistence import Store
 from whisper_persistence.plugins import Chain
 
 _numbers = count(1)
 #: How long a test waits for what must happen, on a machine that may be busy.
 PATIENCE = 60.0
+
+
+def chain(folder: Path, *below: tuple[str, object], **options: Any) -> Chain:
+    """Return the net over these drivers, the first asked first, with its journals in a folder."""
+    net = MemoryFallbackDriver(**{"journal_directory": folder / "journals", "deadline": 5.0, **options})
+    return Chain.of({"memory-fallback": net, **dict(below)})
+
+
+def over_postgres(folder: Path, place: Place, **options: Any) -> Chain:
+    """Return the net over a database behind its proxy."""
+    return chain(folder, ("postgres", PostgresDriver(place.url, connect_timeout=2)), **options)
 
 
 class Opener:
@@ -28,10 +40,10 @@ class Opener:
         self.namespace = f"{os.getpid()} {next(_numbers)}"
         self.stores: list[Store] = []
 
-    def __call__(self, *below: tuple[str, object], **options: Any) -> Store:
-        """Open a store over these drivers, the first asked first."""
+    def __call__(self, *below: tuple[str, object], above: dict[str, object] | None = None, **options: Any) -> Store:
+        """Open a store over these drivers, the first asked first, the net between those above and below."""
         net = MemoryFallbackDriver(**{"journal_directory": self.journals, "deadline": 2.0, **options})
-        self.stores.append(Store(Chain.of({"memory-fallback": net, **dict(below)}), self.namespace))
+        self.stores.append(Store(Chain.of({**(above or {}), "memory-fallback": net, **dict(below)}), self.namespace))
         return hurried(self.stores[-1])
 
     def postgres(self, url: str, **options: Any) -> Store:

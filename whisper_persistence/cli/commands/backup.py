@@ -7,11 +7,13 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import Command, as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.common import as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.manual import Command
 
 
 @click.command(
     cls=Command,
+    arguments={"FILE": "A new file; it is as private as what it holds."},
     examples=(
         "whisper-persistence backup memory-2025-03-01.db",
         "whisper-persistence --url sqlite:///memory.db backup /backups/memory.db --json",

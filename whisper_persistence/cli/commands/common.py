@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from whisper_persistence.cli.commands.manual import SETTINGS, write_rest
 from whisper_persistence.errors import PersistenceError
 
 if TYPE_CHECKING:
@@ -29,20 +29,10 @@ class Group(click.Group):
         except PersistenceError as error:
             raise click.ClickException(" ".join(str(error).split())) from None
 
-
-class Command(click.Command):
-    """A command whose help ends with examples."""
-
-    def __init__(self, *arguments: Any, examples: Sequence[str] = (), **options: Any) -> None:
-        """Make a command as click does, with lines to type."""
-        super().__init__(*arguments, **options)
-        self.examples = examples
-
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples, one a line, however long."""
-        with formatter.section("Examples"):
-            for line in self.examples:
-                formatter.write(f"  {line}\n")
+        """Write what holds for every command."""
+        examples = ("whisper-persistence demo", "whisper-persistence --url sqlite:///memory.db show alice")
+        write_rest(formatter, "An error, told in one line on standard error", SETTINGS, examples)
 
 
 def open_store(overrides: dict[str, Any]) -> Store:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import click
 
-from whisper_persistence.cli.commands.common import Command
+from whisper_persistence.cli.commands.manual import Command
 
 
 @click.command(
     cls=Command,
+    arguments={"SHELL": "Which shell the script is for."},
+    environment={},
     examples=(
         "whisper-persistence completion bash > ~/.local/share/bash-completion/completions/whisper-persistence",
         'whisper-persistence completion zsh > "${fpath[1]}/_whisper-persistence"',

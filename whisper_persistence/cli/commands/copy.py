@@ -6,11 +6,18 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import Command, as_json_option, print_json
+from whisper_persistence.cli.commands.common import as_json_option, print_json
+from whisper_persistence.cli.commands.manual import SETTINGS, STATE, Command
+
+#: What copy is told by --from and --to alone.
+_ITS_OWN = ("WHISPER_PERSISTENCE_URL", "WHISPER_PERSISTENCE_DRIVERS", "XDG_DATA_HOME")
 
 
 @click.command(
-    cls=Command, examples=("whisper-persistence copy --from sqlite:///memory.db --to postgresql://bot@db/memory",)
+    cls=Command,
+    fails="source and destination differ in the end",
+    environment={name: told for name, told in {**SETTINGS, **STATE}.items() if name not in _ITS_OWN},
+    examples=("whisper-persistence copy --from sqlite:///memory.db --to postgresql://bot@db/memory",),
 )
 @click.option("--from", "source", metavar="URL", required=True, help="Copy what is kept here.")
 @click.option("--to", "destination", metavar="URL", required=True, help="Copy it to here.")
@@ -21,7 +28,7 @@ def copy(overrides: dict[str, Any], source: str, destination: str, checkpoint: s
     """Copy all that a namespace keeps from one database to another, and compare the two.
 
     A copy that was interrupted goes on where it stopped when the same command is run again; one that is repeated
-    changes nothing. What is only at the destination is left there. The exit code is 1 where the two differ at the end.
+    changes nothing. What is only at the destination is left there.
     """
     from whisper_persistence.cli.copying import describe_copy, find_differences, print_copy, run_copy
 

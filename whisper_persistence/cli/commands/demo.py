@@ -6,19 +6,23 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import Command, open_store
+from whisper_persistence.cli.commands.common import as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.manual import Command
 
 
 @click.command(
     cls=Command,
+    fails="something was forgotten",
+    environment={"TMPDIR": "The temporary file lies in this folder."},
     examples=(
         "whisper-persistence demo",
         "whisper-persistence demo --path demo.db",
     ),
 )
 @click.option("--path", metavar="FILE", help="Keep the demo's SQLite file here, instead of removing it at the end.")
+@as_json_option
 @click.pass_obj
-def demo(overrides: dict[str, Any], path: str | None) -> None:
+def demo(overrides: dict[str, Any], *, path: str | None, as_json: bool) -> None:
     """Watch a companion remember across a process that is killed.
 
     One process talks and learns and is killed without warning; another remembers. They use a temporary SQLite file,
@@ -28,7 +32,10 @@ def demo(overrides: dict[str, Any], path: str | None) -> None:
 
     if path and (overrides["url"] or overrides["config"]):
         raise click.UsageError("--path names a SQLite file; leave it out where --url or --config names the place")
-    if not run_demo(overrides, path):
+    remembered = run_demo(overrides, path, narrator=2 if as_json else 1)
+    if as_json:
+        print_json({"remembered": remembered})
+    if not remembered:
         raise click.exceptions.Exit(1)
 
 

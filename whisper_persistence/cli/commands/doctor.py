@@ -6,16 +6,19 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import Command, as_json_option, print_json
+from whisper_persistence.cli.commands.common import as_json_option, print_json
+from whisper_persistence.cli.commands.manual import Command
 
 
 @click.command(
-    cls=Command, examples=("whisper-persistence doctor", "whisper-persistence --config bot.toml doctor --json")
+    cls=Command,
+    fails="something is wrong",
+    examples=("whisper-persistence doctor", "whisper-persistence --config bot.toml doctor --json"),
 )
 @as_json_option
 @click.pass_obj
 def doctor(overrides: dict[str, Any], *, as_json: bool) -> None:
-    """Say which drivers were chosen and why, and how each one is; the exit code is 1 when something is wrong.
+    """Say which drivers were chosen and why, and how each one is.
 
     It opens the store as a bot would: what a process left in its journal is taken over, and brought in if the storage
     answers.

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import Command, as_json_option, print_json
+from whisper_persistence.cli.commands.common import as_json_option, print_json
+from whisper_persistence.cli.commands.manual import Command
 
 
 @click.command(

@@ -7,13 +7,16 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import Command, as_json_option, confirm, open_store, print_json, yes_option
+from whisper_persistence.cli.commands.common import as_json_option, confirm, open_store, print_json, yes_option
+from whisper_persistence.cli.commands.manual import Command
 
 _file = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command(
     cls=Command,
+    arguments={"USER...": "The ids of whom to forget."},
+    fails="something is left",
     examples=(
         "whisper-persistence erase alice --receipt alice.json",
         "whisper-persistence --namespace elena erase alice bob --yes",
@@ -41,7 +44,7 @@ def erase(
 
     It removes everything under their ids, every message that concerns them and every one that they wrote, rewrites
     files that would keep deleted bytes, and says what is out of reach, such as backups. Interrupted, it is finished
-    when the memory is opened the next time. The exit code is 1 where something is left.
+    when the memory is opened the next time.
 
     After a database was restored by its own means, --again applies the receipts of earlier erases to it.
     """

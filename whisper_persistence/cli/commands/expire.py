@@ -6,11 +6,13 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import Command, as_json_option, confirm, print_json, yes_option
+from whisper_persistence.cli.commands.common import as_json_option, confirm, print_json, yes_option
+from whisper_persistence.cli.commands.manual import SETTINGS, STATE, Command
 
 
 @click.command(
     cls=Command,
+    environment={**SETTINGS, **STATE},
     examples=(
         "whisper-persistence expire --dry-run",
         "whisper-persistence --config bot.toml expire --yes --json",
@@ -24,15 +26,18 @@ from whisper_persistence.cli.commands.common import Command, as_json_option, con
 def expire(overrides: dict[str, Any], *, dry_run: bool, trust_clock: bool, yes: bool, as_json: bool) -> None:
     """Remove what the storage policies of the settings no longer keep, in every tier."""
     from whisper_persistence.cli.expiring import describe_expiry, load_policies, print_expiry, run_expire
+    from whisper_persistence.cli.progress import show_status
 
     if as_json and not (dry_run or yes):
         raise click.UsageError("--json asks nothing: add --dry-run or --yes")
     settings = load_policies(overrides)
     if not (dry_run or yes):
-        would = run_expire(settings, dry_run=True, trust_clock=False)
+        with show_status("counting", shown=True):
+            would = run_expire(settings, dry_run=True, trust_clock=False)
         print_expiry(would)
         if not would.total():
             return
         confirm(f"Remove {would.total():,} records for good?", yes=yes)
-    report = run_expire(settings, dry_run=dry_run, trust_clock=trust_clock)
+    with show_status("counting" if dry_run else "removing", shown=not as_json):
+        report = run_expire(settings, dry_run=dry_run, trust_clock=trust_clock)
     print_json(describe_expiry(report)) if as_json else print_expiry(report)

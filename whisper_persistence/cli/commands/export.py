@@ -7,11 +7,13 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import Command, as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.common import as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.manual import Command
 
 
 @click.command(
     cls=Command,
+    arguments={"ARCHIVE": 'A new folder, or a new zip file where the name ends in ".zip".'},
     examples=(
         "whisper-persistence export everything",
         "whisper-persistence export --user alice alice.zip",

@@ -7,11 +7,13 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import Command, as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.common import as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.manual import Command
 
 
 @click.command(
     cls=Command,
+    arguments={"FILE...": "One archive, or any number of JSON Lines files."},
     name="import",
     examples=(
         "whisper-persistence import alice.zip",
@@ -32,6 +34,7 @@ def import_(overrides: dict[str, Any], files: tuple[str, ...], whisperengine: st
     A line of a file is one record: an object with the kind of record and its fields; without a kind it is a message.
     """
     from whisper_persistence.cli.importing import describe_tables, import_files, print_counts, print_tables
+    from whisper_persistence.cli.progress import show_status
     from whisper_persistence.operations import is_archive
 
     if bool(files) == bool(whisperengine):
@@ -43,7 +46,8 @@ def import_(overrides: dict[str, Any], files: tuple[str, ...], whisperengine: st
         if whisperengine:
             from whisper_persistence.operations import import_whisperengine
 
-            tables = import_whisperengine(store, whisperengine)
+            with show_status("importing", shown=not as_json):
+                tables = import_whisperengine(store, whisperengine)
             print_json(describe_tables(tables)) if as_json else print_tables(tables)
             return
         if archives:

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import Command, as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.common import as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.manual import Command
 
 
 @click.command(
@@ -26,11 +27,13 @@ def migrate(overrides: dict[str, Any], dry_run: bool, as_json: bool) -> None:
     """
     from whisper_persistence import codec
     from whisper_persistence.cli.backups import print_schemas
+    from whisper_persistence.cli.progress import show_status
     from whisper_persistence.operations import inspect_schemas
     from whisper_persistence.settings import load_settings
 
     reports = inspect_schemas(load_settings(**overrides))
     if not dry_run:
-        open_store(overrides).close()
+        with show_status("upgrading", shown=not as_json):
+            open_store(overrides).close()
     told = {"done": not dry_run, "databases": codec.to_mapping(reports)}
     print_json(told) if as_json else print_schemas(reports, done=not dry_run)

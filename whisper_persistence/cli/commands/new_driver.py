@@ -6,11 +6,14 @@ from pathlib import Path
 
 import click
 
-from whisper_persistence.cli.commands.common import Command
+from whisper_persistence.cli.commands.common import as_json_option, print_json
+from whisper_persistence.cli.commands.manual import Command
 
 
 @click.command(
     cls=Command,
+    arguments={"NAME": "What settings call the driver: small letters, digits and hyphens."},
+    environment={},
     name="new-driver",
     examples=(
         "whisper-persistence new-driver mask",
@@ -21,7 +24,8 @@ from whisper_persistence.cli.commands.common import Command
 @click.option(
     "--directory", default=".", type=click.Path(file_okay=False, path_type=Path), help="Make the package's folder here."
 )
-def new_driver(name: str, directory: Path) -> None:
+@as_json_option
+def new_driver(name: str, *, directory: Path, as_json: bool) -> None:
     """Write a package with a new driver, which passes the suite for drivers at once.
 
     NAME is what settings call the driver. What each file is for, and how to go on, is in docs/writing-a-driver.md.
@@ -29,7 +33,10 @@ def new_driver(name: str, directory: Path) -> None:
     from whisper_persistence.operations import write_driver
 
     written = write_driver(name, directory)
+    following = f"pip install -e '{written[0].parent}[test]' && pytest {written[0].parent}"
+    if as_json:
+        print_json({"files": [str(file) for file in written], "next": following})
+        return
     for file in written:
         click.echo(file)
-    folder = written[0].parent
-    click.echo(f"\nnext: pip install -e '{folder}[test]' && pytest {folder}")
+    click.echo(f"\nnext: {following}")

@@ -6,15 +6,18 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import Command, open_store
+from whisper_persistence.cli.commands.common import as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.manual import Command
 
 
 @click.command(cls=Command, examples=("whisper-persistence reindex", "whisper-persistence reindex --wait 60"))
 @click.option("--wait", default=3_600.0, show_default=True, help="Wait so many seconds for it to be done.")
+@as_json_option
 @click.pass_obj
-def reindex(overrides: dict[str, Any], wait: float) -> None:
+def reindex(overrides: dict[str, Any], *, wait: float, as_json: bool) -> None:
     """Build the search indexes anew from the messages that are stored; searches go on meanwhile."""
     from whisper_persistence.cli.searching import rebuild
 
     with open_store(overrides) as store:
-        rebuild(store, wait, show_progress=True)
+        indexed = rebuild(store, wait, show_progress=not as_json)
+    print_json({"indexed": indexed}) if as_json else click.echo(f"indexed anew: {', '.join(indexed)}")

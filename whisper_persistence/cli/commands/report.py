@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import Command, as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.common import as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.manual import Command
 
 
 @click.command(
@@ -27,12 +28,13 @@ from whisper_persistence.cli.commands.common import Command, as_json_option, ope
 @click.pass_obj
 def report(overrides: dict[str, Any], /, user: str | None, *, as_json: bool, **asked: Any) -> None:
     """Show what helped, when people talk, whether they come back, and which memories matter."""
+    from whisper_persistence.cli.progress import show_status
     from whisper_persistence.cli.reporting import describe_report, print_report, write_page
     from whisper_persistence.operations import MINIMUM_GROUP, load_report
 
     if user and asked["minimum_group"]:
         raise click.UsageError("--user asks about one person, --minimum-group leaves out groups as small")
-    with open_store(overrides) as store:
+    with open_store(overrides) as store, show_status("reading", shown=not as_json):
         found = load_report(store, user, asked["minimum_group"] or MINIMUM_GROUP, asked["context"])
     if asked["html"]:
         click.echo(f"written: {write_page(found, asked['html'])}", err=as_json)

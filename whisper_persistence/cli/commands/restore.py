@@ -7,11 +7,13 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import Command, as_json_option, confirm, print_json, yes_option
+from whisper_persistence.cli.commands.common import as_json_option, confirm, print_json, yes_option
+from whisper_persistence.cli.commands.manual import Command
 
 
 @click.command(
     cls=Command,
+    arguments={"FILE": "What backup wrote, or another copy of a SQLite memory that nobody was writing to."},
     examples=(
         "whisper-persistence --url sqlite:///new.db restore memory-2025-03-01.db",
         "whisper-persistence restore memory-2025-03-01.db --overwrite --yes",

@@ -6,11 +6,13 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import Command, as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.common import as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.manual import Command
 
 
 @click.command(
     cls=Command,
+    arguments={"WORDS...": "What to look for; no syntax, every sign is taken as it is."},
     examples=(
         'whisper-persistence search "small boat" --user alice',
         'whisper-persistence search "exam" --conversation channel-7 --since 2026-01-01 --json',

@@ -6,11 +6,13 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import Command, as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.common import as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.manual import Command
 
 
 @click.command(
     cls=Command,
+    arguments={"USER": "The id of whom to show."},
     examples=(
         "whisper-persistence show alice",
         "whisper-persistence --namespace elena show alice --conversation channel-7 --json",

@@ -7,15 +7,18 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import Command, as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.common import as_json_option, confirm, open_store, print_json, yes_option
+from whisper_persistence.cli.commands.manual import Command
 
 
 @click.command(
     cls=Command,
+    fails="something is not as it was written",
     examples=(
         "whisper-persistence verify",
         "whisper-persistence verify --user alice --json",
         "whisper-persistence verify --json > heads.json && whisper-persistence verify --against heads.json",
+        "whisper-persistence verify --switch-off --yes",
     ),
 )
 @click.option("--user", "users", metavar="USER", multiple=True, help="Only where this user takes part; repeatable.")
@@ -26,27 +29,38 @@ from whisper_persistence.cli.commands.common import Command, as_json_option, ope
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Also compare with what --json printed before and was kept elsewhere.",
 )
+@click.option("--switch-off", is_flag=True, help="Then remove the chains; afterwards, take the option out of settings.")
+@yes_option
 @as_json_option
 @click.pass_obj
 def verify(
     overrides: dict[str, Any],
     users: tuple[str, ...],
     conversations: tuple[str, ...],
+    *,
     against: Path | None,
+    switch_off: bool,
+    yes: bool,
     as_json: bool,
 ) -> None:
     """Say whether anybody changed conversations past the store: the first altered, missing or reordered message.
 
-    The database must keep hash chains: option tamper_evidence of sqlite and postgres. Exits with 1 if anything is not
-    as it was written. What this shows and what not: see docs/privacy.md.
+    The database must keep hash chains: option tamper_evidence of sqlite and postgres. What this shows and what
+    not: see docs/privacy.md.
     """
     from whisper_persistence import codec
     from whisper_persistence.cli.progress import show_status
     from whisper_persistence.cli.verifying import print_chains
-    from whisper_persistence.operations import verify_chains
+    from whisper_persistence.operations import remove_chains, verify_chains
 
-    with open_store(overrides) as store, show_status("walking along the chains", shown=not as_json):
-        report = verify_chains(store, users, conversations, against)
-    print_json(codec.to_mapping(report)) if as_json else print_chains(report)
+    if switch_off and (users or conversations):
+        raise click.UsageError("--switch-off is about all conversations of the namespace")
+    with open_store(overrides) as store:
+        with show_status("walking along the chains", shown=not as_json):
+            report = verify_chains(store, users, conversations, against)
+        print_json(codec.to_mapping(report)) if as_json else print_chains(report)
+        if switch_off:
+            confirm(f"The evidence of {report.conversations:,} conversations goes for good. Switch it off?", yes=yes)
+            click.echo(f"removed: {remove_chains(store):,} chains", err=True)
     if report.problems:
         raise SystemExit(1)

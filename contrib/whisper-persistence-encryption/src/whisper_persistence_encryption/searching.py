@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
+from whisper_persistence.clearing import first_shown
 from whisper_persistence.errors import NotSupportedError
 from whisper_persistence.fusing import memory_of
 from whisper_persistence.looking import Seen, look
@@ -91,9 +92,7 @@ def _back(opened: Opened, conversation_id: str) -> Iterator[Message]:
 
 def _uncleared(opened: Opened, messages: Sequence[Message]) -> list[Message]:
     """Leave out what lies before its conversation's clear mark, which a scan shows and a window does not."""
-    windows = {talk: Window(talk, 1, after=0) for talk in {message.conversation_id for message in messages}}
-    shown = (opened.load_messages(list(windows.values())) or {}) if windows else {}
-    first = {talk: shown[window][0].sequence or 0 for talk, window in windows.items() if window in shown}
+    first = first_shown(opened.load_messages, (message.conversation_id for message in messages))
     return [
         message
         for message in messages

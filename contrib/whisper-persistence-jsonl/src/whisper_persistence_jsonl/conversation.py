@@ -23,7 +23,7 @@ class Header:
     Attributes:
         revision, epoch, sequence: they only grow, and survive an erase.
         cleared: the last sequence that no window shows any more.
-        applied: when each change was applied, by its id.
+        applied: when each change was applied, by the keyed hash of its id, since ids may name somebody.
     """
 
     revision: int = 0

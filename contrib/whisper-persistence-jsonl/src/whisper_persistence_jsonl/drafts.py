@@ -65,17 +65,17 @@ class Rewrite:
         header = attrs.evolve(conversation.header, revision=conversation.revision, sequence=conversation.sequence)
         return cls(header, {message.message_id: message for message in messages})
 
-    def apply(self, change: MessageChange) -> Receipt:
-        """Apply a change, unless it was applied before or concerns nothing that is there."""
+    def apply(self, change: MessageChange, key: str) -> Receipt:
+        """Apply a change of this key, unless it was applied before or concerns nothing that is there."""
         if isinstance(change, ClearMark):
-            if change.change_id not in self.header.applied:
+            if key not in self.header.applied:
                 cleared = change.apply_to(self.header.cleared, self.header.sequence)
-                self._raise(change.change_id, cleared=cleared)
+                self._raise(key, cleared=cleared)
             return self._receipt(self.header.cleared)
         message = self.messages.get(change.message_id)
-        if message and change.change_id not in self.header.applied:
+        if message and key not in self.header.applied:
             self.messages[change.message_id] = change.apply_to(message)
-            self._raise(change.change_id)
+            self._raise(key)
         return self._receipt(message.sequence if message else None)
 
     def remove(self, unwanted: Callable[[Message], bool], *, erased: bool) -> int:
@@ -92,11 +92,11 @@ class Rewrite:
         lines = [Line(self.header.revision, message) for message in self.messages.values()]
         return 0, write_lines([self.header, *lines])
 
-    def _raise(self, change_id: str | None, **counters: Any) -> None:
+    def _raise(self, change: str | None, **counters: Any) -> None:
         now = time.time()
         applied = {key: when for key, when in self.header.applied.items() if now - when < REMEMBERED}
-        if change_id is not None:
-            applied[change_id] = now
+        if change is not None:
+            applied[change] = now
         self.header = attrs.evolve(self.header, revision=self.header.revision + 1, applied=applied, **counters)
         self.changed = True
 

@@ -113,7 +113,8 @@ class JsonlDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs, FollowerS
             for change in changes:
                 name = self._name(change)
                 draft = drafts.get(name) or self._rewrite(name, self._shelf.find(name))
-                receipts.append(drafts.setdefault(name, draft).apply(change))
+                key = self._folder.keyed(change.change_id)
+                receipts.append(drafts.setdefault(name, draft).apply(change, key))
             self._folder.commit({name: draft.write() for name, draft in drafts.items() if draft.changed})
         return receipts
 

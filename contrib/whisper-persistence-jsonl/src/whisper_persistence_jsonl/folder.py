@@ -77,7 +77,11 @@ class Folder:
 
     def name_of(self, conversation_id: str) -> str:
         """Return the file name of a conversation: safe for every id, and telling nothing about it."""
-        return hashlib.blake2b(conversation_id.encode(), key=self._key, digest_size=16).hexdigest() + ".jsonl"
+        return f"{self.keyed(conversation_id)}.jsonl"
+
+    def keyed(self, text: str) -> str:
+        """Return the keyed hash of an id, which tells nothing about it."""
+        return hashlib.blake2b(text.encode(), key=self._key, digest_size=16).hexdigest()
 
     def names(self) -> list[str]:
         """Return the names of all conversation files, in a stable order."""

@@ -85,7 +85,7 @@ def upgrade() -> None:
         Column("other_author", _PLAIN),
         _string("record"),
         owned(),
-        UniqueConstraint("namespace", "conversation_id", "message_id"),
+        UniqueConstraint("namespace", "message_id", "conversation_id"),
         **partitioned,
     )
     history = "conversation_history"

@@ -1,0 +1,44 @@
+"""One connection to a SQLite file, with every setting that the driver relies on."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+#: Text that the file's owner must not find in it after an erase is overwritten with zeros.
+_PRAGMAS: Final = (
+    "foreign_keys = ON",
+    "secure_delete = ON",
+    "temp_store = MEMORY",
+    "mmap_size = 0",
+)
+
+
+def connect(path: Path, busy_timeout: float, *, synchronous: str, cache_mb: int) -> sqlite3.Connection:
+    """Return a connection that commits by itself, to a file in WAL mode.
+
+    Args:
+        path: the file, which is made if it is not there.
+        busy_timeout: how long to wait for another process's write, in seconds.
+        synchronous: SQLite's setting of that name.
+        cache_mb: memory for pages, in MiB.
+    """
+    connection = sqlite3.connect(
+        path, timeout=busy_timeout, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    try:
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            connection.execute("PRAGMA journal_mode = WAL")
+        for pragma in (*_PRAGMAS, f"synchronous = {synchronous}", f"cache_size = {-1024 * cache_mb}"):
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def has_wal_reset_race(version: tuple[int, int, int]) -> bool:
+    """Say whether this SQLite may, rarely, corrupt a file with several writers (fixed in 3.44.6, 3.50.7 and 3.51.3)."""
+    fixed = {(3, 44): 6, (3, 50): 7}
+    return (3, 7, 0) <= version < (3, 51, 3) and not version[2] >= fixed.get(version[:2], 1 << 30)

@@ -1,0 +1,114 @@
+"""The hooks of the drivers of one chain: which driver answers which, and whether it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from whisper_persistence.callers import Caller
+from whisper_persistence.discovery import DriverSpec, build_driver, first_line
+from whisper_persistence.errors import ConfigurationError
+from whisper_persistence.hookspecs import KINDS, SPECS, SUBJECTS, hook_names
+
+if TYPE_CHECKING:
+    from whisper_persistence.records import Question
+
+
+class HookManager(pluggy.PluginManager):
+    """pluggy's manager, which leaves out the hooks of subjects that a driver is not to keep."""
+
+    def __init__(self, project: str) -> None:
+        super().__init__(project)
+        self._left_out: dict[int, frozenset[str]] = {}
+        for spec in SPECS:
+            self.add_hookspecs(spec)
+
+    def calling(self, hook: str, excluded: list[object]) -> Caller:
+        """Return a hook of all drivers but some."""
+        found = self.subset_hook_caller(hook, excluded)
+        first = found.spec is not None and bool(found.spec.opts["firstresult"])
+        return Caller(hook, found.spec, found.get_hookimpls(), self._hookexec, first)
+
+    def add(self, spec: DriverSpec) -> object:
+        """Build a driver, and register the hooks of the subjects that it is to keep.
+
+        Raises:
+            ConfigurationError: it cannot be built, or does not fit the hooks.
+        """
+        driver = build_driver(spec)
+        self._left_out[id(driver)] = _left_out(spec)
+        try:
+            self.register(driver, spec.name)
+            self._restrict(driver, spec.subjects)
+        except pluggy.PluginValidationError as error:
+            problem = str(error).splitlines()[-1]
+            raise ConfigurationError(
+                f"driver {spec.name!r} does not fit the hooks of this version: {problem}"
+            ) from None
+        return driver
+
+    def _restrict(self, driver: object, subjects: frozenset[str] | None) -> None:
+        """Have a restricted driver answer scans and questions of its subjects only, and leave the rest to the next."""
+        if subjects is None:
+            return
+        kinds = {kind for subject in subjects for kind in KINDS[subject]}
+        for caller, restricted, known in (
+            (self.hook.scan, _scan_of, kinds),
+            (self.hook.aggregate, _aggregate_of, subjects),
+        ):
+            for impl in (impl for impl in caller.get_hookimpls() if impl.plugin is driver):
+                impl.function = partial(restricted, known, impl.function)  # type: ignore[misc]  # pluggy has no other door
+
+    def impls(self, driver: object) -> list[Any]:
+        """Return what implements the hooks of a driver, but those that open and close it."""
+        callers = (caller for caller in self.get_hookcallers(driver) or () if caller.name not in ("open", "close"))
+        return [impl for caller in callers for impl in caller.get_hookimpls() if impl.plugin is driver]
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
+        """Return what pluggy asks about a driver's attribute: ``None`` for no hook, or one that is left out."""
+        if name.startswith("__") or name in self._left_out.get(id(plugin), ()):
+            return None
+        return super().parse_hookimpl_opts(plugin, name)
+
+    def check(self, observers: Sequence[object]) -> None:
+        """Refuse drivers with an unknown hook, those that wrap hooks, and observers that answer them.
+
+        Raises:
+            ConfigurationError: with the name of the first.
+        """
+        try:
+            self.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise ConfigurationError(f"a driver implements an unknown hook: {first_line(error)}") from None
+        for name, plugin in self.list_name_plugin():
+            self._check_role(name, plugin, plugin in observers)
+
+    def _check_role(self, name: str, plugin: object, observes: bool) -> None:
+        # A wrapper among the drivers would be called once a layer, and an observer that answers would answer first.
+        for impl in self.impls(plugin):
+            if impl.wrapper != observes:
+                role, setting = ("wraps", "observers") if impl.wrapper else ("answers", "drivers")
+                raise ConfigurationError(f"{name!r} {role} {impl.function.__name__}: name it in {setting}")
+
+
+def _scan_of(kinds: AbstractSet[str], scan: Callable[..., Any], kind: str, cursor: str | None, limit: int) -> Any:
+    return scan(kind, cursor, limit) if kind in kinds else None
+
+
+def _aggregate_of(subjects: AbstractSet[str], aggregate: Callable[..., Any], question: Question[Any]) -> Any:
+    wanted = SUBJECTS.keys() if question.subject is None else {question.subject}
+    return aggregate(question) if wanted <= subjects else None
+
+
+def _left_out(spec: DriverSpec) -> frozenset[str]:
+    if spec.subjects is None:
+        return frozenset()
+    unknown = sorted(spec.subjects - SUBJECTS.keys())
+    if unknown:
+        raise ConfigurationError(f"driver {spec.name!r}: unknown subject {unknown[0]!r} (known: {', '.join(SUBJECTS)})")
+    skipped = (specs for subject, specs in SUBJECTS.items() if subject not in spec.subjects)
+    return frozenset(hook_names(spec_class for specs in skipped for spec_class in specs))
