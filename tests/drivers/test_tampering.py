@@ -9,6 +9,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
@@ -262,6 +263,7 @@ def test_several_processes_write_one_chain(place):
         alarms = set()
         while any(writer.poll() is None for writer in writers):
             alarms.update(verify(store).problems)
+            time.sleep(0.05)  # between two looks the writers have the machine
         report = verify(store)
 
         assert [writer.returncode for writer in writers] == [0, 0]
