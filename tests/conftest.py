@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 
+# The same examples every time, and none that fails because the machine is busy.
 settings.register_profile(
     "repeatable", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -20,15 +20,17 @@ for a conversation nothing, a *lease* or *recents*, which carry a label L.
    but that it gives back what it was given: a lost, late or missed write there can only make labels differ, and then
    the database answers.
 3. *What a process holds itself*, in front of Redis, obeys steps 1 and 2: it comes from recents that were shown or
-   filled, is appended to by the same rule, and has the same label to be checked by.
-4. *Nothing that was cleared or erased stays in Redis.* Whoever commits change n tells Redis: an append, or a drop. Who
-   dies or finds Redis away before leaves it to the outbox, where the commit itself put it (``outbox``); a relay drops
-   what lacks change n, puts the present state there instead (``state_push``) and only then clears the outbox, up to n
-   (``clear_by_rev``). One that comes too late changes nothing: an append upon nothing, or upon a label at or above its
-   own, is ignored, and a fill needs its lease. A lease (``fence``) is gone with whatever removes it (a flush, an
-   eviction, a restart), and one that change n came across refuses fills labelled below n. After that, any fill asks
-   for its second revision later than change n was committed, so its label is at least n and nothing of change n is
-   missing.
+   filled, is appended to by the same rule, and has the same label to be checked by. While that is the database's
+   revision, Redis is not asked, and nothing is decoded.
+4. *Nothing that was edited, cleared or erased stays in Redis.* An append takes nothing away: recents that lack it have
+   a label below it, so Redis is told without waiting for its answer, and nobody tells it again. Whoever commits any
+   other change n (an *amendment*) drops the recents. Who dies or finds Redis away before leaves it to the outbox, where
+   the commit itself put it (``outbox``); a relay drops what lacks change n, puts the present state there instead
+   (``state_push``) and only then clears the outbox, up to n (``clear_by_rev``). What comes too late changes nothing: an
+   append upon nothing, or upon a label at or above its own, is ignored, and a fill needs its lease. A lease (``fence``)
+   is gone with whatever removes it (a flush, an eviction, a restart), and one that change n came across refuses fills
+   labelled below n. After that, any fill asks for its second revision later than change n was committed, so its label
+   is at least n and nothing of change n is missing.
 5. *After a restart nothing of before is used* (``flush_on_restart``). Every string carries the run id of the server
    that wrote it, and every script compares it with the server's own, which the server told when the connection was
    opened and which ends with it: contents from a snapshot, of another node, of a replica that was promoted, are removed
@@ -88,7 +90,7 @@ class RedisHybridDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs):
         ttl: a conversation that nobody reads or writes is forgotten after so many seconds.
         recent: how many messages of a conversation are kept.
         max_bytes: how many bytes of a conversation are kept.
-        near_bytes: how many bytes of recents each process holds itself, beside Redis.
+        near_bytes: how many bytes of recents each process holds itself, as messages, beside Redis.
         max_memory: how many bytes a server may use in all before nothing more is put there; 0 for no bound.
         staleness: how many seconds recents may be shown for without asking the database; 0 asks it at every read.
         connect_timeout, read_timeout: how long Redis may take, in seconds.
@@ -96,13 +98,16 @@ class RedisHybridDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs):
     """
 
     contract_version: ClassVar[int] = 1
+    # What is held here is answered at once, so that calls do best to gather: one question for the revisions of all.
+    max_readers: ClassVar[int] = 2
+    max_writers: ClassVar[int] = 2
 
     url: str = attrs.field(default="redis://localhost:6379/0", repr=False)
     password: str | None = attrs.field(default=None, repr=False)
     ttl: float = attrs.field(default=600.0, converter=float, validator=_positive)
     recent: int = attrs.field(default=40, converter=int, validator=attrs.validators.ge(1))
     max_bytes: int = attrs.field(default=65_536, converter=int, validator=attrs.validators.ge(1))
-    near_bytes: int = attrs.field(default=8_388_608, converter=int, validator=attrs.validators.ge(0))
+    near_bytes: int = attrs.field(default=16_777_216, converter=int, validator=attrs.validators.ge(0))
     max_memory: int = attrs.field(default=0, converter=int, validator=attrs.validators.ge(0))
     staleness: float = attrs.field(default=0.0, converter=float, validator=_not_negative)
     connect_timeout: float = attrs.field(default=0.05, converter=float, validator=_positive)
@@ -136,7 +141,7 @@ class RedisHybridDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs):
 
     @hookimpl
     def save_messages(self, messages: Sequence[rec.Message]) -> Sequence[rec.Receipt] | None:
-        """Append below, then in Redis."""
+        """Append below, then tell Redis, whose answer nobody waits for where every read asks the database."""
         layer = self._layer()
         receipts = self._below.save_messages(messages=messages)
         if receipts and layer:

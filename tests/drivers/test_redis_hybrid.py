@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
+import time
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
@@ -16,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from whisper_persistence_drivers.redis_cache.clients import connect
 from whisper_persistence_drivers.redis_cache.content import Content
+from whisper_persistence_drivers.redis_cache.near import Near
 from whisper_persistence_drivers.redis_hybrid import RedisHybridDriver
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
@@ -156,6 +160,62 @@ def test_what_is_cached_is_not_read_from_the_database(near_bytes, tmp_path, redi
         assert drivers["counting"].loads == []
         store.load_messages([Window("talk", 5, before=10), Window("talk", 100), Window("talk", 5, user_id="bob")])
         assert len(drivers["counting"].loads) == 1
+
+
+def near(store: Store) -> Near:
+    driver: Any = store.chain.drivers["redis-hybrid"]
+    return driver._open_life().layer.reader.recents.near
+
+
+def test_who_writes_into_what_was_shown_changes_nothing_that_is_shown_again(tmp_path, redis_url):
+    with Store(Chain.of(chain(tmp_path, redis_url))) as store:
+        store.save_messages([say(0), say(1, extra={"pictures": [1]})])
+        seen = []
+        for _ in range(4):
+            plain, pictured = store.load_messages([Window("talk")])[Window("talk")]
+            seen.append((dict(plain.extra), list(pictured.extra["pictures"])))
+            plain.extra["written"] = True
+            pictured.extra["pictures"].append(2)
+
+        assert seen == [({}, [1])] * 4
+
+
+def test_what_a_process_holds_takes_no_more_than_it_may(tmp_path, redis_url):
+    room = 150_000
+    with Store(Chain.of(chain(tmp_path, redis_url, near_bytes=room))) as store:
+        store.save_messages([say(n, f"talk {n % 20}", author_name="x" * 200) for n in range(400)])
+        held = near(store)
+        gc.collect()
+        tracemalloc.start()
+        try:
+            store.load_messages([Window(f"talk {n}") for n in range(20)])
+            gc.collect()
+            taken = tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+
+        assert room / 2 < held._used <= room
+        assert taken < room * 1.3  # what is no message of ours is in there as well
+        assert 5 < len(held._held) < 15
+
+
+def test_what_a_process_holds_of_somebody_goes_with_the_erase_and_of_nobody_outlives_its_time(tmp_path, redis_url):
+    with Store(Chain.of(chain(tmp_path, redis_url))) as store:
+        store.save_messages([say(0), say(0, "other talk")])
+        assert len(store.load_messages([Window("talk"), Window("other talk")])) == 2
+        held = near(store)
+        kept = len(held._held)
+        store.erase_users(["alice"])
+
+        assert (kept, len(held._held)) == (2, 0)
+
+        store.save_messages([say(1, "third talk")])
+        store.load_messages([Window("third talk")])
+        held.ttl = 0.1
+        until = time.monotonic() + 30
+        while held._held and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not held._held
 
 
 def test_hostile_names_stay_apart(tmp_path, redis_url):

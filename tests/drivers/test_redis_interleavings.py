@@ -166,11 +166,11 @@ RULES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], Sequence[Sequence[s
         without("FILL", "if not raw or kind ~= 'l' or token ~= ARGV[1] then return 'refused' end", "rev = '0'"),
         LATE,
     ),
-    "flush_on_restart": (believe_old_lives, (("append", "read", "save", "append", "relay", "restart"),)),
+    "flush_on_restart": (believe_old_lives, (("append", "read", "save", "clear", "relay", "restart"),)),
     "rev_read": (unread_revisions, (TALKING, TALKING)),
     "revision after reading": (read_before_revision, (TALKING, ("append", "append"))),
     "revision before reading": (read_after_revision, (TALKING, ("append", "append"), ("append", "clear", "read"))),
-    "clear_by_rev": (clear_everything, (TALKING, ("append", "clear"), ("relay", "relay"))),
+    "clear_by_rev": (clear_everything, (("append", "read", "read"), ("clear", "append", "clear"), ("relay", "relay"))),
     "state_push": (clear_untold, (TALKING, ("append", "clear"), ("relay", "relay"))),
 }
 

@@ -3,7 +3,7 @@
 One conversation, in which message n is appended or everything is cleared. Writers commit, then tell Redis; readers ask
 Redis, fetch and fill; a relay works the outbox off. Any of them may die between two steps, Redis may be emptied, or
 restarted with what it saved. Two things are checked: what a reader shows stood in the database at some moment of the
-read, and, at rest, Redis holds what the database holds, or nothing.
+read, and, at rest, Redis holds nothing that the database does not hold; it may lack what was appended.
 """
 
 from __future__ import annotations
@@ -104,10 +104,9 @@ def filled(world: World, me: Actor, rules: frozenset[str]) -> Recents | None:
     return Recents(world.run, me.rev, me.talk, 0)
 
 
-def committed(world: World, talk: Talk, rules: frozenset[str]) -> World:
+def committed(world: World, talk: Talk, pending: int) -> World:
     """The world after a change, which every reader on its way may show from now on."""
     actors = tuple(actor._replace(possible=actor.possible | {talk}) if actor.step else actor for actor in world.actors)
-    pending = world.rev + 1 if "outbox" in rules else 0
     return world._replace(talk=talk, rev=world.rev + 1, pending=pending, actors=actors)
 
 
@@ -137,7 +136,7 @@ Next = Iterator[tuple[World, Actor]]
 def append(world: World, me: Actor, rules: frozenset[str]) -> Next:
     if not me.step:
         number = world.said + 1
-        after = committed(world, (*world.talk, number), rules)._replace(said=number)
+        after = committed(world, (*world.talk, number), world.pending)._replace(said=number)
         yield after, me._replace(step="tell", rev=after.rev, token=number)
     else:
         yield world._replace(redis=appended(world, me.rev, me.token, rules)), Actor(me.jobs[1:])
@@ -145,7 +144,7 @@ def append(world: World, me: Actor, rules: frozenset[str]) -> Next:
 
 def clear(world: World, me: Actor, rules: frozenset[str]) -> Next:
     if not me.step:
-        after = committed(world, (), rules)
+        after = committed(world, (), world.rev + 1 if "outbox" in rules else 0)
         yield after, me._replace(step="tell", rev=after.rev)
     else:
         yield world._replace(redis=dropped(world, me.rev, 0, rules)[0]), Actor(me.jobs[1:])
@@ -226,7 +225,7 @@ def check_rest(world: World, rules: frozenset[str]) -> None:
     if world.pending or any(actor.jobs for actor in world.actors):
         return
     found = held(world, rules)
-    if found is not None and found.talk is not None and found.talk != world.talk:
+    if found is not None and found.talk is not None and not set(found.talk) <= set(world.talk):
         raise WrongError("left behind")
 
 
@@ -261,10 +260,10 @@ SCENES: dict[str, tuple[tuple[tuple[str, ...], ...], int]] = {
     "rev_read": ((("append", "append"), ("read", "read")), 1),
     "before": ((("append", "append"), ("read", "read")), 0),
     "after": ((("append", "append"), ("read", "read"), ("clear",)), 0),
-    "outbox": ((("append", "append"), ("read",)), 1),
-    "state_push": ((("append", "append"), ("read",), ("relay",)), 1),
-    "clear_by_rev": ((("append", "append"), ("read",), ("relay",)), 1),
-    "flush": ((("append", "append"), ("read",), ("relay", "relay")), 1),
+    "outbox": ((("append", "clear"), ("read",)), 1),
+    "state_push": ((("append", "clear"), ("read",), ("relay",)), 1),
+    "clear_by_rev": ((("clear", "append", "clear"), ("read",), ("relay",)), 1),
+    "flush": ((("append", "clear"), ("read",), ("relay",)), 1),
 }
 
 

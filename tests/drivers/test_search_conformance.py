@@ -29,6 +29,7 @@ class Searching(DeclarationConformance, EraseConformance, SearchConformance, Hit
     capabilities = KEPT
 
 
+@pytest.mark.usefixtures("migrated_file")
 class TestSqliteSearch(Searching):
     def open_store(self, path: Path, namespace: str = "default") -> Store:
         options = {"path": path / "memory.db", "search": True}
@@ -43,6 +44,7 @@ class Settled(Store):
         return super().search_messages(queries)
 
 
+@pytest.mark.usefixtures("migrated_file")
 class TestSqliteIndexed(SearchConformance, HitConformance):
     """The same, found by the index alone."""
 

@@ -10,6 +10,8 @@ from whisper_persistence.records import fields
 from whisper_persistence.records.fields import Id, Label, Whole
 
 #: What a follower can ask to be told about. ``item`` of a `Pending` is the message, memory, pattern or outcome id.
+#: ``conversations`` are told of whenever they change, ``amendments`` where they do otherwise than by an append: by an
+#: edit, a redaction, a clear mark, an expiry or an erase.
 FollowedKind = Literal[
     "strategies",
     "outcomes",
@@ -19,6 +21,7 @@ FollowedKind = Literal[
     "preferences",
     "messages",
     "conversations",
+    "amendments",
 ]
 
 
@@ -74,7 +77,7 @@ class Pending:
     Attributes:
         follower: whose it is.
         kind: what kind of record changed.
-        thing_id: the user id, or for messages and conversations the conversation id.
+        thing_id: the user id, or for messages, conversations and amendments the conversation id.
         item: the id of the record within it, or empty.
         revision: the newest revision that changed it.
     """

@@ -148,7 +148,7 @@ class ExpiryConformance(Conformance):
     def test_followers_are_told_what_went(self, store: Store) -> None:
         samples.fill(store, self.capabilities)
         kinds = kinds_of(self.capabilities)
-        store.register_follower(Follower("f", (*kinds, "conversations")))
+        store.register_follower(Follower("f", (*kinds, "conversations", "amendments")))
         late = samples.MOMENT + timedelta(days=9_000)
         store.expire([Retention(kind, _DAY, now=late) for kind in kinds], True)
         assert store.load_pending("f", 1_000) == ()
@@ -157,7 +157,7 @@ class ExpiryConformance(Conformance):
         expected = {
             "strategies": {("strategies", ""), ("outcomes", "o1")},
             "statistics": {("scores", "memory"), ("patterns", "pattern"), ("patterns", "second"), ("preferences", "")},
-            "conversations": {("messages", "full"), ("messages", "m0"), ("conversations", "")},
+            "conversations": {("messages", "full"), ("messages", "m0"), ("conversations", ""), ("amendments", "")},
         }
 
         for subject, items in expected.items():

@@ -120,4 +120,4 @@ def erase_messages(state: State, conversation_id: str, message_ids: Sequence[str
     conversation.revision += 1
     for message_id in message_ids:
         state.notify("messages", conversation_id, message_id, conversation.revision)
-    state.notify("conversations", conversation_id, "", conversation.revision)
+    state.notify_of_amendment(conversation_id, conversation.revision)

@@ -118,6 +118,11 @@ class State:
             if kind in follower.kinds:
                 self.pending[follower.name][kind, thing_id, item] = revision
 
+    def notify_of_amendment(self, conversation_id: str, revision: int) -> None:
+        """Tell followers that a conversation changed otherwise than by an append."""
+        self.notify("conversations", conversation_id, "", revision)
+        self.notify("amendments", conversation_id, "", revision)
+
     def counts(self) -> Mapping[str, int]:
         """Return how much there is."""
         return {

@@ -46,11 +46,10 @@ def _row(message: Message) -> MessageRow:
     return MessageRow(message.message_id, encode(message), message.user_id, author, message.in_reply_to)
 
 
-def _written(state: State, conversation_id: str, message_id: str | None, sequence: int) -> Receipt:
+def _written(state: State, conversation_id: str, message_id: str, sequence: int) -> Receipt:
     conversation = state.conversations[conversation_id]
     conversation.revision += 1
-    if message_id is not None:
-        state.notify("messages", conversation_id, message_id, conversation.revision)
+    state.notify("messages", conversation_id, message_id, conversation.revision)
     state.notify("conversations", conversation_id, "", conversation.revision)
     return conversation.receipt(sequence, repeated=False)
 
@@ -108,7 +107,9 @@ def _clear(state: State, mark: ClearMark) -> Receipt:
     state.applied.add(mark.change_id)
     conversation = state.conversations[mark.conversation_id]
     conversation.cleared = mark.apply_to(conversation.cleared, conversation.sequence)
-    return _written(state, mark.conversation_id, None, conversation.cleared)
+    conversation.revision += 1
+    state.notify_of_amendment(mark.conversation_id, conversation.revision)
+    return conversation.receipt(conversation.cleared, repeated=False)
 
 
 def _edit(state: State, change: MessageEdit | MessageRedaction) -> Receipt:
@@ -119,4 +120,6 @@ def _edit(state: State, change: MessageEdit | MessageRedaction) -> Receipt:
         return conversation.receipt(sequence)
     conversation.messages.replace(_row(change.apply_to(_read(row.text))))
     state.applied.add(change.change_id)
-    return _written(state, change.conversation_id, change.message_id, sequence)
+    receipt = _written(state, change.conversation_id, change.message_id, sequence)
+    state.notify_of_amendment(change.conversation_id, receipt.revision)
+    return receipt

@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Final
 
 import attrs
@@ -57,7 +58,9 @@ class Relay:
         pending = self.below.load_pending(follower=self.follower, limit=_BATCH) or ()
         if not pending:
             return 0, True, False
-        token, answers = self.reader.recents.reclaim({work.thing_id: work.revision for work in pending})
+        # One that was followed otherwise by an older version may be in there twice.
+        newest = {work.thing_id: work.revision for work in sorted(pending, key=attrgetter("revision"))}
+        token, answers = self.reader.recents.reclaim(newest)
         told = [work for work in pending if answers[work.thing_id] is not None]
         leases = {name: token for name, answer in answers.items() if answer == b"lease"}
         if leases:

@@ -53,7 +53,7 @@ class Layer:
             StorageUnavailableError: the database did not answer.
         """
         prefix = f"{_FORMAT}:{_installation(below)}:"
-        known = below.register_follower(follower=Follower(follower, ("conversations",)))
+        known = below.register_follower(follower=Follower(follower, ("amendments",)))
         if known is None or below.load_revisions(things=[]) is None or below.load_messages(windows=[]) is None:
             raise ConfigurationError(_ALONE)
         near = Near(limits.near_bytes, limits.recent, limits.ttl)

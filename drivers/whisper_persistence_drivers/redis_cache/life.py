@@ -96,6 +96,7 @@ class Life:
             self.layer = self.build()
         self.layer.relay.settle(_ROUND)
         self.layer.sweeper.sweep()
+        self.layer.reader.recents.near.forget()
 
 
 def _version(said: dict[str, str]) -> str:

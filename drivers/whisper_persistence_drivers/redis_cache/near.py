@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import Final
 
@@ -144,10 +144,19 @@ class Near:
                 grown = there.appended(revision, line, self.recent)
                 self._remove(name) if grown is None else self._place(name, grown)
 
-    def drop(self, names: Iterable[str]) -> None:
-        """Remove conversations that were changed."""
+    def drop(self, revisions: Mapping[str, int]) -> None:
+        """Remove what lacks the change of each revision."""
         with self._lock:
-            for name in names:
+            for name, revision in revisions.items():
+                held = self._held.get(name)
+                if held is not None and held.revision < revision:
+                    self._remove(name)
+
+    def forget(self) -> None:
+        """Remove what came here too long ago, also if nobody reads it any more."""
+        before = time.monotonic() - self.ttl
+        with self._lock:
+            for name in [name for name, held in self._held.items() if held.kept < before]:
                 self._remove(name)
 
     def _place(self, name: str, held: Held) -> None:

@@ -185,7 +185,6 @@ class Recents:
 
     def drop(self, revisions: Mapping[str, int]) -> list[str]:
         """Remove what lacks the change of each revision; return the conversations that Redis was not told about."""
-        self.near.drop(revisions)
         return self._done(revisions, [answer for _, answer in self._drop(revisions, "-")])
 
     def reclaim(self, revisions: Mapping[str, int]) -> tuple[str, dict[str, bytes | None]]:
@@ -199,6 +198,7 @@ class Recents:
         self._confirmed = [*self._confirmed, *told][-TOGETHER:]
 
     def _drop(self, revisions: Mapping[str, int], token: str) -> Iterable[tuple[str, bytes | None]]:
+        self.near.drop(revisions)
         calls = [self._call(scripts.DROP, *item, token, LEASE) for item in revisions.items()]
         return zip(revisions, self.exchange.run(calls), strict=True)
 

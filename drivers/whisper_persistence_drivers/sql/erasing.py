@@ -147,7 +147,7 @@ def _remove_messages(transaction: Transaction, user_ids: Sequence[str], counted:
     for conversation_id, message_id, sequence in gone:
         revision = counted[conversation_id].revision
         transaction.tell("messages", conversation_id, message_id, revision)
-        transaction.tell("conversations", conversation_id, "", revision)
+        transaction.tell_of_amendment(conversation_id, revision)
         if transaction.links is not None:
             transaction.links.note(conversation_id, Event("remove", sequence))
     return len(gone)

@@ -27,7 +27,7 @@ from whisper_persistence_drivers.sql.transaction import Counter, Transaction
 #: How long a follower may take to see an erase before it is forgotten, in microseconds: 30 days.
 PATIENCE: Final = 30 * 24 * 3_600 * 1_000_000
 #: What followers are told about conversations under; everything else is told about users.
-_OF_CONVERSATIONS: Final = ("messages", "conversations")
+_OF_CONVERSATIONS: Final = ("messages", "conversations", "amendments")
 
 
 @attrs.frozen(eq=False)

@@ -137,6 +137,7 @@ def _change(transaction: Transaction, change: MessageChange) -> Receipt:
     if message is not None and flag:
         _put_edit(transaction, change.apply_to(message))
         _tell(transaction, change.conversation_id, change.message_id, step)
+        transaction.tell_of_amendment(change.conversation_id, step.revision)
     return step.receipt(message.sequence if message else None)
 
 
@@ -162,5 +163,5 @@ def _put_mark(transaction: Transaction, change: ClearMark, step: Step) -> int:
     transaction.run(_statements(transaction.flavour).clear, key=key, mark=mark)
     if transaction.links is not None:
         transaction.links.note(change.conversation_id, Event("clear", mark))
-    transaction.tell("conversations", change.conversation_id, "", step.revision)
+    transaction.tell_of_amendment(change.conversation_id, step.revision)
     return mark

@@ -79,7 +79,7 @@ def remove(transaction: Transaction, kind: RecordKind, thing: ThingKind, found: 
     for thing_id, item, mark in still:
         transaction.tell(kind, thing_id, item, counters[thing_id].revision)
         if kind == "messages":
-            transaction.tell("conversations", thing_id, "", counters[thing_id].revision)
+            transaction.tell_of_amendment(thing_id, counters[thing_id].revision)
             if transaction.links is not None:
                 transaction.links.note(thing_id, Event("remove", mark))
         if kind == "strategies":

@@ -182,7 +182,9 @@ class Transaction(Session):
 
     def ensure_users(self, user_ids: Iterable[str]) -> None:
         """See to it that every user has the parent row that their records hang on."""
-        wanted = set(user_ids) if self.careful else set(user_ids) - self.known_users
+        wanted = set(user_ids) - self._new_users
+        if not self.careful:
+            wanted -= self.known_users
         if not wanted:
             return
         created = to_micros(datetime.now(UTC))
@@ -210,6 +212,11 @@ class Transaction(Session):
         """Note that a record changed, once its thing is counted; `finish` adds it to its followers' pending work."""
         if self._followers:
             self._told.append((kind, thing_id, item, revision))
+
+    def tell_of_amendment(self, conversation_id: str, revision: int) -> None:
+        """Note that a conversation changed otherwise than by an append."""
+        self.tell("conversations", conversation_id, "", revision)
+        self.tell("amendments", conversation_id, "", revision)
 
     def told_things(self) -> dict[str, set[str]]:
         """Return the users and conversations that followers are told of, by the kind of record that changed."""

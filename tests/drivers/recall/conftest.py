@@ -32,7 +32,7 @@ def wait(condition: Callable[[], Any], what: str) -> Any:
     deadline = time.monotonic() + DEADLINE
     while not (answer := condition()):
         assert time.monotonic() < deadline, f"still waiting for {what}"
-        time.sleep(0.02)
+        time.sleep(0.05)
     return answer
 
 

@@ -52,6 +52,7 @@ def wait_for(memory: Any, way_wanted: tuple[str, ...], expected: list[list[float
         if seen == way_wanted:
             return
         assert time.monotonic() < deadline, memory.health()
+        time.sleep(0.1)
 
 
 def test_a_killed_and_a_frozen_index_are_replaced_while_the_scan_answers(copied: Any) -> None:
