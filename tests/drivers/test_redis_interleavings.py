@@ -16,7 +16,7 @@ import pytest
 from whisper_persistence_drivers.redis_cache import scripts
 from whisper_persistence_drivers.redis_cache.exchange import Script
 from whisper_persistence_drivers.redis_cache.following import Relay
-from whisper_persistence_drivers.redis_cache.near import Held
+from whisper_persistence_drivers.redis_cache.near import Held, Near
 from whisper_persistence_drivers.redis_cache.reading import Reader
 from whisper_persistence_drivers.redis_cache.recents import BEYOND, Hit
 
@@ -85,6 +85,16 @@ def unread_revisions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Reader, "_ask", trust)
 
 
+def unread_revisions_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    get = Near.get
+
+    def trust(self: Near, *asked: Any) -> Any:
+        held = get(self, *asked)
+        return held and attrs.evolve(held, confirmed=float("inf"))
+
+    monkeypatch.setattr(Near, "get", trust)
+
+
 def read_before_revision(monkeypatch: pytest.MonkeyPatch) -> None:
     refill = Reader.refill
 
@@ -151,7 +161,7 @@ def append_near_anyway(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 TALKING = ("append", "read", "append", "read")
-LATE = (("append", "read"), ("append",), ("relay",))
+LATE = (("append", "read"), ("clear",), ("relay",))
 
 #: Each rule, how it is taken away, and who has to do what for it to matter.
 RULES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], Sequence[Sequence[str]]]] = {
@@ -168,6 +178,7 @@ RULES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], Sequence[Sequence[s
     ),
     "flush_on_restart": (believe_old_lives, (("append", "read", "save", "clear", "relay", "restart"),)),
     "rev_read": (unread_revisions, (TALKING, TALKING)),
+    "rev_read near": (unread_revisions_near, (TALKING, TALKING)),
     "revision after reading": (read_before_revision, (TALKING, ("append", "append"))),
     "revision before reading": (read_after_revision, (TALKING, ("append", "append"), ("append", "clear", "read"))),
     "clear_by_rev": (clear_everything, (("append", "read", "read"), ("clear", "append", "clear"), ("relay", "relay"))),
@@ -175,12 +186,10 @@ RULES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], Sequence[Sequence[s
 }
 
 
-@pytest.mark.parametrize(
-    "rule", [pytest.param(rule, marks=[pytest.mark.long] * (RULES[rule][1] is LATE)) for rule in RULES]
-)
+@pytest.mark.parametrize("rule", RULES)
 def test_each_rule_is_needed(rule, tmp_path, private_redis, monkeypatch):
     take_away, jobs = RULES[rule]
     take_away(monkeypatch)
-    near = 0 if rule != "cas of an append near" else 1_000_000
+    near = 1_000_000 if rule.endswith("near") else 0
     with World.begin(tmp_path / "memory.db", private_redis, near_bytes=near) as world:
         assert search(world, 3_000, jobs) is not None

@@ -23,7 +23,7 @@ from whisper_persistence.testing.redis_servers import RedisServer
 from whisper_persistence.testing.servers import new_postgres_database
 
 PROGRAM = Path(__file__).parent / "interrupted_chain.py"
-KILLS = 12
+KILLS = 8
 ALL = frozenset({"strategies", "statistics", "conversations"})
 
 

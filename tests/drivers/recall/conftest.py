@@ -21,6 +21,8 @@ ANIMALS: Final = ["otter", "heron", "badger", "walrus", "lynx", "raven", "gecko"
 PLACES: Final = ["harbour", "attic", "meadow", "tunnel", "bakery", "glacier", "orchard", "library", "station", "castle"]
 #: How many messages the store of `indexed` has.
 SAID: Final = 1_200
+#: A machine that does much else is given time.
+PATIENT: Final = {"search_timeout": 10.0, "scan_timeout": 60.0}
 #: Seconds after which a test gives up waiting.
 DEADLINE: Final = 600.0
 
@@ -115,7 +117,7 @@ class Memories:
     def open(self, namespace: str = "default", path: Path | None = None, **options: Any) -> Memory:
         """Open a store whose messages are all indexed, however few, unless options say otherwise."""
         place = path or self.path
-        settings = {"path": place / "recall", "index_from": 0, "few": 0, "search_timeout": 10.0, **options}
+        settings = {"path": place / "recall", "index_from": 0, "few": 0, **PATIENT, **options}
         drivers = [
             DriverSpec("chroma-recall", settings),
             DriverSpec("sqlite", {"path": place / "memory.db", "search": False}),
