@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -81,3 +83,13 @@ def test_one_that_fails_does_not_stop_the_rest(tmp_path: Path) -> None:
     assert bars["last 20 by users"] == bars["load a strategy by users"] == bars["append a turn by turns"] == 0.1
     assert bars["score a memory by memories"] == 0.15
     assert all(len(item["contestants"]) == 3 for item in growth["workloads"])
+
+
+def test_the_command_of_the_page_on_performance_runs_what_these_tests_are_about() -> None:
+    page = (BENCHMARKS.parents[1] / "docs" / "performance.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^```text\n(.*?)\n```$", page, re.MULTILINE)
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(BENCHMARKS.parents[1] / "tox.ini", encoding="utf-8")
+
+    assert command == "tox run -e bench"
+    assert tox["testenv:bench"]["commands"] == "python tests/benchmarks/all.py {posargs}"

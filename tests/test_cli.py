@@ -163,16 +163,6 @@ def test_a_bad_line_is_exit_code_1_and_named(talk: Path) -> None:
     assert result.stderr.startswith("Error: talk.jsonl:7: Message cannot be read")
 
 
-def test_the_demo_remembers_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    ran = spawn("demo", TMPDIR=str(tmp_path), WHISPER_PERSISTENCE_DRIVERS="absent")
-
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert "killed (SIGKILL)" in ran.stdout
-    assert ran.stdout.count("remembered ") == 4
-    assert "everything was remembered" in ran.stdout
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_the_demo_keeps_its_file_and_never_mixes_its_runs(tmp_path: Path) -> None:
     path = tmp_path / "kept" / "demo.db"
     runs = [spawn("demo", "--path", str(path), *options) for options in ([], ["--json"])]

@@ -61,12 +61,19 @@ def kept(user: str) -> bool:
     return bool(run_json("show", user)["strategy"])
 
 
+def _heed_ctrl_c() -> None:
+    """Heed Ctrl-C also where these tests were started in the background, where a shell has it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Terminal:
     """A process on a real terminal."""
 
     def __init__(self, *arguments: str | Path) -> None:
         command = ["-m", "whisper_persistence", *map(str, arguments)]
-        self.process = pexpect.spawn(sys.executable, command, encoding="utf-8", timeout=120, dimensions=(40, 150))
+        self.process = pexpect.spawn(
+            sys.executable, command, encoding="utf-8", timeout=120, dimensions=(40, 150), preexec_fn=_heed_ctrl_c
+        )
 
     def ends(self) -> tuple[str, int | None]:
         """Return what is left to read, and the exit code."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,7 +87,7 @@ print("ready", flush=True)
 while line := sys.stdin.readline():
     if not (child := os.fork()):
         try:
-            whisper_persistence.cli.main(["--config", "settings.toml", *shlex.split(line)], "whisper-persistence")
+            whisper_persistence.cli.main(shlex.split(line), "whisper-persistence")
         except SystemExit as end:
             sys.stdout.flush()
             os._exit(end.code or 0)
@@ -95,18 +96,33 @@ while line := sys.stdin.readline():
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where an operator works: settings, something to import, and an archive of two people; no memory yet."""
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(("WHISPER", "POSTGRES", "ENV_MODE", "DISCORD_BOT"))]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "settings.toml").write_text(SETTINGS, encoding="utf-8")
-    (tmp_path / "talk.jsonl").write_text("".join(f'{LINE}"message_id": "{n}"}}\n' for n in "12"), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of two people."""
+    path = tmp_path_factory.mktemp("archives") / "people.zip"
     with Store.from_settings(url="memory://") as store:
         for user in ("alice", "bob"):
             samples.fill(store, SUBJECT_CAPABILITIES, user, f"talk of {user}")
-        export_archive(store, tmp_path / "people.zip", None, lambda *_: None)
+        export_archive(store, path, None, lambda *_: None)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, archive: Path) -> Path:
+    """Where an operator works: settings that are found, something to import, and an archive; no memory yet."""
+    monkeypatch.setenv("WHISPER_PERSISTENCE_CONFIG", "settings.toml")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "settings.toml").write_text(SETTINGS, encoding="utf-8")
+    (tmp_path / "talk.jsonl").write_text("".join(f'{LINE}"message_id": "{n}"}}\n' for n in "12"), encoding="utf-8")
+    shutil.copy(archive, tmp_path)
     return tmp_path
 
 
@@ -131,7 +147,7 @@ def typed(terminal: pexpect.spawn, command: str, question: str = "", answer: str
     return shown + (terminal.before or ""), int(terminal.match.group(1))
 
 
-def test_every_command_on_a_real_terminal_does_its_work_with_a_bar_and_asks_before_it_destroys(terminal):
+def test_every_command_on_a_real_terminal_does_its_work_with_a_bar_and_asks_before_it_destroys(terminal, folder):
     for step in WALK:
         if step.asks:
             shown, code = typed(terminal, step.typed, step.asks, "n")
@@ -141,12 +157,16 @@ def test_every_command_on_a_real_terminal_does_its_work_with_a_bar_and_asks_befo
         assert (code, step.says in shown) == (0, True), f"{step.typed}: {shown}"
         assert step.bar in shown, f"{step.typed}: {shown}"
     assert {step.name for step in WALK} == set(COMMANDS)
+    assert "killed (SIGKILL)" in shown, "the demo comes last"
+    assert len(re.findall(r"remembered\x1b\[0m ", shown)) == 4
+    assert list((folder / "temporary").iterdir()) == []
 
 
+@pytest.mark.usefixtures("folder")
 def test_every_command_prints_json_alone_for_machines_and_asks_nothing_when_told_yes():
     for step in WALK[:-1]:  # the demo's own tests, in tests/test_cli.py, see to the demo
         options = [*(["--json"] if step.prints_json else []), *(["--yes"] if step.asks else [])]
-        ran = CliRunner().invoke(main, ["--config", "settings.toml", *shlex.split(step.typed), *options])
+        ran = CliRunner().invoke(main, [*shlex.split(step.typed), *options])
 
         assert ran.exit_code == 0, f"{step.typed}: {ran.output}"
         assert not step.prints_json or msgspec.json.decode(ran.stdout)
@@ -183,7 +203,6 @@ def test_every_command_has_a_manual_page(name):
 
 
 def test_every_name_in_the_environment_that_is_told_is_heeded(monkeypatch, folder):
-    monkeypatch.setenv("WHISPER_PERSISTENCE_CONFIG", "settings.toml")
     monkeypatch.setenv("WHISPER_PERSISTENCE_NAMESPACE", "Elena")
     monkeypatch.setenv("WHISPER_PERSISTENCE_SQLITE_PATH", "elsewhere.db")
     CliRunner().invoke(main, ["import", "talk.jsonl"])
@@ -199,7 +218,7 @@ def test_every_name_in_the_environment_that_is_told_is_heeded(monkeypatch, folde
     assert (folder / "third.db").exists()
 
 
-def test_bash_completes_what_is_typed(folder):
+def test_bash_completes_what_is_typed():
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     command = ["--noprofile", "--norc", "-i"]
     with pexpect.spawn("bash", command, encoding="utf-8", timeout=120, env=environment) as shell:

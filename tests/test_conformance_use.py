@@ -34,14 +34,12 @@ def suite(pytester: pytest.Pytester, capabilities: frozenset[str], *subjects: st
 
 def test_one_class_with_one_method_runs_everything_that_is_claimed(pytester: pytest.Pytester) -> None:
     result = suite(
-        pytester,
-        RECORD_CAPABILITIES | {"search"},
-        *SUBJECT_CAPABILITIES,
-        only="not sequence and not thread and not question and not score and not search and not erase",
+        pytester, RECORD_CAPABILITIES | {"search"}, *SUBJECT_CAPABILITIES, only="claim or message or strateg"
     )
     outcomes = result.parseoutcomes()
 
-    assert outcomes["passed"] > 100
+    assert outcomes["passed"] > 30
+    assert outcomes["passed"] + outcomes["deselected"] > 200
     assert "failed" not in outcomes
     result.stdout.fnmatch_lines(
         [

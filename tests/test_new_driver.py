@@ -60,6 +60,23 @@ def test_a_new_driver_passes_the_suite(package):
     assert re.search(r"\b\d{3} passed", run_tests(package))
 
 
+@pytest.mark.network
+def test_a_stranger_types_what_the_command_says_in_an_environment_of_their_own(tmp_path):
+    def typed(line: str) -> str:
+        environment = {"PATH": f"{tmp_path}/venv/bin:/usr/bin:/bin", "HOME": str(tmp_path)}
+        command = ["bash", "-euo", "pipefail", "-c", line]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+        assert done.returncode == 0, done.stderr + done.stdout[-3000:]
+        return done.stdout
+
+    typed(f"{sys.executable} -m venv venv && venv/bin/pip install --quiet {PAGE.parents[1]}")
+    following = typed("whisper-persistence new-driver mask").partition("next: ")[2]
+
+    assert re.search(r"\b\d+ passed", typed(f"{following.strip()} -k claim"))
+    drivers = typed("WHISPER_PERSISTENCE_DRIVERS=mask,sqlite whisper-persistence drivers")
+    assert re.search(r"mask +whisper-persistence-mask 0\.1\.0 +1", drivers)
+
+
 def test_the_page_follows_the_same_tree(tmp_path):
     (tree,) = re.findall(r"```text\nwhisper-persistence-mask/\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     written = write_driver("mask", tmp_path)

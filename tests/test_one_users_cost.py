@@ -12,7 +12,7 @@ from whisper_persistence_drivers.sql.scanning import _of_user
 from whisper_persistence_drivers.sqlite import SqliteDriver
 from whisper_persistence_drivers.sqlite_flavour import SqliteFlavour
 
-from whisper_persistence import ClearMark, Message, Store, Window
+from whisper_persistence import ClearMark, MemoryScore, Message, StatisticsChange, Store, Window
 from whisper_persistence.operations import erase_users, export_archive, load_profile
 from whisper_persistence.plugins import Chain
 
@@ -85,6 +85,22 @@ def test_a_page_far_into_a_talk_costs_the_page(cleared, tmp_path):
             costs.append(instructions(store, lambda store, window=window: store.load_messages([window])))
 
             assert store.load_messages([window])[window][0].sequence == count - 49
+
+    assert costs[1] <= costs[0] + STEP, costs
+
+
+def test_one_more_score_costs_the_same_however_many_memories_have_one(tmp_path):
+    costs: list[int] = []
+    for count in (100, 3_000):
+        with Store(Chain.of({"sqlite": SqliteDriver(tmp_path / f"{count}.db")})) as store:
+            for start in range(0, count, 1_000):
+                scores = [MemoryScore("alice", f"m{n}", n / count) for n in range(start, min(count, start + 1_000))]
+                store.update_statistics([StatisticsChange("alice", scores)])
+            change = StatisticsChange("alice", [MemoryScore("alice", "m50", 0.9, {"recency": 0.5})])
+            costs.append(instructions(store, lambda store, change=change: store.update_statistics([change])))
+            found = store.load_statistics(["alice"])["alice"]
+
+            assert (found.total_memories_scored, found.factor_averages()) == (count, {"recency": 0.5})
 
     assert costs[1] <= costs[0] + STEP, costs
 

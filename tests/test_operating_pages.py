@@ -13,7 +13,7 @@ import pytest
 
 from whisper_persistence import Store
 from whisper_persistence.cli import main
-from whisper_persistence.operations import export_archive
+from whisper_persistence.operations import export_archive, import_file
 from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -81,6 +81,18 @@ def test_the_page_on_formats_shows_the_fields_of_a_manifest(tmp_path):
     assert shown.keys() == written.keys()
     assert shown["files"][0].keys() == written["files"][0].keys()
     assert (shown["format"], shown["version"]) == (written["format"], written["version"])
+
+
+def test_the_lines_of_the_page_on_formats_are_brought_in_as_it_says(tmp_path):
+    (lines,) = [block for block in blocks("format.md", "json") if not block.startswith("{\n")]
+    (tmp_path / "page.jsonl").write_text(lines, encoding="utf-8")
+    with Store.from_settings(url="memory://") as store:
+        counts = import_file(store, tmp_path / "page.jsonl")
+        said = store.load_messages([samples.Window("channel-7")])[samples.Window("channel-7")]
+
+        assert counts == {"messages": 2, "outcomes": 1, "preferences": 1}
+        assert [message.in_reply_to for message in said] == [None, "m-1"]
+        assert store.load_strategies(["alice"])["alice"].effective_approaches == ("gentle_check_in",)
 
 
 def test_every_command_stands_on_the_page():

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,30 @@ import pytest
 from whisper_persistence import Store
 from whisper_persistence.settings import load_settings
 
+from .prepared_python import PreparedPython
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PLUGINS = sorted((ROOT / "contrib").glob("*/README.md"))
 #: Pages whose snippets belong together, and what runs them.
 OWN_TESTS = {
     "companion.md": "tests/companion/test_companion_page.py",
     "search.md": "tests/test_search_docs.py",
     "writing-a-driver.md": "tests/test_writing_a_driver.py",
+}
+#: What runs the blocks of other languages, and those of other pages.
+ELSEWHERE = {
+    ("conversations.md", "text"): "tests/companion/test_conversations_page.py",
+    ("format.md", "json"): "tests/test_operating_pages.py",
+    ("performance.md", "text"): "tests/test_benchmarks_all.py",
+    ("privacy.md", "sql"): "tests/faults/fault_tools/documented_postgres.py",
+    ("scaling.md", "sql"): "tests/test_scaling.py",
+    ("scaling.md", "text"): "tests/test_scaling.py",
+    ("writing-a-driver.md", "text"): "tests/test_new_driver.py",
+    ("encryption", "python"): "contrib/whisper-persistence-encryption/tests/test_readme.py",
+    ("encryption", "sh"): "contrib/whisper-persistence-encryption/tests/test_readme.py",
+    ("opentelemetry", "python"): "contrib/whisper-persistence-opentelemetry/tests/test_telemetry.py",
+    ("opentelemetry", "sh"): "contrib/whisper-persistence-opentelemetry/tests/test_telemetry.py",
 }
 LINE = (
     '{"conversation_id": "c", "user_id": "alice", "author_id": "alice", "content": "Good morning", "message_id": "1"}\n'
@@ -54,6 +72,13 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**clean, "HOME": str(tmp_path), "PATH": path, "WHISPERENGINE_DATABASE_TYPE": "sqlite"}
 
 
+@pytest.fixture(scope="module")
+def prepared() -> Iterator[PreparedPython]:
+    python = PreparedPython()
+    yield python
+    python.close()
+
+
 def run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
 
@@ -61,14 +86,44 @@ def run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
     return done.stdout
 
 
+def commands_of(block: str) -> list[list[str]] | None:
+    """Return the commands of a block that are all ours and need no shell but for its exports, else nothing."""
+    lines = [line for line in block.splitlines() if line and not line.startswith(("#", "export "))]
+    plain = all(line.startswith("whisper-persistence ") and not set(line) & set("$|<>&;`") for line in lines)
+    exported = "$(" not in block
+    return [shlex.split(line) for line in lines] if plain and exported else None
+
+
 @every("python")
-def test_a_snippet_runs_as_it_stands(page, block, tmp_path, environment):
+def test_a_snippet_runs_as_it_stands(page, block, tmp_path, environment, prepared):
     if page.name in OWN_TESTS:
         pytest.skip(f"{OWN_TESTS[page.name]} runs it")
     (tmp_path / "snippet.py").write_text(block, encoding="utf-8")
 
     for _ in range(2 if page.name == "README.md" else 1):
-        assert run([sys.executable, "-W", "error", "snippet.py"], tmp_path, environment).strip()
+        code, said, failed = prepared.run(["snippet.py"], tmp_path, environment)
+
+        assert (code, failed) == (0, "")
+        assert said.strip()
+
+
+def test_every_snippet_of_every_page_is_one_that_some_test_runs():
+    here = {(page.name, language) for page in PAGES for language in fences(page) - {"python", "sh", "toml"}}
+    plugins = [(page.parent.name.removeprefix("whisper-persistence-"), page) for page in PLUGINS]
+
+    assert here | {(name, language) for name, page in plugins for language in fences(page)} == ELSEWHERE.keys()
+    for (page, language), test in ELSEWHERE.items():
+        source = (ROOT / test).read_text(encoding="utf-8")
+        assert language in source, test
+        assert page in source, test
+
+
+def fences(page: Path) -> set[str]:
+    """Return the languages of a page's blocks, none of which may be indented: nobody would find it to run it."""
+    opened = re.findall(r"^( *)```(\w+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert not [language for indent, language in opened if indent], page
+    return {language for _, language in opened}
 
 
 def test_the_ten_lines_say_what_they_should(tmp_path, environment):
@@ -92,7 +147,14 @@ def test_commands_run_as_they_stand(page, block, tmp_path, environment, request)
     (tmp_path / "talk.jsonl").write_text(LINE, encoding="utf-8")
     (tmp_path / "memory.db").touch()
 
-    run(["bash", "-euo", "pipefail", "-c", block], tmp_path, environment)
+    commands = commands_of(block)
+    if commands is None:
+        run(["bash", "-euo", "pipefail", "-c", block], tmp_path, environment)
+    environment.update(re.findall(r"^export (\w+)=(.*)$", block, re.MULTILINE))
+    for command in commands or ():
+        code, _, failed = request.getfixturevalue("prepared").run(command, tmp_path, environment)
+
+        assert code == 0, (command, failed)
 
 
 @every("toml")

@@ -85,6 +85,16 @@ def test_groups_that_are_too_small_are_not_in_the_page_either(database, tmp_path
     assert "stolen" not in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
+def test_a_file_that_is_there_is_replaced_by_a_page_only_when_that_is_said(database, tmp_path):
+    (tmp_path / "mine.html").write_text("mine", encoding="utf-8")
+    refused = run(database, "--html", str(tmp_path / "mine.html"))
+
+    assert (refused.exit_code, "mine.html already. Replace it? [y/N]" in refused.stderr) == (1, True)
+    assert (tmp_path / "mine.html").read_text(encoding="utf-8") == "mine"
+    assert run(database, "--user", "alone", "--html", str(tmp_path / "mine.html"), "--yes").exit_code == 0
+    assert "<script>" in (tmp_path / "mine.html").read_text(encoding="utf-8")
+
+
 def test_the_page_needs_nothing_else_and_no_name_ends_its_scripts(database, tmp_path):
     file = tmp_path / "page.html"
     written = run(database, "--user", "alone", "--html", str(file))

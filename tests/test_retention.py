@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from whisper_persistence_drivers import sqlite_scrubbing
 
 from whisper_persistence import (
     AsyncStore,
@@ -108,7 +109,10 @@ POLICIES = StoragePolicies(
 
 
 @pytest.mark.parametrize("batch", [3, 10_000])
-def test_a_run_removes_exactly_what_its_dry_run_counted(tmp_path, machine, batch):
+def test_a_run_removes_exactly_what_its_dry_run_counted(tmp_path, machine, batch, monkeypatch):
+    vacuums: list[object] = []
+    monkeypatch.setattr(sqlite_scrubbing, "_vacuum", vacuums.append)
+
     async def work(store: AsyncStore) -> None:
         await fill(store)
         await store.save_messages([samples.message("talk", user_id="carol", timestamp=NOW - 400 * DAY)])
@@ -130,6 +134,7 @@ def test_a_run_removes_exactly_what_its_dry_run_counted(tmp_path, machine, batch
             *(("bob", f"bob {n}") for n in range(3)),
         }
         assert [m.user_id for m in left].count("carol") == 1
+        assert len(vacuums) == 4, "once for each kind that lost something, however many calls that took"
         assert (did.total(), did.dry_run, would.dry_run) == (would.total(), False, True)
 
     on_sqlite(tmp_path, work)

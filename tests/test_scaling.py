@@ -7,9 +7,11 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import InsufficientPrivilege
 
 from whisper_persistence import Store, Window
@@ -107,6 +109,17 @@ def test_a_backup_by_the_owner_of_kept_apart_tables_fails_loudly(guest_url, post
 
     assert "row-level security policy" in dump(guest_url).stderr
     assert dump(postgres_url).returncode == 0
+
+
+def test_a_url_that_names_two_servers_reaches_the_one_that_takes_writes(postgres_url):
+    page = (Path(__file__).parents[1] / "docs" / "scaling.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```text\n(.*?)\n```$", page, re.MULTILINE)
+    servers, known = conninfo_to_dict(shown), conninfo_to_dict(postgres_url)
+    both = {**known, "host": f"/absent,{known['host']}", "target_session_attrs": "read-write"}
+
+    assert (servers["host"], servers["target_session_attrs"]) == ("db1.example,db2.example", "read-write")
+    with open_store(f"postgresql://?{urlencode(both)}") as store:
+        assert store.save_messages(samples.talk(1))
 
 
 def test_a_role_can_carry_the_settings_that_a_pooler_leaves_out(guest_url, postgres_url):

@@ -28,7 +28,7 @@ from whisper_persistence import (
 )
 from whisper_persistence.plugins import Chain
 from whisper_persistence.records.checks import MAX_JSON_BYTES
-from whisper_persistence.validation import normalised, validate
+from whisper_persistence.validation import Validated, normalised, validate, validate_batch
 
 HUGE = 10**5_000
 EASTERN = timezone(timedelta(hours=5))
@@ -75,6 +75,13 @@ def test_what_no_database_keeps_exactly_is_refused_by_name(record, field):
     assert refusal.value.field == field
     assert len(str(refusal.value)) < 200
     assert "int_max_str_digits" not in str(refusal.value)
+
+
+def test_only_who_says_so_is_not_looked_at_again():
+    illegal = Strategy("", "s")
+    validate_batch(Validated([illegal]), Strategy)
+    with pytest.raises(ValidationError, match="user_id"):
+        validate_batch((illegal,), Strategy)
 
 
 def test_lists_and_tuples_are_both_welcome_and_times_of_any_zone():

@@ -62,7 +62,7 @@ def test_the_options_of_the_page_are_checked():
     ],
 )
 def test_the_tests_of_the_page_pass(package, part):
-    environment = {**os.environ, "PYTHONPATH": str(package.parent), "WHISPER_PERSISTENCE_EXAMPLES": "5"}
+    environment = {**os.environ, "PYTHONPATH": str(package.parent), "WHISPER_PERSISTENCE_EXAMPLES": "2"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", "tests"]
     command += ["-k", part]
     done = subprocess.run(command, cwd=package, env=environment, capture_output=True, text=True, check=False)  # noqa: S603

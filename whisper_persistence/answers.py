@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar, cast
 
 from whisper_persistence.errors import BrokenDriverError, NotSupportedError
@@ -36,9 +36,23 @@ def receipts(hook: str, items: Sequence[Any], answer: Any) -> Sequence[Receipt]:
         NotSupportedError: there is none.
     """
     found = answered(hook, answer)
-    if not isinstance(found, Sequence) or len(cast("Sequence[Any]", found)) != len(items):
+    told = cast("Sequence[Any]", found) if isinstance(found, Sequence) else ()
+    if len(told) != len(items) or not all(isinstance(receipt, Receipt) for receipt in told[-1:]):
         raise BrokenDriverError(
             f"{hook} was not answered with one receipt for each of {len(items)} items, so what was kept is unknown: "
             "run the conformance suite on the drivers of the chain"
         )
-    return cast("Sequence[Receipt]", found)
+    return told
+
+
+def loaded(hook: str, answer: Any) -> Mapping[Any, Any]:
+    """Return a loading hook's answer.
+
+    Raises:
+        BrokenDriverError: it is no mapping.
+        NotSupportedError: there is none.
+    """
+    found = answered(hook, answer)
+    if isinstance(found, Mapping):
+        return cast("Mapping[Any, Any]", found)
+    raise BrokenDriverError(f"{hook} was not answered with a mapping: run the conformance suite on the chain's drivers")

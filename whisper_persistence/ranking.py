@@ -95,12 +95,12 @@ def _count(
     sizes = {place: sum([len(turn.words) for turn in turns]) for place, turns in places.items()}
     counts: dict[int, dict[str, float]] = {}
     for place, turns in places.items():
-        having = Counter([word for turn in turns for word in turn.words if word in wanted])
+        having = [word for turn in turns for word in turn.words if word in wanted]
         for step, weight in _INFLUENCE if having else ():
             if place + step in places:
                 near = counts.setdefault(place + step, {})
-                for word, count in having.items():
-                    near[word] = near.get(word, 0.0) + weight * count
+                for word in having:
+                    near[word] = near.get(word, 0.0) + weight
     for place, found in counts.items():
         length = max(sum([weight * sizes.get(place - step, 0) for step, weight in _INFLUENCE]), 1.0)
         for turn in places[place]:

@@ -168,7 +168,8 @@ def _count(flavour: PostgresFlavour) -> Prepared:
     given = given_rows({"thing": columns.thing.type, **dict.fromkeys(_RAISED, BigInteger())})
     rows = select(*given.c, literal_column("0")).order_by(given.c.thing)
     insert = postgresql.insert(revisions).from_select(["thing", *_RAISED, "cleared"], rows)
-    followed = select(func.count()).where(followers.namespace == bindparam("namespace")).scalar_subquery()
+    pairs = cast(func.json_agg(func.json_build_array(followers.name, followers.kind)), Text())
+    followed = select(pairs).where(followers.namespace == bindparam("namespace")).scalar_subquery()
     return flavour.prepare(
         insert.on_conflict_do_update(
             index_elements=["thing"], set_={name: columns[name] + insert.excluded[name] for name in _RAISED}

@@ -113,7 +113,9 @@ def _count_one(flavour: SqliteFlavour) -> Prepared:
 def _counting(flavour: SqliteFlavour, insert: Any) -> Prepared:
     columns, followers = flavour.tables.revisions.c, flavour.tables.followers.c
     raised = {name: columns[name] + insert.excluded[name] for name in ("revision", "epoch", "sequence")}
-    followed = select(func.count()).where(followers.namespace == bindparam("namespace")).scalar_subquery()
+    pairs = func.json_group_array(func.json_array(followers.name, followers.kind))
+    found = func.nullif(pairs, literal_column("'[]'"))
+    followed = select(found).where(followers.namespace == bindparam("namespace")).scalar_subquery()
     return flavour.prepare(
         insert.on_conflict_do_update(index_elements=["thing"], set_=raised).returning(
             *(columns[name] for name in STANDING), followed, erasures(flavour.tables.revisions)

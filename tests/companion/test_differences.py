@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from whisper_persistence import Strategy, StrategyChange, ValidationError
 from whisper_persistence.companion import SupportStrategy
-from whisper_persistence.companion.differences import advance, differences, fold, learned, merge
+from whisper_persistence.companion.differences import advance, differences, fold, merge
 from whisper_persistence.companion.histories import in_time_order
+from whisper_persistence.companion.history_outcomes import learned
 from whisper_persistence.companion.shapes import blank, to_record, to_value, write_into
 
 START = datetime(2025, 3, 1, tzinfo=UTC)

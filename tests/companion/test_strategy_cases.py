@@ -346,7 +346,7 @@ async def test_case_18_one_outcome_costs_one_write_and_a_hundred_share_one(store
     assert many == [{"update_strategies": 1}] * 2
 
 
-async def test_case_18_adoption_costs_one_write_an_outcome(store, switch, new_bot):
+async def test_case_18_adoption_costs_one_write_an_outcome_and_a_hundred_share_one(store, switch, new_bot):
     bot = new_bot(store)
     await bot.get_user_emotional_dashboard("u")
     switch.calls.clear()
@@ -356,3 +356,10 @@ async def test_case_18_adoption_costs_one_write_an_outcome(store, switch, new_bo
     assert dict(switch.calls) == {"update_strategies": 10}
     assert bot.user_strategies.knowledge("u") is Knowledge.LOADED
     assert isinstance(bot.user_strategies, PersistentStrategies)
+
+    users = [f"u{number}" for number in range(100)]
+    await asyncio.gather(*map(bot.get_user_emotional_dashboard, users))
+    switch.calls.clear()
+    await asyncio.gather(*[bot.track_intervention_response(bot.offer(u, "direct_support"), 0.8) for u in users])
+
+    assert dict(switch.calls) == {"update_strategies": 1}

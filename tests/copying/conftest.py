@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,12 +23,20 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
-@pytest.fixture
-def filled(tmp_path: Path) -> str:
-    url = sqlite_url(tmp_path, "filled")
-    with open_store(url) as store:
+@pytest.fixture(scope="session")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a database that holds much, made once."""
+    folder = tmp_path_factory.mktemp("full")
+    with open_store(sqlite_url(folder, "full")) as store:
         fill(store)
-    return url
+    return folder / "full.db"
+
+
+@pytest.fixture
+def filled(tmp_path: Path, full: Path) -> str:
+    """A copy of it that a test may change."""
+    shutil.copyfile(full, tmp_path / "filled.db")
+    return sqlite_url(tmp_path, "filled")
 
 
 @pytest.fixture

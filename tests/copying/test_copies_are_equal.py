@@ -34,26 +34,20 @@ def test_to_postgresql_and_back_is_equal_in_every_field_and_order(filled, postgr
         assert not any(scan_all(other, kind, 10) for kind in RECORD_KINDS)
 
 
-def test_what_is_cleared_stays_cleared(filled, tmp_path):
-    to = sqlite_url(tmp_path, "to")
-    run_copy(filled, to)
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_what_is_cleared_stays_cleared_and_copying_again_changes_nothing(filled, kind, postgres_url, tmp_path):
+    to = postgres_url if kind == "postgres" else sqlite_url(tmp_path, "to")
+    first = run_copy(filled, to)
     with open_store(to) as store:
         windows = [Window(talk, 2, after=0) for talk in ("long", "short", "cleared")]
         found = store.load_messages(windows)
+        store.register_follower(Follower("f", FOLLOWED))
+        before = standing(store)
 
         assert [message.message_id for message in found[windows[0]]] == ["m950", "m951"]
         assert [message.message_id for message in found[windows[1]]] == ["m12", "m13"]
         assert windows[2] not in found
         assert sum(message.conversation_id == "cleared" for message in scan_all(store, "messages", 1_000)) == 3
-
-
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_copying_again_changes_nothing(filled, kind, postgres_url, tmp_path):
-    to = postgres_url if kind == "postgres" else sqlite_url(tmp_path, "to")
-    first = run_copy(filled, to)
-    with open_store(to) as store:
-        store.register_follower(Follower("f", FOLLOWED))
-        before = standing(store)
 
     assert run_copy(filled, to) == first
     with open_store(to) as store:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import warnings
@@ -16,6 +17,7 @@ import attrs
 import psycopg
 import pytest
 from whisper_persistence_drivers.postgres import PostgresDriver
+from whisper_persistence_drivers.sqlite import SqliteDriver
 
 from whisper_persistence import Store, Window
 from whisper_persistence.errors import StoreClosedError
@@ -97,6 +99,20 @@ def private_url(private_server: PrivateServer) -> Iterator[str]:
     finally:
         with psycopg.connect(private_server.url, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file of the present schema that holds nothing, made once: a new one costs more than most tests."""
+    file = tmp_path_factory.mktemp("migrated") / "memory.db"
+    Store(Chain.of({"sqlite": SqliteDriver(file)})).close()
+    return file
+
+
+@pytest.fixture
+def migrated_file(tmp_path: Path, migrated: Path) -> None:
+    """Put a copy of that file where the conformance suite's `path` is."""
+    shutil.copyfile(migrated, tmp_path / "memory.db")
 
 
 @pytest.fixture

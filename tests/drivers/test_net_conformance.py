@@ -14,6 +14,7 @@ from whisper_persistence.plugins import Chain
 from whisper_persistence.testing import SQL_CAPABILITIES, DriverConformance
 
 
+@pytest.mark.usefixtures("migrated_file")
 class TestNetOverSqlite(DriverConformance):
     """The chain of the preset ``desktop``."""
 

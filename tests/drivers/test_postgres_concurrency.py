@@ -187,6 +187,24 @@ def race(stores: list[Store], work: Callable[[Store, int, int], None], threads: 
         list(pool.map(run, range(threads)))
 
 
+def test_whoever_first_says_and_learns_something_of_the_same_users_meets_no_deadlock(opened):
+    stores = [opened(), opened()]
+    errors = [translated(store) for store in stores]
+
+    def meet(store: Store, name: int, n: int) -> None:
+        users = [f"user {n} {m}" for m in range(3)]
+        with written_from(Origin(f"{name} {n}", "writer", 1, erasures=0)):
+            if name < 4:
+                said = [samples.message(f"talk {name}", "hello", user, message_id=f"{n} {user}") for user in users]
+                store.save_messages(said)
+            else:
+                store.update_strategies([StrategyChange(user, [samples.outcome(0.9)]) for user in users])
+
+    race(stores, meet)
+
+    assert [error for found in errors for error in found if error.startswith("Deadlock")] == []
+
+
 def test_updates_of_the_same_users_in_any_order_all_count(opened):
     def learn(store: Store, name: int, n: int) -> None:
         users = [f"user {n} {m}" for m in range(6)]

@@ -8,12 +8,14 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+import redis
 from whisper_persistence_drivers.redis_hybrid import RedisHybridDriver
 
 from whisper_persistence import AsyncStore, Message, Store, Window
@@ -131,6 +133,25 @@ def _kill_and_restart(server: RedisServer, *, forget: bool) -> tuple[Callable[[]
     return fault, server.start
 
 
+def _load_slowly(server: RedisServer) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Have it answer for a while after its return that it is loading."""
+    server.options += ("--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024")
+    return _kill_and_restart(server, forget=False)
+
+
+def _demand_a_password(server: RedisServer) -> tuple[Callable[[], None], Callable[[], None]]:
+    def fault() -> None:
+        server.ask("CONFIG", "SET", "requirepass", "secret")
+        with suppress(redis.ConnectionError):
+            server.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")
+
+    def heal() -> None:
+        with redis.Redis(port=server.port, password="secret") as client:  # noqa: S106
+            client.config_set("requirepass", "")
+
+    return fault, heal
+
+
 FAULTS: dict[str, Callable[[RedisServer], tuple[Callable[[], None], Callable[[], None]]]] = {
     "killed": lambda server: (server.kill, server.start),
     "frozen": lambda server: (server.freeze, server.thaw),
@@ -146,13 +167,21 @@ FAULTS: dict[str, Callable[[RedisServer], tuple[Callable[[], None], Callable[[],
     "restarted empty": lambda server: _kill_and_restart(server, forget=True),
     "restarted with an old snapshot": lambda server: _kill_and_restart(server, forget=False),
 }
+RARE: dict[str, Callable[[RedisServer], tuple[Callable[[], None], Callable[[], None]]]] = {
+    "loading": _load_slowly,
+    "read-only": lambda server: (
+        lambda: server.ask("REPLICAOF", "127.0.0.1", "1"),
+        lambda: server.ask("REPLICAOF", "NO", "ONE"),
+    ),
+    "wrong password": _demand_a_password,
+}
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", [*FAULTS, *(pytest.param(name, marks=pytest.mark.long) for name in RARE)])
 def test_a_fault_of_redis_under_load_changes_no_answer_and_holds_up_nobody(fault, tmp_path, private_redis):
     """With the timeouts that are the default."""
     made = chain(tmp_path / "memory.db", private_redis.url(), near_bytes=0)
-    load = asyncio.run(under_load(made, *FAULTS[fault](private_redis)))
+    load = asyncio.run(under_load(made, *(FAULTS | RARE)[fault](private_redis)))
 
     assert load.longest < SLACK
     assert load.back < PERIOD + SLACK

@@ -30,6 +30,7 @@ def layer() -> DriverSpec:
     return DriverSpec("redis-hybrid", {"url": os.environ["CONFORMANCE_REDIS_URL"], "read_timeout": 5})
 
 
+@pytest.mark.usefixtures("migrated_file")
 class OverSqlite:
     """Each path has a database of its own, so that all of them may share a Redis."""
 

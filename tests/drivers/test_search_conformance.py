@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from whisper_persistence_drivers.sql import searching
 
 from whisper_persistence import Store
 from whisper_persistence.discovery import DriverSpec
@@ -28,6 +29,7 @@ class Searching(DeclarationConformance, EraseConformance, SearchConformance, Hit
     capabilities = KEPT
 
 
+@pytest.mark.usefixtures("migrated_file")
 class TestSqliteSearch(Searching):
     def open_store(self, path: Path, namespace: str = "default") -> Store:
         options = {"path": path / "memory.db", "search": True}
@@ -42,10 +44,15 @@ class Settled(Store):
         return super().search_messages(queries)
 
 
+@pytest.mark.usefixtures("migrated_file")
 class TestSqliteIndexed(SearchConformance, HitConformance):
     """The same, found by the index alone."""
 
     capabilities = KEPT
+
+    @pytest.fixture(autouse=True)
+    def _never_few(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(searching, "FEW", -1)
 
     def open_store(self, path: Path, namespace: str = "default") -> Store:
         options = {"path": path / "memory.db", "search": True}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from whisper_persistence_drivers.sql import gathering, indexer, search_hooks, unindexed
+from whisper_persistence_drivers.sql import gathering, indexer, search_hooks, searching, unindexed
 from whisper_persistence_drivers.sql.text_index import Scope
 
 from whisper_persistence import ClearMark, MessageEdit, MessageRedaction, NotSupportedError, Store
@@ -63,7 +63,9 @@ def ids(store: Store, text: str, **filters: Any) -> list[str]:
     return [hit.message.message_id for hit in store.search_messages([query])[query].hits]
 
 
-def test_sqlite_and_postgres_give_the_same_hits_and_parts(tmp_path, postgres_url):
+def test_sqlite_and_postgres_by_index_or_by_reading_all_give_the_same_hits_and_parts(
+    tmp_path, postgres_url, monkeypatch
+):
     talk = some_talk(600, 3)
     queries = [
         SearchQuery(f"{one} {other} unknown", user_id=user, author_id=author, limit=50)
@@ -72,16 +74,21 @@ def test_sqlite_and_postgres_give_the_same_hits_and_parts(tmp_path, postgres_url
         for author in (None, "bot")
     ]
     found = []
-    for name, options in (("sqlite", {"path": tmp_path / "memory.db"}), ("postgres", {"url": postgres_url})):
-        with opened_at(name, **options) as store:
+    for name, place in (("sqlite", {"path": tmp_path / "memory.db"}), ("postgres", {"url": postgres_url})):
+        with opened_at(name, **place) as store:
             save(store, talk[:400])
             wait_for_indexes(store, 60.0)
             save(store, talk[400:])
-            results = store.search_messages(queries)
-            found.append([[(hit.message.message_id, hit.parts["text"]) for hit in results[q].hits] for q in queries])
+            for few in (-1, 1_000):
+                monkeypatch.setattr(searching, "FEW", few)
+                results = store.search_messages(queries)
+                found.append(
+                    [[(hit.message.message_id, hit.parts["text"]) for hit in results[q].hits] for q in queries]
+                )
+    first, *others = found
 
-    assert sum(map(len, found[0])) > 500
-    for ours, theirs in zip(*found, strict=True):
+    assert sum(map(len, first)) > 500
+    for ours, theirs in (pair for other in others for pair in zip(first, other, strict=True)):
         assert [message_id for message_id, _ in ours] == [message_id for message_id, _ in theirs]
         assert [part for _, part in ours] == pytest.approx([part for _, part in theirs], abs=1e-9)
 

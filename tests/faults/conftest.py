@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -27,6 +28,17 @@ def postgres_place(fault_postgres: Postgres) -> Iterator[Any]:
     """A new database of that server, behind a proxy that can fail in every way."""
     with proxied(fault_postgres) as place:
         yield place
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder that no other program's writes make slow: in memory, where the machine has such a place."""
+    memory = Path("/dev/shm")  # noqa: S108
+    if not memory.is_dir():
+        yield tmp_path
+        return
+    with TemporaryDirectory(dir=memory, prefix="whisper-faults-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from fault_tools.stores import Opener, drained, net_of, until
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
 from whisper_persistence import (
+    Durability,
     OutcomeQuery,
     PatternChange,
     Preferences,
@@ -26,6 +27,7 @@ from whisper_persistence import (
     StrategyChange,
     Window,
 )
+from whisper_persistence.errors import BrokenDriverError
 from whisper_persistence.testing import samples
 
 DEADLINE = 0.4
@@ -68,6 +70,33 @@ def test_whichever_call_goes_wrong_nothing_is_lost_and_nobody_hangs(
     drained(store)
     net_of(store)._calls.breaker.heal()
     _check(store)
+
+
+def test_a_plugin_raises_hangs_or_returns_the_wrong_type(opened: Opener, tmp_path: Path) -> None:
+    ways = list[str]()
+    planted = Faulty(plan=lambda number, hook: ways.pop() if ways else None)
+    store = opened(("faulty", planted), ("sqlite", SqliteDriver(tmp_path / "memory.db")), deadline=DEADLINE)
+
+    def say(message_id: str, *way: str) -> Durability:
+        ways.extend(way)
+        return store.save_messages([samples.message(message_id=message_id)])[0].durability
+
+    for way in ("breaks", "lies"):
+        with pytest.raises(BrokenDriverError):
+            say(way, way)
+        assert say(f"after it {way}") is Durability.DURABLE
+        ways.append(way)
+        with pytest.raises(BrokenDriverError):
+            store.load_messages([TALK])
+    with pytest.raises(KeyboardInterrupt):
+        say("stopped", "is stopped")
+    assert say("hangs", "hangs") is Durability.JOURNALED
+    planted.released.set()
+    until(lambda: not net_of(store)._calls.late())
+    drained(store)
+
+    found = [message.message_id for message in store.load_messages([TALK])[TALK]]
+    assert found == ["after it breaks", "after it lies", "hangs"]
 
 
 def _check(store: Store) -> None:

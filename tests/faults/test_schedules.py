@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from fault_tools.history import History
+from fault_tools.machine import Machine
 from fault_tools.servers import Postgres
 from fault_tools.stores import Opener, crash, drained, hurried, net_of, until
 from fault_tools.ways import Desktop, Server
@@ -39,7 +40,8 @@ class World:
         self.rng, self.ways = rng, ways
         self.opener = Opener(folder / "journals")
         self.stores: list[Store] = [self.open(n) for n in range(PROCESSES)]
-        self.history = History(ways[0].deadline)
+        self.machine = Machine()
+        self.history = History(ways[0].deadline, self.machine)
 
     def open(self, process: int) -> Store:
         way = self.ways[process]
@@ -95,6 +97,7 @@ class World:
             for way in self.ways:
                 way.heal()
             self.opener.close()
+            self.machine.close()
             for way in self.ways:
                 way.close()
 
@@ -115,15 +118,15 @@ def redis() -> Iterator[RedisServer]:
 
 
 @pytest.mark.parametrize("seed", OVER_A_FILE)
-def test_nothing_acknowledged_is_lost_or_doubled_over_sqlite(tmp_path: Path, seed: int, template: Path) -> None:
-    shutil.copyfile(template, tmp_path / "memory.db")
+def test_nothing_acknowledged_is_lost_or_doubled_over_sqlite(folder: Path, seed: int, template: Path) -> None:
+    shutil.copyfile(template, folder / "memory.db")
     rng = random.Random(seed)
-    World(tmp_path, rng, [Desktop(tmp_path / "memory.db", rng) for _ in range(PROCESSES)]).live()
+    World(folder, rng, [Desktop(folder / "memory.db", rng) for _ in range(PROCESSES)]).live()
 
 
 @pytest.mark.parametrize("seed", OVER_SERVERS)
 def test_nothing_acknowledged_is_lost_or_doubled_over_redis_and_postgres(
-    tmp_path: Path, seed: int, fault_postgres: Postgres, redis: RedisServer
+    folder: Path, seed: int, fault_postgres: Postgres, redis: RedisServer
 ) -> None:
     rng = random.Random(seed)
-    World(tmp_path, rng, [Server(fault_postgres.url, redis, rng) for _ in range(PROCESSES)]).live()
+    World(folder, rng, [Server(fault_postgres.url, redis, rng) for _ in range(PROCESSES)]).live()

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Container, Iterable, Sequence
-from datetime import datetime
 from operator import attrgetter
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import attrs
-import msgspec
-import uuid_utils
 
-from whisper_persistence.companion.histories import follow, in_time_order, new_entries, time_of
-from whisper_persistence.companion.shapes import NEVER, blank, fields_of, shows
-from whisper_persistence.records import Outcome, Strategy, StrategyChange, checks, fields
+from whisper_persistence.companion.histories import in_time_order, new_entries
+from whisper_persistence.companion.history_outcomes import outcome_of
+from whisper_persistence.companion.shapes import NEVER, blank
+from whisper_persistence.records import Outcome, Strategy, StrategyChange, fields
 from whisper_persistence.records.strategies import HISTORY_LIMIT
 
-#: Equal entries give equal JSON, in whichever order their keys came.
-_encode: Final = msgspec.json.Encoder(order="deterministic").encode
-_BITS_12: Final = (1 << 12) - 1
-_BITS_48: Final = (1 << 48) - 1
 _LISTS: Final = ("effective_approaches", "approaches_to_avoid")
 _TABLES: Final = ("optimal_timing", "user_preferences", "extra")
 
@@ -70,27 +63,6 @@ def advance(
     return [first, second], fold(state, [second])
 
 
-def learned(before: Strategy, value: Any, session_id: str = "") -> tuple[StrategyChange, Strategy] | None:
-    """Return the change to what a bot holds, and the state that it leads to, where new outcomes explain all of it.
-
-    That is what a bot does most, and costs half of what `advance` costs for the same. The change is legal.
-    """
-    held = fields_of(value)
-    history, moment = held.get("support_history"), held.get("last_updated")
-    if type(history) is not list or checks.check_moment(moment):
-        return None
-    entries = cast("list[dict[str, Any]]", history)
-    new = new_entries(before.support_history, entries)
-    if not new or not follow(before.support_history, [entry for entry, _ in new]):
-        return None
-    outcomes, raw = _learned(before.user_id, new, session_id)
-    if raw:
-        return None
-    change = StrategyChange(before.user_id, tuple(outcomes), timestamp=cast("datetime", moment))
-    state = change.apply_to(before)
-    return (change, state) if shows(value, held, state) else None
-
-
 def _in_order(state: Strategy, after: Strategy) -> Strategy:
     """Return a state with its history in the order of time, in which ``after`` has it already."""
     if state.support_history == after.support_history:
@@ -105,7 +77,7 @@ def _learned(
     outcomes: list[Outcome] = []
     raw: list[dict[str, Any]] = []
     for entry, earlier in entries:
-        outcome = _outcome(user_id, entry, earlier, session_id)
+        outcome = outcome_of(user_id, entry, earlier, session_id)
         if outcome is None:
             raw.append(entry)
         else:
@@ -199,47 +171,6 @@ def _says_anything(change: StrategyChange) -> bool:
     if change.outcomes or change.support_history or change.removed or change.communication_style is not None:
         return True
     return any(getattr(change, name) for name in _STEPS)
-
-
-def _outcome(user_id: str, entry: dict[str, Any], earlier: int, session_id: str) -> Outcome | None:
-    """Return a history entry as an outcome, or ``None`` where that would not give the same entry back.
-
-    Its id follows from its content, so that adopting the same data twice counts once.
-    """
-    when = time_of(entry)
-    if when is None or when.tzinfo is None:
-        return None
-    try:
-        told = _encode({**entry, "effectiveness_score": fields.quantise(entry["effectiveness_score"])})
-        outcome = Outcome(
-            entry["intervention_id"],
-            entry["intervention_style"],
-            entry["effectiveness_score"],
-            entry["outcome_type"],
-            when,
-            outcome_id=_id_of(when, f"{len(user_id)}:{user_id}{earlier}:".encode() + told),
-            user_id=user_id,
-            session_id=session_id,
-        )
-    except (KeyError, TypeError, ValueError):
-        return None
-    return outcome if outcome.history_entry() == entry and not _problem(outcome) else None
-
-
-def _id_of(when: datetime, told: bytes) -> str:
-    """Return an id that follows from a time and what is told; like all ids of ours it begins with the time."""
-    digest = int.from_bytes(hashlib.sha256(told).digest())
-    return str(uuid_utils.uuid8(int(when.timestamp() * 1_000) & _BITS_48, digest & _BITS_12, digest >> 194))
-
-
-def _problem(outcome: Outcome) -> str | None:
-    return (
-        checks.check_number(outcome.effectiveness_score, 0, 1)
-        or checks.check_id(outcome.intervention_id)
-        or checks.check_label(outcome.intervention_style)
-        or checks.check_label(outcome.outcome_type)
-        or checks.check_moment(outcome.timestamp)
-    )
 
 
 _STEPS: Final[dict[str, Callable[[Any, Any], tuple[tuple[str, ...], Any]]]] = {

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-import attrs
-
 from whisper_persistence.aio import AsyncStore
 from whisper_persistence.companion.dashboard import describe_user
 from whisper_persistence.companion.intervention_session import InterventionSession
@@ -154,18 +152,20 @@ class EmotionalIntelligence:
             The outcome; its ``durability`` says how safe what was learned is.
         """
         try:
-            active = self._session.finish(intervention_id)
-            tried: SupportIntervention | None = active["intervention"] if active else None
-            judged = judge(tried, intervention_id, user_response, self._score(user_response), self._now())
-            if active is None or tried is None:
-                return judged
+            active, score, now = self._session.finish(intervention_id), self._score(user_response), self._now()
+            if active is None:
+                return judge(None, intervention_id, user_response, score, now=now)
             situation = situation_of(active["situation"], response_context)
-            receipt = await self._book.write(learned_from(judged, tried, situation, self.session_id))
+            tried: SupportIntervention = active["intervention"]
+            learned = learned_from(
+                tried, user_response, score, now=now, situation=situation, session_id=self.session_id
+            )
+            receipt = await self._book.write(StrategyChange(learned.user_id, (learned,), timestamp=now))
         except Exception as error:
             user_id = user_of(str(intervention_id))
             _log.warning("no outcome: %s", type(error).__name__, extra={"user_id": user_id})
             return failed(intervention_id, self._now())
-        return attrs.evolve(judged, durability=receipt.durability)
+        return judge(learned, intervention_id, user_response, score, now=now, durability=receipt.durability)
 
     async def get_user_emotional_dashboard(self, user_id: str) -> dict[str, Any]:
         """Return what is known about a user, for people to look at.

@@ -16,7 +16,7 @@ from whisper_persistence.companion.support import (
     style_name,
 )
 from whisper_persistence.companion.wording import word_intervention
-from whisper_persistence.records import Outcome, StrategyChange
+from whisper_persistence.records import Durability, Outcome
 
 #: How much of a reply is kept with its outcome, in characters.
 MAX_REPLY: Final = 10_000
@@ -57,14 +57,28 @@ def offer(intervention_id: str, advice: Recommendation, needs: Mapping[str, Any]
 
 
 def judge(
-    intervention: SupportIntervention | None, intervention_id: str, reply: str, score: ReplyScore, now: datetime
+    learned: Outcome | None,
+    intervention_id: str,
+    reply: str,
+    score: ReplyScore,
+    *,
+    now: datetime,
+    durability: Durability | None = None,
 ) -> SupportOutcome:
-    """Return what came of an offer; without knowing the offer there is no lesson."""
-    lesson = _LESSONS.get(score.outcome_type) if intervention else None
-    style = style_name(intervention.intervention_style) if intervention else ""
-    lessons = [lesson.format(style=style)] if lesson else []
+    """Return what came of an offer.
+
+    Args:
+        learned: what it taught; ``None`` where the offer is not known, and there is no lesson.
+        intervention_id: which offer.
+        reply: the user's words.
+        score: what they say.
+        now: the present.
+        durability: how safe what it taught is.
+    """
+    lessons = list(learned.lessons_learned) if learned else []
+    needed = score.follow_up_needed
     return SupportOutcome(
-        intervention_id, score.outcome_type, reply, score.effectiveness, score.follow_up_needed, lessons, now
+        intervention_id, score.outcome_type, reply, score.effectiveness, needed, lessons, now, durability
     )
 
 
@@ -74,24 +88,38 @@ def failed(intervention_id: str, now: datetime) -> SupportOutcome:
 
 
 def learned_from(
-    judged: SupportOutcome, intervention: SupportIntervention, situation: dict[str, str], session_id: str
-) -> StrategyChange:
-    """Return what an outcome teaches about its user."""
-    user_id = user_of(judged.intervention_id)
-    outcome = Outcome(
-        judged.intervention_id,
-        style_name(intervention.intervention_style),
-        judged.effectiveness_score,
-        judged.outcome_type,
-        judged.timestamp,
-        user_id=user_id,
+    intervention: SupportIntervention,
+    reply: str,
+    score: ReplyScore,
+    *,
+    now: datetime,
+    situation: dict[str, str],
+    session_id: str,
+) -> Outcome:
+    """Return what a reply to an offer teaches about its user.
+
+    Args:
+        intervention: the offer.
+        reply: the user's words.
+        score: what they say.
+        now: the present.
+        situation: the circumstances.
+        session_id: this run of the bot.
+    """
+    style, lesson = style_name(intervention.intervention_style), _LESSONS.get(score.outcome_type)
+    return Outcome(
+        intervention.intervention_id,
+        style,
+        score.effectiveness,
+        score.outcome_type,
+        now,
+        user_id=user_of(intervention.intervention_id),
         session_id=session_id,
-        user_response=_storable(judged.user_response),
-        follow_up_needed=judged.follow_up_needed,
-        lessons_learned=tuple(judged.lessons_learned),
+        user_response=_storable(reply),
+        follow_up_needed=score.follow_up_needed,
+        lessons_learned=(lesson.format(style=style),) if lesson else (),
         context=situation,
     )
-    return StrategyChange(user_id, (outcome,), timestamp=judged.timestamp)
 
 
 def _storable(text: str) -> str:

@@ -216,15 +216,15 @@ class PersistentStrategies(MutableMapping[str, T]):
         return found
 
     async def _send(self, entry: StrategyEntry[T]) -> Receipt | None:
-        sent = list(entry.pending)
+        sent = entry.batch()
         try:
             receipts = await self._store.update_strategies(sent)
         except StorageUnavailableError as error:
             _log.warning("strategy not saved yet: %s", type(error).__name__, extra={"user_id": entry.user_id})
             return None
         except StorageRefusedError:
-            del entry.pending[: len(sent)]
+            entry.confirm(len(sent))
             raise
-        del entry.pending[: len(sent)]
+        entry.confirm(len(sent))
         entry.knowledge = Knowledge.LOADED
         return receipts[-1]

@@ -90,4 +90,4 @@ def score_reply(reply: str) -> ReplyScore:
 
 
 def _count(phrases: tuple[str, ...], text: str) -> int:
-    return sum(phrase in text for phrase in phrases)
+    return sum([phrase in text for phrase in phrases])

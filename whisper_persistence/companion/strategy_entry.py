@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
 import attrs
 
-from whisper_persistence.companion.differences import advance, fold, learned, merge
+from whisper_persistence.companion.differences import advance, fold, merge
+from whisper_persistence.companion.history_outcomes import learned
 from whisper_persistence.companion.knowledge import Knowledge
 from whisper_persistence.companion.shapes import blank, to_record, to_value, write_into
 from whisper_persistence.records import Strategy, StrategyChange
-from whisper_persistence.validation import validate_batch
+from whisper_persistence.validation import Validated, validate_batch
 
 T = TypeVar("T")
 #: How many changes of one user wait for the store; the oldest gives way.
@@ -33,6 +35,7 @@ class StrategyEntry(Generic[T]):
         base: the state that ``value`` had when it was last compared.
         knowledge: whether memory knows what the store holds.
         pending: what changed and is not confirmed by the store, oldest first.
+        checked: whether everything pending is known to be legal.
         read_at: when the store was last read.
         lock: held while the store is asked about this user.
     """
@@ -44,6 +47,7 @@ class StrategyEntry(Generic[T]):
     base: Strategy | None = None
     knowledge: Knowledge = Knowledge.UNKNOWN
     pending: list[StrategyChange] = attrs.field(factory=list[StrategyChange])
+    checked: bool = True
     read_at: float = 0.0
     lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 
@@ -73,8 +77,18 @@ class StrategyEntry(Generic[T]):
     def join(self, stored: Strategy, value_class: type[T]) -> None:
         """Join what is pending with what is stored, and let the value show both."""
         self.pending = merge(stored, self.pending) if self.pending else []
+        self.checked = not self.pending
         self.base = fold(stored, self.pending)
         self.value = to_value(self.base, value_class) if self.value is None else write_into(self.value, self.base)
+
+    def batch(self) -> Sequence[StrategyChange]:
+        """Return what is pending, for the store."""
+        return Validated(self.pending) if self.checked else list(self.pending)
+
+    def confirm(self, count: int) -> None:
+        """Take off the oldest that were pending."""
+        del self.pending[:count]
+        self.checked = self.checked or not self.pending
 
     def drop(self) -> None:
         """Hold nothing any more, since the store holds nothing any more."""

@@ -21,7 +21,8 @@ class StrategyPage:
     """What is known of one user.
 
     Attributes:
-        stored: the strategy as the store holds it, as far as we know.
+        stored: the strategy as the store holds it, as far as we know, without what `news` adds.
+        news: what the store confirmed since; folded in when somebody looks, so that learning does not wait for it.
         recent: the newest outcomes that the store holds, newest first; ``None`` while nobody asked.
         pending: what the store has not confirmed, by change id.
         writes: how many writes began or ended; a read that saw it move is not kept.
@@ -29,6 +30,7 @@ class StrategyPage:
 
     knowledge: Knowledge = Knowledge.UNKNOWN
     stored: Strategy | None = None
+    news: list[StrategyChange] = attrs.field(factory=list[StrategyChange])
     recent: tuple[Outcome, ...] | None = None
     pending: dict[str, StrategyChange] = attrs.field(factory=dict[str, StrategyChange])
     read_at: float = 0.0
@@ -57,6 +59,7 @@ class StrategyPage:
 
     def view(self) -> Strategy | None:
         """Return the strategy with everything that is pending."""
+        self._fold()
         state = self.stored
         for change in self.pending.values():
             state = change.apply_to(state)
@@ -70,6 +73,7 @@ class StrategyPage:
     def know(self, found: Strategy | None, now: float) -> None:
         """Take over what the store answered."""
         self.stored, self.recent, self.read_at = found, None if found else (), now
+        self.news.clear()
         self.knowledge = Knowledge.LOADED if found else Knowledge.ABSENT
 
     def confirm(self, change: StrategyChange, receipt: Receipt) -> None:
@@ -78,9 +82,17 @@ class StrategyPage:
         self.pending.pop(change.change_id, None)
         if receipt.epoch != self.epoch:
             self.knowledge, self.stored, self.recent = Knowledge.UNKNOWN, None, None
+            self.news.clear()
         self.epoch = receipt.epoch
         if self.knowledge is not Knowledge.UNKNOWN:
-            self.stored = change.apply_to(self.stored)
+            self.news.append(change)
+            if len(self.news) >= RECENT_OUTCOMES:
+                self._fold()
             self.knowledge = Knowledge.LOADED
             if self.recent is not None:
                 self.recent = (*reversed(change.outcomes), *self.recent)[:RECENT_OUTCOMES]
+
+    def _fold(self) -> None:
+        for change in self.news:
+            self.stored = change.apply_to(self.stored)
+        self.news.clear()

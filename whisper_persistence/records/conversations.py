@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import attrs
 
@@ -44,7 +44,7 @@ class Message:
     in_reply_to: Id | None = None
     author_name: Label = attrs.field(default="", repr=False)
     edited_at: Moment | None = attrs.field(default=None, converter=attrs.converters.optional(fields.to_utc))
-    extra: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
+    extra: JsonObject = attrs.field(factory=fields.new_table, repr=False)
     sequence: Whole | None = attrs.field(default=None, eq=False)
 
     def is_redacted(self) -> bool:

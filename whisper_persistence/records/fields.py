@@ -7,7 +7,7 @@ caller hands in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated, Any, Final
@@ -49,6 +49,9 @@ Keys = Annotated[tuple[tuple[str, str], ...], checks.check_keys]
 JsonObject = Annotated[dict[str, Any], checks.check_object]
 #: Sequences of members or keys by the name of their field.
 Removals = Annotated[dict[str, Sequence[str]], checks.check_removals]
+
+#: Makes a new, empty mapping; ``dict[str, Any]`` would too, in ten times the time.
+new_table: Final[Callable[[], dict[str, Any]]] = dict
 
 
 def new_id() -> str:

@@ -182,7 +182,8 @@ class Retention:
         user_ids: only records of these users go; empty for those of all.
         kept_users: no record of these users goes, whatever else is said.
         limit: at most this many records of the kind go in one call, of those that would; ``None`` for all. Of several
-            policies of one kind the smallest counts.
+            policies of one kind the smallest counts. A call that reaches it is one of several: rewriting files without
+            deleted bytes may be left to the last, which does not.
     """
 
     kind: RecordKind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import attrs
 
@@ -58,12 +58,12 @@ class MemoryScore:
     user_id: Id
     memory_id: Id
     overall_score: Score = attrs.field(converter=fields.quantise)
-    factor_scores: Scores = attrs.field(factory=dict[str, float], converter=fields.quantise_values)
+    factor_scores: Scores = attrs.field(factory=fields.new_table, converter=fields.quantise_values)
     calculation_timestamp: Moment = attrs.field(factory=fields.now, converter=fields.to_utc)
     score_explanation: Text = attrs.field(default="", repr=False)
     decay_rate: Rate = attrs.field(default=0.01, converter=fields.quantise)
     boost_events: tuple[Label, ...] = attrs.field(default=(), converter=fields.to_tuple, repr=False)
-    extra: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
+    extra: JsonObject = attrs.field(factory=fields.new_table, repr=False)
     sequence: Whole | None = attrs.field(default=None, eq=False)
 
 
@@ -112,12 +112,12 @@ class Statistics:
     maximum: Score | None = attrs.field(default=None, converter=attrs.converters.optional(fields.quantise))
     median: Score | None = attrs.field(default=None, converter=attrs.converters.optional(fields.quantise))
     core_memory_candidates: Whole = 0
-    factor_sums: Wholes = attrs.field(factory=dict[str, int])
-    factor_counts: Wholes = attrs.field(factory=dict[str, int])
-    weight_adjustments: Wholes = attrs.field(factory=dict[str, int])
+    factor_sums: Wholes = attrs.field(factory=fields.new_table)
+    factor_counts: Wholes = attrs.field(factory=fields.new_table)
+    weight_adjustments: Wholes = attrs.field(factory=fields.new_table)
     adjustments: Whole = 0
     last_updated: Moment = attrs.field(factory=fields.now, converter=fields.to_utc)
-    extra: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
+    extra: JsonObject = attrs.field(factory=fields.new_table, repr=False)
 
     def average_importance(self) -> float | None:
         """Return the mean overall score, or ``None`` while there is none."""
@@ -162,8 +162,8 @@ class StatisticsChange:
     user_id: Id
     scores: tuple[MemoryScore, ...] = attrs.field(default=(), converter=fields.to_tuple)
     forgotten: tuple[Label, ...] = attrs.field(default=(), converter=fields.to_tuple)
-    weight_adjustments: Shifts = attrs.field(factory=dict[str, float], converter=fields.quantise_values)
-    extra: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
+    weight_adjustments: Shifts = attrs.field(factory=fields.new_table, converter=fields.quantise_values)
+    extra: JsonObject = attrs.field(factory=fields.new_table, repr=False)
     timestamp: Moment = attrs.field(factory=fields.now, converter=fields.to_utc)
     change_id: Id = attrs.field(factory=fields.new_id)
 

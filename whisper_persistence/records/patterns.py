@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
 from whisper_persistence.records import checks, fields
@@ -35,7 +33,7 @@ class Pattern:
     importance_sum: Whole = 0
     first_seen: Moment = attrs.field(factory=fields.now, converter=fields.to_utc)
     last_seen: Moment = attrs.field(factory=fields.now, converter=fields.to_utc)
-    extra: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
+    extra: JsonObject = attrs.field(factory=fields.new_table, repr=False)
 
     def confidence(self) -> float:
         """Return the mean confidence of the observations, 0 to 1."""
@@ -68,7 +66,7 @@ class PatternChange:
     importance: Score = attrs.field(default=0.5, converter=fields.quantise)
     pattern_type: Label = ""
     keywords: tuple[Label, ...] = attrs.field(default=(), converter=fields.to_tuple, repr=False)
-    extra: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
+    extra: JsonObject = attrs.field(factory=fields.new_table, repr=False)
     timestamp: Moment = attrs.field(factory=fields.now, converter=fields.to_utc)
     change_id: Id = attrs.field(factory=fields.new_id)
 
@@ -100,9 +98,9 @@ class Preferences:
     """
 
     user_id: Id
-    values: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
+    values: JsonObject = attrs.field(factory=fields.new_table, repr=False)
     last_updated: Moment = attrs.field(factory=fields.now, converter=fields.to_utc)
-    extra: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
+    extra: JsonObject = attrs.field(factory=fields.new_table, repr=False)
 
 
 @attrs.frozen
@@ -119,9 +117,9 @@ class PreferencesChange:
     """
 
     user_id: Id
-    values: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
+    values: JsonObject = attrs.field(factory=fields.new_table, repr=False)
     removed: tuple[Label, ...] = attrs.field(default=(), converter=fields.to_tuple, repr=False)
-    extra: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
+    extra: JsonObject = attrs.field(factory=fields.new_table, repr=False)
     timestamp: Moment = attrs.field(factory=fields.now, converter=fields.to_utc)
     change_id: Id = attrs.field(factory=fields.new_id)
 

@@ -53,8 +53,8 @@ class Outcome:
     user_response: Text = attrs.field(default="", repr=False)
     follow_up_needed: bool = False
     lessons_learned: tuple[Label, ...] = attrs.field(default=(), converter=fields.to_tuple, repr=False)
-    context: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
-    extra: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
+    context: JsonObject = attrs.field(factory=fields.new_table, repr=False)
+    extra: JsonObject = attrs.field(factory=fields.new_table, repr=False)
     sequence: Whole | None = attrs.field(default=None, eq=False)
 
     def history_entry(self) -> dict[str, Any]:
@@ -93,14 +93,14 @@ class Strategy:
     communication_style: Label = "casual"
     effective_approaches: tuple[Label, ...] = attrs.field(default=(), converter=fields.to_tuple)
     approaches_to_avoid: tuple[Label, ...] = attrs.field(default=(), converter=fields.to_tuple)
-    optimal_timing: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
-    user_preferences: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
+    optimal_timing: JsonObject = attrs.field(factory=fields.new_table, repr=False)
+    user_preferences: JsonObject = attrs.field(factory=fields.new_table, repr=False)
     support_history: tuple[JsonObject, ...] = attrs.field(default=(), converter=fields.to_tuple, repr=False)
     last_updated: Moment = attrs.field(factory=fields.now, converter=fields.to_utc)
     interventions: Whole = 0
     successes: Whole = 0
     effectiveness_sum: Whole = 0
-    extra: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
+    extra: JsonObject = attrs.field(factory=fields.new_table, repr=False)
 
 
 @attrs.frozen
@@ -127,11 +127,11 @@ class StrategyChange:
     communication_style: Label | None = None
     effective_approaches: tuple[Label, ...] = attrs.field(default=(), converter=fields.to_tuple)
     approaches_to_avoid: tuple[Label, ...] = attrs.field(default=(), converter=fields.to_tuple)
-    optimal_timing: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
-    user_preferences: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
+    optimal_timing: JsonObject = attrs.field(factory=fields.new_table, repr=False)
+    user_preferences: JsonObject = attrs.field(factory=fields.new_table, repr=False)
     support_history: tuple[JsonObject, ...] = attrs.field(default=(), converter=fields.to_tuple, repr=False)
-    removed: Removals = attrs.field(factory=dict[str, Sequence[str]], repr=False)
-    extra: JsonObject = attrs.field(factory=dict[str, Any], repr=False)
+    removed: Removals = attrs.field(factory=fields.new_table, repr=False)
+    extra: JsonObject = attrs.field(factory=fields.new_table, repr=False)
     timestamp: Moment = attrs.field(factory=fields.now, converter=fields.to_utc)
     change_id: Id = attrs.field(factory=fields.new_id)
 

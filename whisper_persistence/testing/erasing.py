@@ -70,6 +70,13 @@ class EraseConformance(Conformance):
         assert ids(shown(store, Window("talk", 1, after=0))) == ["by bob"]
 
     @needs("conversations")
+    def test_what_a_bot_answered_belongs_to_those_it_answered(self, store: Store) -> None:
+        _channel(store)
+        store.erase_users(["bot"])
+
+        assert ids(everything(store)) == [what for what, *_ in _SAYS]
+
+    @needs("conversations")
     def test_erasing_keeps_counting_where_it_was(self, store: Store) -> None:
         _channel(store)
         (before,) = store.save_messages([samples.message(message_id="last")])

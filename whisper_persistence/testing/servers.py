@@ -66,13 +66,13 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
 
 
 @contextmanager
-def new_postgres_database(server: str) -> Generator[str]:
-    """Make a new, empty database on a server, yield its URL, and drop it."""
+def new_postgres_database(server: str, template: str = "template1") -> Generator[str]:
+    """Make a new database on a server, empty or a copy of one that nobody uses, yield its URL, and drop it."""
     import psycopg
 
     name = f"whisper_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
     parts = urlsplit(server)
     try:
         yield parts._replace(path=f"/{name}").geturl()

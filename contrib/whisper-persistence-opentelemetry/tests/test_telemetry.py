@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.hookspecs import SPECS, hook_names
 from whisper_persistence.plugins import Chain
 from whisper_persistence.records import Message, Retention, Window
+from whisper_persistence.settings import load_settings
 from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -270,3 +272,14 @@ def test_the_snippet_of_the_readme_runs(tmp_path, monkeypatch):
 
     assert done.returncode == 0, done.stderr
     assert {"update_memory save_messages", "save_messages sqlite"} <= set(done.stdout.splitlines())
+
+
+def test_the_commands_of_the_readme_name_the_observer(monkeypatch):
+    (block,) = re.findall(r"^```sh\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    install, setting = block.splitlines()
+    name, _, value = setting.removeprefix("export ").partition("=")
+    monkeypatch.setenv(name, value)
+
+    assert install == f"pip install {metadata('whisper-persistence-opentelemetry')['Name']}"
+    assert load_settings(url="memory://").observers == ("opentelemetry",)
+    Store.from_settings(url="memory://").close()

@@ -38,6 +38,7 @@ class Prober:
         self._reopen: Any = getattr(calls.below, "reopen", None)
         self._known = self._stranger = False
         self._heard: tuple[float, tuple[TierHealth, ...]] = (0.0, ())
+        self._healed = float("-inf")
 
     @property
     def is_open(self) -> bool:
@@ -66,8 +67,15 @@ class Prober:
             return False
         self._known = True
         if not late and time.monotonic() - began < self._calls.deadline:
-            self._calls.breaker.heal()
+            self._heal()
         return True
+
+    def _heal(self) -> None:
+        """Have calls pass again; rarely, since who says soon how it is may still take too long for calls."""
+        breaker = self._calls.breaker
+        if breaker.is_open() and time.monotonic() - self._healed > breaker.longest:
+            self._healed = time.monotonic()
+            breaker.heal()
 
     def report(self, replayed: int) -> tuple[TierHealth, ...]:
         """Return how the net is and how the drivers below are, the net first."""

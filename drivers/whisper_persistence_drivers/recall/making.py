@@ -120,6 +120,7 @@ class Maker:
             else:
                 yield from jobs.audit(state.below, state.namespace, index, lambda: state.pushed)
         except (StorageDamagedError, StorageUnavailableError) as error:
+            state.miss_server()
             lost = self.failures >= _OPENINGS and not state.awaits_server()
             if isinstance(error, StorageDamagedError) or lost:
                 state.folder.forget()

@@ -28,6 +28,7 @@ def push(state: State, news: News) -> None:
     state.grow(len(news.changed))
     there = [index for index in (state.index, state.coming) if index is not None]
     if not any(map(state.is_current, there)):
+        state.miss_server()
         if state.awaits_server():
             raise NotTakenError(_WAITING)
         state.folder.forget()  # it would miss what nobody tells it
@@ -38,6 +39,7 @@ def push(state: State, news: News) -> None:
         try:
             push_to(state, index, news)
         except (StorageUnavailableError, StorageDamagedError) as error:
+            state.miss_server()
             if isinstance(error, StorageUnavailableError) and state.is_current(index) and state.awaits_server():
                 raise NotTakenError(_WAITING) from None
             index.child.dirty = True

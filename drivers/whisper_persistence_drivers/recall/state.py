@@ -119,13 +119,17 @@ class State:
         manifest = self.folder.manifest()
         return manifest is not None and manifest.build == index.build
 
+    def miss_server(self) -> None:
+        """Note that the server, if there is one, does not answer, unless that was noted before."""
+        if self.options.server() is not None:
+            self.server_missed_at = self.server_missed_at or time.monotonic()
+
     def awaits_server(self) -> bool:
-        """Say, of an index at a server that does not answer, whether it is waited for rather than built anew."""
-        manifest = self.folder.manifest()
-        if self.options.server() is None or manifest is None or not manifest.build:
+        """Say whether there is an index at a server that is missed, but not for so long that it is built anew."""
+        manifest, missed_at = self.folder.manifest(), self.server_missed_at
+        if missed_at is None or manifest is None or not manifest.build:
             return False
-        self.server_missed_at = self.server_missed_at or time.monotonic()
-        return time.monotonic() - self.server_missed_at < _AWAITED
+        return time.monotonic() - missed_at < _AWAITED
 
     def serve(self, index: Index) -> None:
         """Let an index answer from now on, and delete the one before.

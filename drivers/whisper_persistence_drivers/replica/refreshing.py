@@ -23,7 +23,7 @@ from whisper_persistence_drivers.replica.pulling import PAGE, Changes, Known, ba
 #: How much pending work goes into one snapshot, at most.
 PORTION: Final = 100_000
 #: How much of it is cleared in one transaction, during which nobody else writes.
-CLEARED: Final = 250
+CLEARED: Final = 500
 
 
 @attrs.frozen

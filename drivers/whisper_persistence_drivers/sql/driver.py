@@ -46,6 +46,8 @@ class SqlDriver(
 ):
     """The hooks of a driver on a SQL database; a subclass says which database, and is registered under its own name."""
 
+    _has_slack: bool = attrs.field(init=False, default=False)
+
     @hookimpl
     def save_strategies(self, strategies: Sequence[rec.Strategy]) -> Sequence[rec.Receipt]:
         """Put whole strategies."""
@@ -166,8 +168,11 @@ class SqlDriver(
     def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> tuple[rec.TierReport, ...]:
         """Remove what the policies no longer keep, here and below."""
         counts = sql_expiring.expire(self._read, self._write, policies, dry_run=dry_run)
-        removed = any(counts.values()) and not dry_run
-        scrubbed = self._translated(self._database.scrub) if removed else Scrubbed()
+        scrubbed = Scrubbed()
+        if not dry_run:
+            self._has_slack = self._has_slack or any(counts.values())
+            if self._has_slack and not sql_expiring.is_cut_short(policies, counts):
+                scrubbed, self._has_slack = self._translated(self._database.scrub), False
         below = self._below.expire(policies=policies, dry_run=dry_run) or ()
         return (rec.TierReport(self.tier, counts, scrubbed.rewritten, scrubbed.remaining), *below)
 

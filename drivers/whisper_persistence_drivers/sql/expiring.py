@@ -6,7 +6,7 @@ nothing about what the next one finds, and all together is what was found before
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -45,6 +45,11 @@ def expire(read: Ask, write: Ask, policies: Sequence[Retention], *, dry_run: boo
     return counts
 
 
+def is_cut_short(policies: Sequence[Retention], counts: Mapping[str, int]) -> bool:
+    """Say whether as much of a kind went as may go in one call, so that there may be more."""
+    return any(policy.limit is not None and counts.get(policy.kind, 0) >= policy.limit for policy in policies)
+
+
 @attrs.frozen
 class _Expiry:
     """The policies of one kind, and how the database is asked."""
@@ -70,10 +75,6 @@ class _Expiry:
             )
             after = last
         return gone
-
-    def count(self, page: Page, left: int) -> int:
-        found: int = self.read(count_expired, self.kind, self.policies, page)
-        return min(left, found)
 
     def empty(self, page: Page, left: int) -> int:
         gone = 0

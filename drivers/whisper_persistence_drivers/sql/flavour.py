@@ -162,8 +162,8 @@ class Flavour(ABC):
             rows: key, and by how much to raise the three, in the order of the keys.
 
         Returns:
-            Rows of key, revision, epoch, sequence, clear mark, whether there are followers, and how many erases the
-            namespace has seen.
+            Rows of key, revision, epoch, sequence, clear mark, who follows (`transaction.Counter.followed`), and how
+            many erases the namespace has seen.
         """
 
     def prepare(self, statement: ClauseElement) -> Prepared:

@@ -72,22 +72,35 @@ def _statements(flavour: Flavour) -> _Statements:
     )
 
 
+@attrs.frozen(eq=False)
+class _Scoped:
+    """Of one kind of scope: how many messages the index has, its rows of them, and those the outbox still holds."""
+
+    count: Prepared
+    rows: Prepared
+    tail: Prepared
+
+
 @cache
-def _scoped(flavour: Flavour, conditions: Sequence[str], *, counting: bool) -> Prepared:
-    """Return the count of the index's messages in a scope, or its messages that the outbox still holds."""
-    tables = flavour.tables
-    columns = tables.terms.c if counting else tables.messages.c
+def _scoped(flavour: Flavour, conditions: Sequence[str]) -> _Scoped:
+    messages, terms = flavour.tables.messages.c, flavour.tables.terms.c
     types: dict[str, TypeEngine[Any]] = {**dict.fromkeys(conditions, PlainText), "limit": BigInteger()}
+    one: ColumnElement[int] = literal_column("1")
 
-    def build(given: Mapping[str, Any]) -> Any:
-        wanted = [mine(columns), *(columns[name] == given[name] for name in conditions)]
-        if counting:
-            one: ColumnElement[int] = literal_column("1")
-            counted = select(one).where(*wanted).limit(given["limit"]).subquery()
-            return select(func.count()).select_from(counted)
-        return select(columns.record, columns.sequence).where(*wanted, _told(flavour)).limit(given["limit"])
+    def limited(found: Any, columns: Any, given: Mapping[str, Any]) -> Any:
+        wanted = (columns[name] == given[name] for name in conditions)
+        return found.where(mine(columns), *wanted).limit(given["limit"])
 
-    return flavour.each(build, **types)
+    def count(given: Mapping[str, Any]) -> Any:
+        return select(func.count()).select_from(limited(select(one), terms, given).subquery())
+
+    def rows(given: Mapping[str, Any]) -> Any:
+        return limited(select(*(terms[name] for name in TermRow._fields)), terms, given)
+
+    def tail(given: Mapping[str, Any]) -> Any:
+        return limited(select(messages.record, messages.sequence).where(_told(flavour)), messages, given)
+
+    return _Scoped(*(flavour.each(build, **types) for build in (count, rows, tail)))
 
 
 def _told(flavour: Flavour) -> ColumnElement[bool]:
@@ -109,7 +122,7 @@ def read_tail(session: Session, scope: Scope) -> list[TermRow]:
         messages = read_named(session, [(work.thing_id, work.item) for work in pending])
     else:
         named = scope.named()
-        statement = _scoped(session.flavour, tuple(named), counting=False)
+        statement = _scoped(session.flavour, tuple(named)).tail
         messages = read_messages(session.each(statement, [{**named, "limit": 1 << 40}])[0])
     rows = [term_row(session, message, message.sequence or 0) for message in messages if not message.is_redacted()]
     wanted = sorted(filter(scope.shows, rows), key=lambda row: (row.conversation_id, row.sequence))
@@ -125,9 +138,16 @@ def read_named(session: Session, keys: Iterable[tuple[str, str]]) -> list[Messag
 def count_terms(session: Session, scope: Scope, limit: int) -> int:
     """Return how many messages of a scope the index has, counting no further than a limit."""
     named = scope.named()
-    statement = _scoped(session.flavour, tuple(named), counting=True)
+    statement = _scoped(session.flavour, tuple(named)).count
     found: int = session.each(statement, [{**named, "limit": limit}])[0][0][0]
     return found
+
+
+def read_terms(session: Session, scope: Scope, limit: int) -> list[TermRow]:
+    """Return the messages of a scope that the index has, at most so many."""
+    named = scope.named()
+    rows = session.each(_scoped(session.flavour, tuple(named)).rows, [{**named, "limit": limit}])[0]
+    return [TermRow(*row) for row in rows]
 
 
 def find_named(session: Session, keys: Sequence[tuple[str, str]], tail: Sequence[TermRow]) -> list[TermRow]:

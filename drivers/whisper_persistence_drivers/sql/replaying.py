@@ -103,6 +103,7 @@ def _in_time(transaction: Transaction, origin: Origin, write: Write, items: Sequ
     """
     users = {user_id for item in items for user_id in _users_of(item)}
     if write is messages.save_messages:  # which touches those of conversations alone
+        transaction.ensure_users({message.user_id for message in items})  # as all that is written, before its counter
         transaction.count("user", dict.fromkeys(users, (0, 0, 0)))
     receipts = write(transaction, items)
     if transaction.met_erased or transaction.erasures > (origin.erasures or 0):

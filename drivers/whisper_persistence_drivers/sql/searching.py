@@ -25,6 +25,9 @@ from whisper_persistence_drivers.sql.windows import load_messages
 
 #: The part that this layer gives.
 ANSWERED: Final = ("text",)
+#: Where a scope has no more messages than this, all of them are read and no word is looked up: how long that takes does
+#: not depend on what others wrote.
+FEW: Final = 1_000
 #: A query is ranked over at most so many messages that have a word of it; where there are more, over those with the
 #: rarest words, the newest first.
 _MOST_MATCHES: Final = 2_000
@@ -36,11 +39,19 @@ _MOST_COUNTED: Final = 100_000
 
 @attrs.frozen
 class _Matches:
-    """Messages that have a word of a query, its hashes, and how rare each is that some message has."""
+    """What has a word of a query.
+
+    Attributes:
+        rows: the messages.
+        asked: the query's hashes.
+        rarities: how rare each is that some message has.
+        scope: all messages of the scope, where they were read.
+    """
 
     rows: Sequence[TermRow]
     asked: frozenset[str]
     rarities: Mapping[str, float]
+    scope: Sequence[TermRow] | None = None
 
 
 def search_messages(
@@ -71,18 +82,23 @@ def _match(
     """Return the messages of the scope that have a word, found by the index or not yet."""
     if not tokens:
         return _Matches((), frozenset(), {})
-    total = gathering.count_terms(session, scope.wide(), _MOST_COUNTED) + len(tail)
+    indexed = gathering.count_terms(session, scope.wide(), _MOST_COUNTED)
+    few = indexed <= FEW
     wanted = frozenset(tokens)
-    late = {row.key() for row in tail}
-    rows = index.match(session, tokens, scope.wide(), _MOST_MATCHES + 1)
-    many = len(rows) > _MOST_MATCHES
-    having = _count_all(session, index, tokens, scope.wide()) if many else Counter[str]()
-    if many:
+    having = Counter[str]()
+    if few:
+        rows = gathering.read_terms(session, scope.wide(), FEW)
+    else:
+        rows = index.match(session, tokens, scope.wide(), _MOST_MATCHES + 1)
+    if len(rows) > _MOST_MATCHES:
+        having = _count_all(session, index, tokens, scope.wide())
         rows = index.match(session, _rarest(having), scope, _MOST_MATCHES)
+    late = {row.key() for row in tail}
     both = [*(row for row in rows if row.key() not in late), *tail]
     matching = [row for row in both if not wanted.isdisjoint(row.words())]
     counted = having or Counter(word for row in matching for word in wanted.intersection(row.words()))
-    return _Matches(matching, wanted, {word: rarity(total, count) for word, count in counted.items() if count})
+    rarities = {word: rarity(indexed + len(tail), count) for word, count in counted.items() if count}
+    return _Matches(matching, wanted, rarities, both if few else None)
 
 
 def _count_all(session: Session, index: TextIndex, tokens: Sequence[str], scope: Scope) -> Counter[str]:
@@ -105,7 +121,9 @@ def _shares(
 ) -> dict[Key, float]:
     """Return the share of the query's words of every message that may be a hit."""
     named = None if query.among is None else gathering.find_named(session, query.among, tail)
-    rows = gathering.gather_neighbours(session, [*found.rows, *(named or ())], tail)
+    rows = found.scope
+    if rows is None:
+        rows = gathering.gather_neighbours(session, [*found.rows, *(named or ())], tail)
     cleared = read_marks(session, {row.conversation_id for row in rows})
     visible = [row for row in rows if row.sequence > cleared.get(row.conversation_id, 0)]
     shares = rank([_turn(row) for row in visible], found.asked, found.rarities)

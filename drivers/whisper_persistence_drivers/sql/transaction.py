@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
+import msgspec
 from sqlalchemy import bindparam, delete, select
 
 from whisper_persistence.records import Durability, Receipt
@@ -30,7 +31,7 @@ class Counter(NamedTuple):
     Attributes:
         revision, epoch, sequence: as in `whisper_persistence.records.Revision`.
         cleared: the last sequence of the conversation that is cleared.
-        followed: whether any follower wants to be told of changes.
+        followed: the name and the kind of each follower, as a list of pairs in JSON; ``None`` where there is none.
         erasures: how many erases the namespace has seen.
     """
 
@@ -38,7 +39,7 @@ class Counter(NamedTuple):
     epoch: int
     sequence: int
     cleared: int
-    followed: int
+    followed: str | None
     erasures: int
 
 
@@ -63,20 +64,24 @@ class Step(NamedTuple):
         return Receipt(Durability.DURABLE, self.revision, self.epoch, sequence, repeated, self.erasures)
 
 
+@lru_cache(maxsize=64)
+def _read_followers(followed: str | None) -> tuple[tuple[str, str], ...]:
+    return msgspec.json.decode(followed, type=tuple[tuple[str, str], ...]) if followed else ()
+
+
 @attrs.frozen(eq=False)
 class _Statements:
     add_user: Prepared
     find_applied: Prepared
     add_applied: Prepared
     prune_applied: Prepared
-    find_followers: Prepared
     put_pending: Prepared
 
 
 @cache
 def _statements(flavour: Flavour) -> _Statements:
     tables = flavour.tables
-    followers, applied = tables.followers.c, tables.applied.c
+    applied = tables.applied.c
     known = select(applied.change_id).where(mine(applied), flavour.among(applied.change_id))
     return _Statements(
         add_user=flavour.add_missing(tables.profiles),
@@ -85,7 +90,6 @@ def _statements(flavour: Flavour) -> _Statements:
         prune_applied=flavour.prepare(
             delete(tables.applied).where(mine(applied), applied.applied_at < bindparam("before"))
         ),
-        find_followers=flavour.prepare(select(followers.name, followers.kind).where(mine(followers))),
         put_pending=flavour.put(tables.outbox),
     )
 
@@ -110,7 +114,7 @@ class Transaction(Session):
     links: Links | None = None
     erasures: int = 0
     met_erased: bool = False
-    _followed: bool = False
+    _followers: tuple[tuple[str, str], ...] = ()
     _new_users: set[str] = attrs.field(factory=set[str])
     _told: list[tuple[str, str, str, int]] = attrs.field(factory=list[tuple[str, str, str, int]])
 
@@ -145,7 +149,8 @@ class Transaction(Session):
         keyed = self.keyed(kind, raised)
         rows = [(key, *raised[keyed[key]]) for key in sorted(keyed)]
         counters = {keyed[row[0]]: Counter(*row[1:]) for row in self.flavour.count(self, rows)}
-        self._followed = self._followed or any(counter.followed for counter in counters.values())
+        for counter in counters.values():
+            self._followers = self._followers or _read_followers(counter.followed)
         self.erasures = max(self.erasures, *(counter.erasures for counter in counters.values()), 0)
         self.met_erased = self.met_erased or (kind == "user" and any(c.epoch for c in counters.values()))
         return counters
@@ -177,7 +182,9 @@ class Transaction(Session):
 
     def ensure_users(self, user_ids: Iterable[str]) -> None:
         """See to it that every user has the parent row that their records hang on."""
-        wanted = set(user_ids) if self.careful else set(user_ids) - self.known_users
+        wanted = set(user_ids) - self._new_users
+        if not self.careful:
+            wanted -= self.known_users
         if not wanted:
             return
         created = to_micros(datetime.now(UTC))
@@ -203,7 +210,7 @@ class Transaction(Session):
 
     def tell(self, kind: FollowedKind, thing_id: str, item: str, revision: int) -> None:
         """Note that a record changed, once its thing is counted; `finish` adds it to its followers' pending work."""
-        if self._followed:
+        if self._followers:
             self._told.append((kind, thing_id, item, revision))
 
     def tell_of_amendment(self, conversation_id: str, revision: int) -> None:
@@ -224,11 +231,10 @@ class Transaction(Session):
             self.links.write(self)
         if not self._told:
             return
-        followers = self.rows(_statements(self.flavour).find_followers)
         pending = {
             (self.namespace, name, kind, thing_id, item): revision
             for kind, thing_id, item, revision in self._told
-            for name, wanted in followers
+            for name, wanted in self._followers
             if wanted == kind
         }
         self.insert(

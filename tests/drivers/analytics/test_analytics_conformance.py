@@ -19,6 +19,7 @@ def open_store(path: Path, namespace: str) -> Store:
     return Store(Chain.build([replica, DriverSpec("sqlite", {"path": path / "memory.db"})]), namespace)
 
 
+@pytest.mark.usefixtures("migrated_file")
 class TestQuestions(DeclarationConformance, AggregateConformance):
     """What is this driver's own; every other hook goes below."""
 

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,11 @@ from whisper_persistence.errors import ConfigurationError, StoreClosedError
 from whisper_persistence.plugins import Chain
 from whisper_persistence.records import ClearMark, Message, MessageEdit, MessageRedaction, State, VectorQuery
 from whisper_persistence.testing import samples
+
+from .conftest import Memories, Memory
+
+START = samples.MOMENT
+MEANT = {"pet": "my puppy chases the cat", "sea": "we sailed over the ocean", "cake": "she baked bread and biscuits"}
 
 
 def vectors(memory: Any) -> dict[str, bytes]:
@@ -51,51 +57,66 @@ print(sorted({"chromadb", "numpy", "wordllama", "whisper_persistence_drivers.rec
     assert ran.stdout == "[]\n"
 
 
-def test_what_is_meant_is_found_without_its_words_by_index_and_by_scan_alike(memories: Any) -> None:
-    memory = memories.open()
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Memory]:
+    """One store whose index is read and not changed: what alice says, what people say in talks, and what is private."""
+    memories = Memories(tmp_path_factory.mktemp("several"))
+    memory = memories.open(namespace="secret-bot")
     memory.say(40)
-    said = {"pet": "my puppy chases the cat", "sea": "we sailed over the ocean", "cake": "she baked bread and biscuits"}
-    memory.store.save_messages([samples.message("other", text, message_id=name) for name, text in said.items()])
+    memory.store.save_messages([samples.message("other", text, message_id=name) for name, text in MEANT.items()])
+    people, secret = [("a", "a"), ("a", "bot"), ("b", "b"), ("b", "a")], "my secret is number {} zanzibar"
+    said = [
+        Message(f"talk{n % 3}", *people[n % 4], memory.saying(n), "user", f"f{n}", START + timedelta(hours=2 * n))
+        for n in range(60)
+    ]
+    memory.store.save_messages(said)
+    memory.store.save_messages([Message("own", "Ann-Kathrin", "Ann-Kathrin", secret.format(n)) for n in range(30)])
     memory.settle()
+    yield memory
+    memories.close()
+
+
+def test_what_is_meant_is_found_without_its_words_by_index_and_by_scan_alike(several: Memory, memories: Any) -> None:
     asked = {"pet": "dogs", "sea": "a ship on the water", "cake": "cooking dessert"}
-    by_index = {name: memory.find(text) for name, text in asked.items()}
-    small = memories.open(path=memory.path, index_from=1_000, few=1_000)
+    by_index = {name: several.find(text) for name, text in asked.items()}
+    small = memories.open("secret-bot", several.path, index_from=1_000, few=1_000)
 
     assert {name: result.hits[0].message.message_id for name, result in by_index.items()} == {n: n for n in asked}
     assert {result.answered for result in by_index.values()} == {("meaning",)}
     for name, text in asked.items():
         assert small.find(text).hits[0].message.message_id == name
-        assert small.meanings(text) == pytest.approx(memory.meanings(text), abs=2e-3)
+        assert small.meanings(text) == pytest.approx(several.meanings(text), abs=2e-3)
     assert "chromadb" not in sys.modules
 
 
-def test_filters_hold_in_the_index(memories: Any) -> None:
-    memory = memories.open()
-    start = samples.MOMENT
-    people = [("a", "a"), ("a", "bot"), ("b", "b"), ("b", "a")]
-    memory.store.save_messages(
-        [
-            Message(f"talk{n % 3}", *people[n % 4], memory.saying(n), "user", f"m{n}", start + timedelta(hours=2 * n))
-            for n in range(60)
-        ]
-    )
-    memory.settle()
+def test_filters_hold_in_the_index(several: Memory) -> None:
+    soon = START + timedelta(hours=20)
     cases: list[tuple[dict[str, Any], Any]] = [
         ({"user_id": "a"}, lambda n: n % 4 < 2),
         ({"user_id": None, "author_id": "a"}, lambda n: n % 4 in (0, 3)),
         ({"user_id": None, "conversation_id": "talk1"}, lambda n: n % 3 == 1),
         ({"user_id": "b", "conversation_id": "talk2", "author_id": "a"}, lambda n: n % 4 == 3 and n % 3 == 2),
-        ({"user_id": None, "since": start + timedelta(hours=20)}, lambda n: n >= 10),
-        ({"user_id": None, "until": start + timedelta(hours=20)}, lambda n: n < 10),
+        ({"user_id": None, "since": soon, "until": START + timedelta(days=90)}, lambda n: n >= 10),
+        ({"user_id": None, "until": soon}, lambda n: n < 10),
         ({"user_id": "nobody"}, lambda _: False),
     ]
     for filters, allowed in cases:
-        everything = {f"m{n}" for n in range(60) if allowed(n)}
-        seen = set(memory.found("an otter near the harbour, a bison in the castle", limit=100, **filters))
+        everything = {f"f{n}" for n in range(60) if allowed(n)}
+        seen = set(several.found("an otter near the harbour, a bison in the castle", limit=100, **filters))
 
         assert seen <= everything
         assert len(seen) >= len(everything) // 2, filters
-    assert memory.find("otter").answered == ("meaning",)
+    assert several.find("otter").answered == ("meaning",)
+
+
+def test_neither_texts_nor_names_lie_beside_the_vectors_and_nobody_else_may_look(several: Memory) -> None:
+    files = several.files().lower()
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (several.folder, *several.folder.glob("index-*"))}
+    pid = several.health().details["pid"]
+
+    assert not [word for word in (b"zanzibar", b"secret", b"ann-kathrin") if word in files]
+    assert modes == {0o700}
+    assert _sockets(pid) & _network(pid) == set()
 
 
 def test_what_goes_from_sql_goes_from_the_index_and_its_files(memories: Any) -> None:
@@ -141,24 +162,6 @@ def test_neighbours_across_redacted_messages_follow_each_other_in_the_index_as_i
 
     for _ in jobs.audit(memory.state.below, "default", memory.state.index, lambda: 0):
         pass  # raises where a vector is not as a new build would have it
-
-
-def test_neither_texts_nor_names_lie_beside_the_vectors_and_nobody_else_may_look(memories: Any) -> None:
-    memory = memories.open(namespace="secret-bot")
-    memory.store.save_messages(
-        [
-            Message("talk", "Ann-Kathrin", "Ann-Kathrin", f"my secret is number {n} zanzibar", message_id=f"m{n}")
-            for n in range(30)
-        ]
-    )
-    memory.settle()
-    files = memory.files().lower()
-    modes = {stat.S_IMODE(path.stat().st_mode) for path in (memory.folder, *memory.folder.glob("index-*"))}
-    pid = memory.health().details["pid"]
-
-    assert not [word for word in (b"zanzibar", b"secret", b"ann-kathrin") if word in files]
-    assert modes == {0o700}
-    assert _sockets(pid) & _network(pid) == set()
 
 
 def _sockets(pid: int) -> set[str]:

@@ -28,6 +28,7 @@ def open_over_sqlite(path: Path, namespace: str, **options: Any) -> Store:
     return Store(Chain.build([recall, DriverSpec("sqlite", {"path": path / "memory.db", "search": True})]), namespace)
 
 
+@pytest.mark.usefixtures("migrated_file")
 class TestRecall(
     DeclarationConformance,
     EditConformance,

@@ -52,12 +52,18 @@ def wait_for(memory: Any, way_wanted: tuple[str, ...], expected: list[list[float
         if seen == way_wanted:
             return
         assert time.monotonic() < deadline, memory.health()
+        time.sleep(0.1)
 
 
-def test_a_killed_and_a_frozen_index_are_replaced_while_the_scan_answers(copied: Any) -> None:
+@pytest.mark.parametrize(
+    "blows", [[signal.SIGSTOP], pytest.param([signal.SIGKILL, signal.SIGSTOP], marks=pytest.mark.long)]
+)
+def test_a_frozen_and_a_killed_index_are_replaced_while_the_scan_answers(
+    copied: Any, blows: list[signal.Signals]
+) -> None:
     memory = copied.open(search_timeout=1.0, patience=1.0)
     began, expected = memory.settle(), answers(memory)
-    for restarts, blow in enumerate((signal.SIGKILL, signal.SIGSTOP), start=1):
+    for restarts, blow in enumerate(blows, start=1):
         pid = memory.health().details["pid"]
         os.kill(pid, blow)
         result = memory.find("otter")

@@ -93,9 +93,8 @@ class Killed:
             wait(lambda pid=pid: is_gone(pid), "a child to end")
 
     def open(self) -> Memory:
-        recall = DriverSpec(
-            "chroma-recall", {"path": self.path / "recall", "index_from": 0, "few": 0, "search_timeout": 10.0}
-        )
+        patient = {"search_timeout": 60.0, "write_timeout": 120.0, "patience": 60.0}
+        recall = DriverSpec("chroma-recall", {"path": self.path / "recall", "index_from": 0, "few": 0, **patient})
         searched = attrs.evolve(self.database, options={**self.database.options, "search": True})
         return Memory(Store(Chain.build([recall, searched])), self.path)
 
@@ -137,7 +136,7 @@ def check(killed: Killed, asked: int) -> None:
     for _ in jobs.audit(memory.state.below, "default", memory.state.index, lambda: 0):
         pass  # raises where a vector is missing, different or too much
     for names in batches(chosen):
-        result = memory.find(asking(names), limit=200)
+        result = memory.find(asking(names), limit=400)
         parts = {hit.message.message_id: hit.parts for hit in result.hits}
         assert result.answered == ("text", "meaning")
         assert parts.keys() <= stored
@@ -145,12 +144,12 @@ def check(killed: Killed, asked: int) -> None:
         assert {name for name in names if "meaning" not in parts[name]} == set()
     gone = sorted(killed.gone)
     for names in batches(random.Random(8).sample(gone, min(asked, len(gone)))):
-        assert not set(names) & set(memory.found(asking(names), limit=200))
+        assert not set(names) & set(memory.found(asking(names), limit=400))
     memory.store.close()
 
 
 def batches(names: list[str]) -> Iterator[list[str]]:
-    """Yield names in groups, so small that all neighbours of what one search finds are among its hits."""
+    """Yield names in groups, so small that both layers' candidates have room for them and their neighbours."""
     for start in range(0, len(names), 20):
         yield names[start : start + 20]
 
@@ -174,7 +173,7 @@ def check_all(killed: Killed, kills: int) -> None:
     moments = random.Random(20_26)
     for kill in range(1, kills + 1):
         killed.kill_one(kill * 10_000, moments)
-        if kill % 20 == 0 or kill == kills:
+        if kill % 50 == 0 or kill == kills:
             check(killed, 1_000_000 if kill == kills == 200 else 50)
 
 

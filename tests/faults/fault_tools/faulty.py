@@ -12,7 +12,7 @@ import attrs
 from whisper_persistence.errors import StorageUnavailableError
 from whisper_persistence.hookspecs import SUBJECTS, Below, LifecycleSpecs, hookimpl
 
-#: The ways a call can go wrong.
+#: The ways a call can go wrong; beside these a driver may break, lie or be stopped by Ctrl-C.
 WAYS = ("fails", "hangs", "half-succeeds", "loses its reply")
 _HOOKS = [
     name
@@ -76,6 +76,12 @@ class Faulty(LifecycleSpecs):
         if way == "hangs":
             self.released.wait(30)
             return ask(**{name: items})
+        if way == "breaks":
+            raise RuntimeError("planted: a mistake in a driver")
+        if way == "lies":
+            return ["no receipt"]
+        if way == "is stopped":
+            raise KeyboardInterrupt
         if way == "half-succeeds":
             self._half(ask, name, items)
         answer = ask(**{name: items})

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from fault_tools.machine import Machine
 from whisper_persistence import Message, StorageUnavailableError, Store, StrategyChange, Window
 from whisper_persistence.errors import PersistenceError
 from whisper_persistence.testing import samples
@@ -25,6 +26,7 @@ class History:
 
     Attributes:
         limit: how long a call may take, in seconds.
+        machine: tells how late the machine itself is.
         said: acknowledged messages by process and conversation, in order.
         maybe: messages and changes whose call raised, so that they may be there or not.
         learned: acknowledged changes by process and user.
@@ -33,6 +35,7 @@ class History:
     """
 
     limit: float
+    machine: Machine
     said: dict[tuple[int, str], list[str]] = attrs.field(factory=dict[tuple[int, str], list[str]])
     contents: dict[str, str] = attrs.field(factory=dict[str, str])
     users: dict[str, str] = attrs.field(factory=dict[str, str])
@@ -113,7 +116,7 @@ class History:
         assert order == sorted(order), "not in the order in which it was acknowledged"
 
     def _timed(self, call: Callable[[], Any], limit: float | None = None) -> Any:
-        began = time.monotonic()
+        began, late = time.monotonic(), self.machine.late()
         try:
             return call()
         except StorageUnavailableError:
@@ -121,7 +124,8 @@ class History:
         except PersistenceError as error:
             raise AssertionError(f"an outage looked like {type(error).__name__}") from error
         finally:
-            assert time.monotonic() - began < (limit or self.limit) + 1.0, "a call took longer than it may"
+            took = time.monotonic() - began - (self.machine.late() - late)
+            assert took < (limit or self.limit) + 1.0, "a call took longer than it may"
 
 
 def _surely(load: Callable[[], Any]) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.common import as_json_option, confirm, open_store, print_json, yes_option
 from whisper_persistence.cli.commands.manual import Command
 
 
@@ -16,6 +17,7 @@ from whisper_persistence.cli.commands.manual import Command
         "whisper-persistence report",
         "whisper-persistence report --user alice --context mood",
         "whisper-persistence report --html report.html",
+        "whisper-persistence report --html report.html --yes",
     ),
 )
 @click.option("--user", metavar="ID", help="Report on this user alone.")
@@ -24,9 +26,10 @@ from whisper_persistence.cli.commands.manual import Command
     "--minimum-group", type=click.IntRange(1), help="Leave out groups of fewer users; 5 unless --user is given."
 )
 @click.option("--html", metavar="FILE", help="Write a page with charts instead, which needs no network.")
+@yes_option
 @as_json_option
 @click.pass_obj
-def report(overrides: dict[str, Any], /, user: str | None, *, as_json: bool, **asked: Any) -> None:
+def report(overrides: dict[str, Any], /, user: str | None, *, as_json: bool, yes: bool, **asked: Any) -> None:
     """Show what helped, when people talk, whether they come back, and which memories matter."""
     from whisper_persistence.cli.progress import show_status
     from whisper_persistence.cli.reporting import describe_report, print_report, write_page
@@ -34,6 +37,8 @@ def report(overrides: dict[str, Any], /, user: str | None, *, as_json: bool, **a
 
     if user and asked["minimum_group"]:
         raise click.UsageError("--user asks about one person, --minimum-group leaves out groups as small")
+    if asked["html"] and Path(asked["html"]).exists():
+        confirm(f"There is a file {asked['html']} already. Replace it?", yes=yes)
     with open_store(overrides) as store, show_status("reading", shown=not as_json):
         found = load_report(store, user, asked["minimum_group"] or MINIMUM_GROUP, asked["context"])
     if asked["html"]:
