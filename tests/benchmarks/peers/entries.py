@@ -87,13 +87,16 @@ def postgres_place(url: str, entry: Entry) -> Any:
     return url.replace("postgresql://", "postgresql+asyncpg://") if "SQLAlchemy" in entry.name else url
 
 
-def redis_place(url: str, folder: Path, number: int, entry: Entry) -> Any:
+ENTRIES["redis-on-disk"] = ENTRIES["redis"]
+
+
+def redis_place(url: str, folder: Path, number: int, entry: Entry, synchronous: str = "normal") -> Any:
     """Return a database of an entry's own on one Redis server, over a file of its own for what is ours."""
     place = f"{url.rpartition('/')[0]}/{number}"
     if not entry.name.startswith("ours"):
         return place
     recents = {"url": place, "read_timeout": 5.0, "staleness": 5.0 if "old" in entry.name else 0.0}
-    return {"redis-hybrid": recents, "sqlite": {"path": str(folder / f"{number}.db"), "synchronous": "normal"}}
+    return {"redis-hybrid": recents, "sqlite": {"path": str(folder / f"{number}.db"), "synchronous": synchronous}}
 
 
 #: What makes the places of a backend.
