@@ -70,7 +70,7 @@ class HookManager(pluggy.PluginManager):
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
         """Return what pluggy asks about a driver's attribute: ``None`` for no hook, or one that is left out."""
-        if name.startswith("__") or name in self._left_out.get(id(plugin), ()):
+        if name.startswith("_") or name in self._left_out.get(id(plugin), ()):
             return None
         return super().parse_hookimpl_opts(plugin, name)
 
