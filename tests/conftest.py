@@ -31,8 +31,6 @@ settings.register_profile(
     "repeatable", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("repeatable")
-if os.environ.get("TEST_TIER") != "full":
-    os.environ.setdefault("WHISPER_PERSISTENCE_EXAMPLES", "6")  # of sequences of hooks, for each driver
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
