@@ -198,7 +198,8 @@ def test_reading_takes_as_long_in_a_large_store_as_in_a_small_one(filled_url, op
     large = reading(opened(filled_url, "large"), 1_000)
     seconds(small), seconds(large)
 
-    assert seconds(large) < 2 * seconds(small)
+    # What else the machine does lengthens one or the other; a lookup that grew would lengthen all five.
+    assert min(seconds(large) / seconds(small) for _ in range(5)) < 2
 
 
 @pytest.mark.long
