@@ -4,7 +4,7 @@ Every layer says in a hit's ``parts`` how well the message fits, from 0 to 1, in
 other hits: ``text`` is the share of the query's words that was found, rare words weighing more, and ``meaning`` the
 cosine between query and message. So a message has the same score on every page, and hits of several layers compare.
 
-    relevance = sqrt((text weight * text² + meaning weight * meaning²) / (the weights of the parts that are known))
+    relevance = sqrt((text weight * text² + meaning weight * meaning²) / (the weights of the parts that answered))
     worth     = the weighted mean of recency (halved every ``half_life``) and importance (that of the scored memory)
     score     = relevance * (floor + (1 - floor) * worth)
 
@@ -94,25 +94,24 @@ def fuse(
 
     Args:
         hits: what the layers found, with the parts they gave, each message once.
-        answered: `SearchResult.answered`. A part that answered and says nothing of a hit does not know it yet, and is
-            left out of its score: what was just said is not behind what merely sounds like it.
+        answered: `SearchResult.answered`; a part that answered and did not give a hit anything counts as 0 for it.
         weights: how much each part counts.
         now: the moment that ages are counted from.
     """
     moment = now or fields.now()
-    relevant = _known(answered)
+    relevant = _given(answered)
     return sorted((_scored(hit, relevant, weights, moment) for hit in hits), key=_rank)
 
 
-def _known(answered: Sequence[str]) -> list[str]:
-    """Return the parts of relevance that layers gave, in whatever way."""
+def _given(answered: Sequence[str]) -> list[str]:
+    """Return the parts of relevance that layers answered with, in whatever way."""
     return [part for part in _RELEVANT if any(way.partition(" ")[0] == part for way in answered)]
 
 
 def _scored(hit: SearchHit, relevant: Sequence[str], weights: Weights, now: datetime) -> SearchHit:
     age = max((now - hit.message.timestamp) / _DAY, 0.0)
     parts = {**hit.parts, "recency": 0.5 ** (age / weights.half_life)}
-    fit = math.sqrt(_mean(((getattr(weights, part), parts[part] ** 2) for part in relevant if part in parts), 0.0))
+    fit = math.sqrt(_mean(((getattr(weights, part), parts.get(part, 0.0) ** 2) for part in relevant), 0.0))
     valued = ((weights.recency, parts["recency"]), (weights.importance, parts.get("importance", _UNSCORED)))
     score = fit * (weights.floor + (1.0 - weights.floor) * _mean(valued, 1.0))
     return attrs.evolve(hit, score=min(max(score, 0.0), 1.0), parts=parts)
@@ -201,8 +200,8 @@ def _window(hit: SearchHit, query: SearchQuery, *, before: bool) -> Window:
 
 def explain(hit: SearchHit, result: SearchResult, weights: Weights) -> str:
     """Return how a hit's score came about, as a line to show: weight and value of each part."""
-    relevant = [part for part in _known(result.answered) if part in hit.parts]
-    fit = " + ".join(f"{getattr(weights, part):g} * {part} {hit.parts[part]:.3f}²" for part in relevant)
+    relevant = _given(result.answered)
+    fit = " + ".join(f"{getattr(weights, part):g} * {part} {hit.parts.get(part, 0.0):.3f}²" for part in relevant)
     total = sum(getattr(weights, part) for part in relevant) or 1.0
     valued = {"recency": weights.recency, "importance": weights.importance}
     worth = " + ".join(f"{weight:g} * {part} {hit.parts.get(part, _UNSCORED):.3f}" for part, weight in valued.items())

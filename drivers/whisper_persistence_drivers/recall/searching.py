@@ -70,7 +70,7 @@ class Searcher:
         more = [key for key, fit in best if key not in hits and fit > 0.0]
         if more and query.among is None:
             hits.update(self._resolve(wide, more, found))
-        added = [_with(hit, meaning.fits.get(key)) for key, hit in hits.items()]
+        added = [_with(hit, meaning.fits.get(key), given=bool(meaning.answered)) for key, hit in hits.items()]
         answered = (*found.answered, *meaning.answered)
         page, cursor = fusing.page(added, answered, self.weights, query)
         shown = fusing.surround(page, query, lambda windows: self.state.below.load_messages(windows=windows))
@@ -143,8 +143,11 @@ class Searcher:
         return {key_of(hit.message): hit for hit in result.hits}
 
 
-def _with(hit: SearchHit, fit: float | None) -> SearchHit:
-    return hit if fit is None else attrs.evolve(hit, parts={**hit.parts, _PART: min(fit, 1.0)})
+def _with(hit: SearchHit, fit: float | None, *, given: bool) -> SearchHit:
+    """Return a hit with how well it fits by meaning; as well as by words, where it was just said and has no vector."""
+    if not given:
+        return hit
+    return attrs.evolve(hit, parts={**hit.parts, _PART: min(hit.parts.get("text", 0.0) if fit is None else fit, 1.0)})
 
 
 def _vector(embedder: Embedder, query: SearchQuery, rarity: Mapping[str, float]) -> Any:
