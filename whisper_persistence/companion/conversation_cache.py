@@ -8,7 +8,6 @@ from typing import Any, Final, cast
 from whisper_persistence.companion.conversation_answers import Later, Stats
 from whisper_persistence.companion.conversation_cache_core import ChannelCache
 from whisper_persistence.companion.conversation_channel import Held
-from whisper_persistence.companion.conversation_entry import belongs
 from whisper_persistence.records import ClearMark, Message, MessageEdit, MessageRedaction, TierReport, fields
 
 _LOOK_BEHIND: Final = 5
@@ -188,7 +187,7 @@ class HybridConversationCache(ChannelCache):
         self.storage.forget_user(user_id)
         self._bootstrap.erased.put(user_id, fields.now())
         for channel in self._channels:
-            channel.drop(lambda message: belongs(message, user_id))
+            channel.drop(lambda message: message.belongs_to((user_id,)))
 
 
 def _faces(shown: Iterable[Held], limit: int, excluded: int | str | None) -> list[Any]:

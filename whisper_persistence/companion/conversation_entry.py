@@ -62,13 +62,10 @@ class ConversationEntry:
 
     def forget(self, user_id: str) -> None:
         """Drop every message that concerns a user or that they wrote."""
-        self.seen = tuple(message for message in self.seen if not belongs(message, user_id))
-        self.pending = [item for item in self.pending if not (isinstance(item, Message) and belongs(item, user_id))]
-
-
-def belongs(message: Message, user_id: str) -> bool:
-    """Say whether a message concerns a user, or was written by them."""
-    return message.user_id == user_id or (message.role == "user" and message.author_id == user_id)
+        self.seen = tuple(message for message in self.seen if not message.belongs_to((user_id,)))
+        self.pending = [
+            item for item in self.pending if not (isinstance(item, Message) and item.belongs_to((user_id,)))
+        ]
 
 
 def fold(messages: Iterable[Message], items: Iterable[Waiting]) -> tuple[Message, ...]:

@@ -51,8 +51,7 @@ def read_pages(store: Store, kind: RecordKind, cursor: str | None = None) -> Ite
 
 def belongs_to(record: Any, users: frozenset[str]) -> bool:
     """Say whether a record is one of these users': it is about them, or they wrote it."""
-    wrote = isinstance(record, Message) and record.role == "user" and record.author_id in users
-    return wrote or record.user_id in users
+    return record.belongs_to(users) if isinstance(record, Message) else record.user_id in users
 
 
 def read_messages_of(store: Store, user_id: str) -> Iterator[Page]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Final, Literal
 
 import attrs
@@ -50,6 +51,10 @@ class Message:
     def is_redacted(self) -> bool:
         """Say whether it lost its words to a `MessageRedaction`."""
         return not self.content and self.extra == _REDACTED
+
+    def belongs_to(self, user_ids: Container[str]) -> bool:
+        """Say whether it concerns one of these users, or one of them wrote it; a bot's answers are not the bot's."""
+        return self.user_id in user_ids or (self.role == "user" and self.author_id in user_ids)
 
 
 @attrs.frozen

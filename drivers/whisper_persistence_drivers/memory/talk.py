@@ -38,20 +38,15 @@ def _append(state: State, message: Message) -> Receipt:
     conversation = state.conversations[message.conversation_id]
     sequence = conversation.take_sequence()
     conversation.messages.append(sequence, row)
-    return _written(state, message.conversation_id, message.message_id, sequence)
+    conversation.revision += 1
+    state.notify("messages", message.conversation_id, message.message_id, conversation.revision)
+    state.notify("conversations", message.conversation_id, "", conversation.revision)
+    return conversation.receipt(sequence, repeated=False)
 
 
 def _row(message: Message) -> MessageRow:
     author = message.author_id if message.role == "user" else ""
     return MessageRow(message.message_id, encode(message), message.user_id, author, message.in_reply_to)
-
-
-def _written(state: State, conversation_id: str, message_id: str, sequence: int) -> Receipt:
-    conversation = state.conversations[conversation_id]
-    conversation.revision += 1
-    state.notify("messages", conversation_id, message_id, conversation.revision)
-    state.notify("conversations", conversation_id, "", conversation.revision)
-    return conversation.receipt(sequence, repeated=False)
 
 
 def load_messages(state: State, windows: Sequence[Window]) -> Mapping[Window, tuple[Message, ...]]:
@@ -120,6 +115,7 @@ def _edit(state: State, change: MessageEdit | MessageRedaction) -> Receipt:
         return conversation.receipt(sequence)
     conversation.messages.replace(_row(change.apply_to(_read(row.text))))
     state.applied.add(change.change_id)
-    receipt = _written(state, change.conversation_id, change.message_id, sequence)
-    state.notify_of_amendment(change.conversation_id, receipt.revision)
-    return receipt
+    conversation.revision += 1
+    state.notify("messages", change.conversation_id, change.message_id, conversation.revision)
+    state.notify_of_amendment(change.conversation_id, conversation.revision)
+    return conversation.receipt(sequence, repeated=False)

@@ -131,5 +131,5 @@ def talk_key(conversation_id: str) -> str:
 def concerns(item: Any, user_ids: frozenset[str]) -> bool:
     """Say whether an item holds anything of these users."""
     if isinstance(item, rec.Message):
-        return item.user_id in user_ids or (item.role == "user" and item.author_id in user_ids)
+        return item.belongs_to(user_ids)
     return getattr(item, "user_id", None) in user_ids

@@ -37,8 +37,9 @@ class Content:
         messages = self.messages
         if window.after is not None and not self._reaches(window.after):
             return None
-        plain = window.before is None and window.after is None and window.user_id is None
-        seen = list(messages) if plain else [message for message in messages if _lets_through(window, message)]
+        seen = (
+            list(messages) if is_plain(window) else [message for message in messages if _lets_through(window, message)]
+        )
         if window.after is not None:
             return tuple(seen[: window.limit])
         if len(seen) < window.limit and not self.whole:
@@ -60,6 +61,11 @@ class Content:
         if found or self.whole or any(message.message_id == asked for message in self.messages):
             return (*found, *shown)
         return None
+
+
+def is_plain(window: Window) -> bool:
+    """Say whether a window asks for the newest messages, of whomever."""
+    return window.before is None and window.after is None and window.user_id is None
 
 
 def _lets_through(window: Window, message: Message) -> bool:

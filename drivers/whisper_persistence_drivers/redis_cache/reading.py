@@ -10,7 +10,7 @@ import attrs
 
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.records import Message, Revision, Thing, Window
-from whisper_persistence_drivers.redis_cache.content import Content
+from whisper_persistence_drivers.redis_cache.content import Content, is_plain
 from whisper_persistence_drivers.redis_cache.flights import Flights
 from whisper_persistence_drivers.redis_cache.recents import BEYOND, Hit, Lease, Recents
 
@@ -87,7 +87,7 @@ class Reader:
 
         It is what the rest of this class would do, less what it takes to be ready for anything else.
         """
-        if not (_is_plain(window) and self._may_show(window)):
+        if not (is_plain(window) and self._may_show(window)):
             return None
         near, began = self.recents.near, time.monotonic()
         held = near.get(window.conversation_id, window.limit + 1)
@@ -113,7 +113,7 @@ class Reader:
         wanted: dict[str, int] = {}
         for window in windows:
             if self._may_show(window):
-                number = window.limit + 1 if _is_plain(window) else 0
+                number = window.limit + 1 if is_plain(window) else 0
                 known = wanted.get(window.conversation_id, 1)
                 wanted[window.conversation_id] = max(number, known) if number and known else 0
         return wanted
@@ -205,7 +205,3 @@ class Reader:
         self.recents.drop({name: BEYOND for name in ahead if stale[name] > later[name]})
         token, answers = self.recents.reclaim({name: revisions[name] for name in stale if name not in ahead})
         return {name: token for name, answer in answers.items() if answer == b"lease"}
-
-
-def _is_plain(window: Window) -> bool:
-    return window.before is None and window.after is None and window.user_id is None

@@ -87,7 +87,8 @@ def save_messages(transaction: Transaction, messages: Sequence[Message]) -> list
         if flag:
             stored[message.conversation_id, message.message_id] = step.sequence
             rows.append(_row(transaction.namespace, message, step.sequence))
-            _tell(transaction, message.conversation_id, message.message_id, step)
+            transaction.tell("messages", message.conversation_id, message.message_id, step.revision)
+            transaction.tell("conversations", message.conversation_id, "", step.revision)
     transaction.insert(_statements(transaction.flavour).add, rows)
     if transaction.links is not None:
         for row in rows:
@@ -114,11 +115,6 @@ def _row(namespace: str, message: Message, sequence: int) -> tuple[Any, ...]:
     return (*key, other_author(message), encode(message))
 
 
-def _tell(transaction: Transaction, conversation_id: str, message_id: str, step: Step) -> None:
-    transaction.tell("messages", conversation_id, message_id, step.revision)
-    transaction.tell("conversations", conversation_id, "", step.revision)
-
-
 def update_messages(transaction: Transaction, changes: Sequence[MessageChange]) -> list[Receipt]:
     """Edit, redact or clear, one after the other."""
     transaction.careful = True
@@ -136,7 +132,7 @@ def _change(transaction: Transaction, change: MessageChange) -> Receipt:
     step = transaction.advance("conversation", [(change.conversation_id, int(flag), 0)])[0]
     if message is not None and flag:
         _put_edit(transaction, change.apply_to(message))
-        _tell(transaction, change.conversation_id, change.message_id, step)
+        transaction.tell("messages", change.conversation_id, change.message_id, step.revision)
         transaction.tell_of_amendment(change.conversation_id, step.revision)
     return step.receipt(message.sequence if message else None)
 

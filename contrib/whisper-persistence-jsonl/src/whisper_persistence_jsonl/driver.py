@@ -139,7 +139,7 @@ class JsonlDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs, FollowerS
     def erase_users(self, user_ids: Sequence[str]) -> tuple[TierReport, ...]:
         """Write anew every conversation that a user wrote in or is spoken to in, without those messages."""
         users = frozenset(user_ids)
-        report = self._remove(lambda _: lambda m: _belongs(m, users), erased=True, dry_run=False)
+        report = self._remove(lambda _: lambda m: m.belongs_to(users), erased=True, dry_run=False)
         return (report, *(self._below.erase_users(user_ids=user_ids) or ()))
 
     @hookimpl
@@ -188,11 +188,6 @@ class JsonlDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs, FollowerS
             changed = {} if dry_run else {name: draft.write() for name, draft in drafts.items() if draft.changed}
             self._folder.commit(changed)
         return TierReport(_TIER, {"messages": removed}, tuple(changed), _REMAINING)
-
-
-def _belongs(message: Message, users: frozenset[str]) -> bool:
-    """Say whether a message is about one of these users, or one of them wrote it; a bot's answers are not its own."""
-    return message.user_id in users or (message.role == "user" and message.author_id in users)
 
 
 def _expired(policies: Sequence[Retention]) -> Callable[[Rewrite], Callable[[Message], bool]]:
