@@ -107,6 +107,27 @@ def store(request, tmp_path):
         yield opened
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (lambda store: store.load_strategies("alice"), "user_ids must be a list or tuple, not str: put it in a list"),
+        (lambda store: store.load_strategies({"a"}), "user_ids must be a list or tuple, not set: make a list of it"),
+        (
+            lambda store: store.load_strategies(["a", 7]),
+            "user_ids has item 1, which must be text, not int: use str(...)",
+        ),
+        (lambda store: store.save_messages(message()), "batch must be a list or tuple, not Message: put it in a list"),
+        (lambda store: store.save_messages([{}]), "batch holds a dict where a Message belongs"),
+        (lambda store: store.aggregate([]), "question must be one of ActivityByDay, "),
+    ],
+)
+def test_an_error_says_what_to_write_instead(store, asked, said):
+    with pytest.raises(ValidationError) as refusal:
+        asked(store)
+
+    assert str(refusal.value).startswith(said)
+
+
 def test_the_largest_limit_is_no_limit(store):
     everything = Window("talk", limit=2**63 - 1)
     store.save_messages([message()])

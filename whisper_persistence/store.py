@@ -17,8 +17,10 @@ from whisper_persistence.validation import (
     validate_batch,
     validate_choice,
     validate_cursor,
+    validate_id,
     validate_ids,
     validate_limit,
+    validate_question,
     validate_texts,
 )
 
@@ -198,7 +200,7 @@ class Store:
 
     def load_pending(self, follower: str, limit: int) -> tuple[rec.Pending, ...]:
         """Return what a follower has not seen."""
-        validate_ids("follower", [follower])
+        validate_id("follower", follower)
         validate_limit(limit)
         return answered("load_pending", self._hook.load_pending(follower=follower, limit=limit))
 
@@ -231,7 +233,7 @@ class Store:
 
     def aggregate(self, question: rec.Question[A]) -> A:
         """Answer one question over many users."""
-        validate_batch([question], *rec.QUESTIONS)
+        validate_question(question, rec.QUESTIONS)
         return answered("aggregate", self._hook.aggregate(question=question))
 
     def check_health(self) -> tuple[rec.TierHealth, ...]:

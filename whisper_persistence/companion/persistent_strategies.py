@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import TypeVar
 
 from whisper_persistence.aio import AsyncStore
+from whisper_persistence.companion.asynchronous import asynchronous
 from whisper_persistence.companion.knowledge import Knowledge
 from whisper_persistence.companion.strategy_entry import StrategyEntry
 from whisper_persistence.companion.support import SupportStrategy
@@ -58,7 +59,7 @@ class PersistentStrategies(MutableMapping[str, T]):
             refresh_after: after so many seconds `ensure` reads a user again, for what other processes learned.
             clock: seconds that never go back.
         """
-        self._store = store
+        self._store = asynchronous(store)
         self._class = value_class
         self._refresh_after = refresh_after
         self._clock = clock

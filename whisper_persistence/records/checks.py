@@ -7,7 +7,7 @@ somebody's private words.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -49,7 +49,10 @@ def check_text(value: Any, limit: int = MAX_TEXT_BYTES) -> str | None:
 
 def check_id(value: Any) -> str | None:
     """Refuse what cannot be an identifier."""
-    return "must not be empty" if value == "" else check_text(value, MAX_ID_BYTES)
+    if value == "":
+        return "must not be empty"
+    problem = check_text(value, MAX_ID_BYTES)
+    return f"{problem}: use str(...)" if problem and type(value) is int else problem
 
 
 def check_moment(value: Any) -> str | None:
@@ -136,13 +139,23 @@ def check_listed(value: Any, member: Check) -> str | None:
 
 def check_members(value: Any, member: Check) -> str | None:
     """Refuse what is not a sequence of at most `MAX_MEMBERS` legal members."""
-    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
-        return f"must be a sequence, not {type(value).__name__}"
+    problem = check_sequence(value)
+    if problem:
+        return problem
     members = cast("Sequence[Any]", value)
     if len(members) > MAX_MEMBERS:
         return f"has {len(members):,} members, more than the {MAX_MEMBERS:,} allowed"
     problem = next(filter(None, map(member, members)), None)
-    return problem and f"has a member that {problem}"
+    return problem and f"has item {next(place for place, one in enumerate(members) if member(one))}, which {problem}"
+
+
+def check_sequence(value: Any) -> str | None:
+    """Refuse what is not a sequence; a text is one of characters, which nobody means."""
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        return None
+    several = isinstance(value, Iterable) and not isinstance(value, (str, bytes, dict))
+    advice = "make a list of it" if several else "put it in a list"
+    return f"must be a list or tuple, not {cast('type', type(value)).__name__}: {advice}"
 
 
 def check_table(value: Any, member: Check) -> str | None:
