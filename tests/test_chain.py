@@ -13,6 +13,7 @@ import pytest
 from whisper_persistence import AsyncStore, Durability, Message, PreferencesChange, Receipt, Store, hookimpl
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.errors import BrokenDriverError, ConfigurationError, NotSupportedError, StoreClosedError
+from whisper_persistence.hookspecs import ConversationSpecs
 from whisper_persistence.plugins import Chain
 from whisper_persistence.testing import samples
 
@@ -316,6 +317,15 @@ def test_a_chain_that_cannot_be_is_refused(drivers, observers, message):
 def test_a_hook_with_other_arguments_is_refused_as_an_error_of_ours():
     with pytest.raises(ConfigurationError, match="mistaken"):
         chain_of("mistaken")
+
+
+def test_a_method_that_nobody_would_ask_is_refused():
+    class Forgetful(ConversationSpecs):
+        def save_messages(self, messages):
+            return None
+
+    with pytest.raises(ConfigurationError, match=r"Forgetful\.save_messages would never be asked: mark it"):
+        Chain.of({"forgetful": Forgetful()})
 
 
 @pytest.mark.usefixtures("layers")

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pluggy
 
 from whisper_persistence.callers import Caller
 from whisper_persistence.discovery import DriverSpec, build_driver, first_line
 from whisper_persistence.errors import ConfigurationError
-from whisper_persistence.hookspecs import KINDS, SPECS, SUBJECTS, hook_names
+from whisper_persistence.hookspecs import KINDS, PROJECT, SPECS, SUBJECTS, hook_names
 
 if TYPE_CHECKING:
     from whisper_persistence.records import Question
+
+_HOOKS: Final = frozenset(hook_names(SPECS))
 
 
 class HookManager(pluggy.PluginManager):
@@ -69,10 +71,18 @@ class HookManager(pluggy.PluginManager):
         return [impl for caller in callers for impl in caller.get_hookimpls() if impl.plugin is driver]
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
-        """Return what pluggy asks about a driver's attribute: ``None`` for no hook, or one that is left out."""
+        """Return what pluggy asks about a driver's attribute: ``None`` for no hook, or one that is left out.
+
+        Raises:
+            ConfigurationError: it has a hook's name, and nothing marks it, so that nobody would ever ask it.
+        """
         if name.startswith("_") or name in self._left_out.get(id(plugin), ()):
             return None
-        return super().parse_hookimpl_opts(plugin, name)
+        found = super().parse_hookimpl_opts(plugin, name)
+        if found is None and _is_unmarked(type(plugin), name):
+            owner = type(plugin).__name__
+            raise ConfigurationError(f"{owner}.{name} would never be asked: mark it with @hookimpl, or rename it")
+        return found
 
     def check(self, observers: Sequence[object]) -> None:
         """Refuse drivers with an unknown hook, those that wrap hooks, and observers that answer them.
@@ -93,6 +103,12 @@ class HookManager(pluggy.PluginManager):
             if impl.wrapper != observes:
                 role, setting = ("wraps", "observers") if impl.wrapper else ("answers", "drivers")
                 raise ConfigurationError(f"{name!r} {role} {impl.function.__name__}: name it in {setting}")
+
+
+def _is_unmarked(driver_class: type, name: str) -> bool:
+    """Say whether a method has a hook's name and is neither its specification nor marked as an implementation."""
+    method = getattr(driver_class, name, None)
+    return name in _HOOKS and callable(method) and not hasattr(method, f"{PROJECT}_spec")
 
 
 def _scan_of(kinds: AbstractSet[str], scan: Callable[..., Any], kind: str, cursor: str | None, limit: int) -> Any:

@@ -40,7 +40,9 @@ def validate_batch(records: object, *allowed: type) -> None:
         raise ValidationError("batch", f"has {len(batch):,} items, more than the {checks.MAX_BATCH:,} allowed")
     for record in batch:
         if type(record) not in allowed:
-            raise ValidationError("batch", f"holds {_named(type(record))} where {_names(allowed)} belongs")
+            raise ValidationError(
+                "batch", f"holds {_named(cast('type[Any]', type(record)))} where {_names(allowed)} belongs"
+            )
         validate(record)
 
 
@@ -60,7 +62,7 @@ def _names(kinds: tuple[type, ...]) -> str:
     return f"one of {', '.join(names)}" if len(names) > 1 else _named(kinds[0])
 
 
-def _named(kind: type) -> str:
+def _named(kind: type[Any]) -> str:
     return f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"
 
 

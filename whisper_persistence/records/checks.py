@@ -153,9 +153,9 @@ def check_sequence(value: Any) -> str | None:
     """Refuse what is not a sequence; a text is one of characters, which nobody means."""
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         return None
-    several = isinstance(value, Iterable) and not isinstance(value, (str, bytes, dict))
-    advice = "make a list of it" if several else "put it in a list"
-    return f"must be a list or tuple, not {cast('type', type(value)).__name__}: {advice}"
+    kind = cast("type", type(value))
+    several = issubclass(kind, Iterable) and not issubclass(kind, (str, bytes, dict))
+    return f"must be a list or tuple, not {kind.__name__}: {'make a list of it' if several else 'put it in a list'}"
 
 
 def check_table(value: Any, member: Check) -> str | None:
