@@ -89,7 +89,7 @@ class Store:
         return receipts(hook, batch, answer) if hook.startswith(("save_", "update_")) else answered(hook, answer)
 
     def save_strategies(self, strategies: Sequence[rec.Strategy]) -> Sequence[rec.Receipt]:
-        """Put whole strategies."""
+        """Put whole strategies in place of those stored, as imports do; `update_strategies` applies changes."""
         validate_batch(strategies, rec.Strategy)
         return receipts("save_strategies", strategies, self._hook.save_strategies(strategies=strategies))
 
@@ -109,7 +109,7 @@ class Store:
         return answered("load_outcomes", self._hook.load_outcomes(queries=queries))
 
     def save_statistics(self, statistics: Sequence[rec.Statistics]) -> Sequence[rec.Receipt]:
-        """Put whole statistics."""
+        """Put whole statistics in place of those stored, as imports do; `update_statistics` applies changes."""
         validate_batch(statistics, rec.Statistics)
         return receipts("save_statistics", statistics, self._hook.save_statistics(statistics=statistics))
 
@@ -124,7 +124,7 @@ class Store:
         return receipts("update_statistics", changes, self._hook.update_statistics(changes=changes))
 
     def save_patterns(self, patterns: Sequence[rec.Pattern]) -> Sequence[rec.Receipt]:
-        """Put whole patterns."""
+        """Put whole patterns in place of those stored, as imports do; `update_patterns` applies changes."""
         validate_batch(patterns, rec.Pattern)
         return receipts("save_patterns", patterns, self._hook.save_patterns(patterns=patterns))
 
@@ -139,7 +139,7 @@ class Store:
         return receipts("update_patterns", changes, self._hook.update_patterns(changes=changes))
 
     def save_preferences(self, preferences: Sequence[rec.Preferences]) -> Sequence[rec.Receipt]:
-        """Put whole preferences."""
+        """Put whole preferences in place of those stored, as imports do; `update_preferences` applies changes."""
         validate_batch(preferences, rec.Preferences)
         return receipts("save_preferences", preferences, self._hook.save_preferences(preferences=preferences))
 
@@ -215,19 +215,19 @@ class Store:
         return answered("load_revisions", self._hook.load_revisions(things=things))
 
     def scan(self, kind: RecordKind, cursor: str | None, limit: int) -> rec.Page:
-        """Return one page of all records of a kind."""
+        """Return one page of all records of a kind; its ``cursor`` leads to the next, ``None`` to the first."""
         validate_choice("kind", kind, tuple(rec.RECORD_KINDS))
         validate_cursor(cursor)
         validate_limit(limit)
         return answered("scan", self._hook.scan(kind=kind, cursor=cursor, limit=limit))
 
     def erase_users(self, user_ids: Sequence[str]) -> tuple[rec.TierReport, ...]:
-        """Forget users in every tier."""
+        """Forget users in every tier; the reports say what went, and what is out of reach."""
         validate_ids("user_ids", user_ids)
         return answered("erase_users", erasures.erase(self._hook, user_ids))
 
     def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> tuple[rec.TierReport, ...]:
-        """Remove, or only count, what the policies no longer keep."""
+        """Remove what the policies no longer keep; with ``dry_run`` only count it."""
         validate_batch(policies, rec.Retention)
         return answered("expire", self._hook.expire(policies=policies, dry_run=dry_run))
 

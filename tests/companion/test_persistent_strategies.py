@@ -355,7 +355,7 @@ async def test_a_forgotten_user_does_not_come_back(store):
     strategies["u"] = held(effective_approaches=["a"])
     await strategies.flush("u")
     await store.erase_users(["u"])
-    strategies.forget("u")
+    strategies.forget_user("u")
     await strategies.flush_all()
 
     assert await strategies.ensure("u") is Knowledge.ABSENT

@@ -106,7 +106,7 @@ class PersistentStrategies(MutableMapping[str, T]):
         entry = self._entries.get(user_id)
         return entry.knowledge if entry else Knowledge.UNKNOWN
 
-    def forget(self, user_id: str) -> None:
+    def forget_user(self, user_id: str) -> None:
         """Drop everything that memory holds of a user, after an erase."""
         self._entries.pop(user_id, None)
 

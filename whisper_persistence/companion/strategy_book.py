@@ -11,8 +11,8 @@ from typing import Final
 
 from whisper_persistence.aio import AsyncStore
 from whisper_persistence.companion.asynchronous import asynchronous
-from whisper_persistence.companion.differences import differences
 from whisper_persistence.companion.knowledge import Knowledge
+from whisper_persistence.companion.strategy_differences import differences
 from whisper_persistence.companion.strategy_page import RECENT_OUTCOMES, StrategyPage
 from whisper_persistence.errors import StorageDamagedError, StorageRefusedError, StorageUnavailableError
 from whisper_persistence.records import (
