@@ -16,6 +16,7 @@ from whisper_persistence_drivers.sqlite import SqliteDriver
 from whisper_persistence import (
     MemoryScore,
     Message,
+    Outcome,
     Pattern,
     PatternChange,
     ScoreQuery,
@@ -57,6 +58,7 @@ def tangled() -> list[Any]:
         (Strategy("alice", "s", extra={"tangled": tangled()}), "Strategy.extra"),
         (MemoryScore("alice", "m", HUGE), "MemoryScore.overall_score"),
         (Pattern("alice", "p", keywords=bytearray()), "Pattern.keywords"),  # type: ignore[arg-type]
+        (StrategyChange("alice", Outcome("i", "s", 0.5)), "StrategyChange.outcomes"),  # type: ignore[arg-type]
         (Pattern("alice", "p", keywords=deque("a")), "Pattern.keywords"),  # type: ignore[arg-type]
         (Strategy("alice", "s", effective_approaches=UserList("a")), "Strategy.effective_approaches"),  # type: ignore[arg-type]
         (StrategyChange("alice", removed={"extra": bytearray()}), "StrategyChange.removed"),
@@ -117,6 +119,10 @@ def store(request, tmp_path):
             "user_ids has item 1, which must be text, not int: use str(...)",
         ),
         (lambda store: store.save_messages(message()), "batch must be a list or tuple, not Message: put it in a list"),
+        (
+            lambda store: store.save_messages([message(role=Roles.USER)]),
+            "Message.role must be text, not Roles: use its",
+        ),
         (lambda store: store.save_messages([{}]), "batch holds a dict where a Message belongs"),
         (lambda store: store.aggregate([]), "question must be one of ActivityByDay, "),
     ],

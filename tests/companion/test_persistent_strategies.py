@@ -366,5 +366,10 @@ async def test_a_forgotten_user_does_not_come_back(store):
     "companion", [EmotionalIntelligence, MemoryImportanceEngine, HybridConversationStorage, PersistentStrategies]
 )
 def test_a_store_that_cannot_be_awaited_is_refused_at_once(companion):
-    with Store.from_settings(url="memory://") as store, pytest.raises(ConfigurationError, match="an AsyncStore"):
+    with (
+        Store.from_settings(url="memory://") as store,
+        pytest.raises(ConfigurationError, match=r"a Store: .* an Async"),
+    ):
         companion(store)
+    with pytest.raises(ConfigurationError, match=r"a str: give it an AsyncStore"):
+        companion("sqlite:///memory.db")

@@ -11,8 +11,9 @@ def asynchronous(store: AsyncStore) -> AsyncStore:
     """Return a store that can be awaited.
 
     Raises:
-        ConfigurationError: it is a `Store`.
+        ConfigurationError: it is a `Store`, or no store at all.
     """
-    if isinstance(store, Store):
-        raise ConfigurationError("the companion awaits its store, and was given a Store: give it an AsyncStore")
+    if isinstance(store, Store) or not hasattr(store, "load_messages"):
+        given = type(store).__name__
+        raise ConfigurationError(f"the companion awaits its store, and was given a {given}: give it an AsyncStore")
     return store
