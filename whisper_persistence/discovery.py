@@ -67,6 +67,7 @@ def load_driver(name: str) -> type:
         DriverNotFoundError: nobody offers the name; lists what is installed.
         DriverConflictError: two distributions offer the name; names both.
         MissingLibraryError: the driver needs a library that is not installed; names it and the extra that brings it.
+        ConfigurationError: what the entry point names is no class.
     """
     entries = list(_offered(name=name))
     if not entries:

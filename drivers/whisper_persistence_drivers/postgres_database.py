@@ -99,7 +99,11 @@ class PostgresDatabase(Database):
 
     @contextmanager
     def reading(self) -> Generator[psycopg.Connection[Any]]:
-        """Lend a connection; each statement is a transaction of its own."""
+        """Lend a connection; each statement is a transaction of its own.
+
+        Raises:
+            StoreClosedError: the database was closed meanwhile.
+        """
         if self not in _open:
             raise StoreClosedError("the connections to the PostgreSQL database were closed meanwhile: open a new store")
         lent = self._pool.connect()
