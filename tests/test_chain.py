@@ -302,7 +302,7 @@ def test_an_unknown_subject_lists_the_known_ones(layers):
         ((), (), r"no driver is named"),
         (("owner", "layer", "owner"), (), r"driver 'owner' is named twice"),
         (("owner",), ("owner",), r"driver 'owner' is named twice"),
-        (("misspelt",), (), r"unknown hook.*load_strategy"),
+        (("misspelt",), (), r"driver 'misspelt' implements an unknown hook 'load_strategy': correct"),
         (("watcher", "owner"), (), r"'watcher' wraps load_strategies: name it in observers"),
         (("layer",), ("owner",), r"'owner' answers \w+: name it in drivers"),
     ],
@@ -317,6 +317,15 @@ def test_a_chain_that_cannot_be_is_refused(drivers, observers, message):
 def test_a_hook_with_other_arguments_is_refused_as_an_error_of_ours():
     with pytest.raises(ConfigurationError, match="mistaken"):
         chain_of("mistaken")
+
+
+@pytest.mark.usefixtures("layers")
+def test_below_is_asked_with_named_arguments():
+    with Store(chain_of("layer", "owner")) as store:
+        below = store.chain.starting_at("owner")
+
+        with pytest.raises(BrokenDriverError, match="load_strategies below without naming its arguments"):
+            below.load_strategies(["alice"])
 
 
 def test_a_method_that_nobody_would_ask_is_refused():

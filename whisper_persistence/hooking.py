@@ -93,7 +93,8 @@ class HookManager(pluggy.PluginManager):
         try:
             self.check_pending()
         except pluggy.PluginValidationError as error:
-            raise ConfigurationError(f"a driver implements an unknown hook: {first_line(error)}") from None
+            owner, problem = self.get_name(error.plugin), first_line(error).partition(" in plugin")[0]
+            raise ConfigurationError(f"driver {owner!r} implements an {problem}: correct the method's name") from None
         for name, plugin in self.list_name_plugin():
             self._check_role(name, plugin, plugin in observers)
 
