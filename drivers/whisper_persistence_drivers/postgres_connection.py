@@ -3,65 +3,110 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
-from typing import Any, Final, TypeVar
+from collections.abc import Generator, Sequence
+from typing import Any, Final, TypeAlias, TypeVar
 
+import attrs
 import psycopg
+from psycopg.abc import Buffer
+from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import ConnectionTimeout, InvalidSqlStatementName, error_from_result
 from psycopg.generators import execute
-from psycopg.pq import ExecStatus
+from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGconn, PGresult
 
 T = TypeVar("T")
+#: A statement's text, and the types of what it is given.
+_Statement: TypeAlias = tuple[bytes, tuple[int, ...]]
 
 #: How much longer than the server's own limit for a statement its answer may take, in seconds.
 GRACE: Final = 1.0
 
 
+#: So many prepared statements a connection keeps: more than there are, even where a value may be missing.
+_KEPT: Final = 512
+
+
+@attrs.frozen
+class Answer:
+    """What a statement answered, read as a cursor is.
+
+    Attributes:
+        rows: the rows, if it returns any.
+        rowcount: how many rows it returned or touched.
+    """
+
+    rows: list[tuple[Any, ...]]
+    rowcount: int
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """Return the rows."""
+        return self.rows
+
+
 class PatientConnection(psycopg.Connection[Any]):
-    """A connection that is closed when an answer takes too long.
+    """A connection that is closed when an answer takes too long, and that runs statements without a cursor.
 
     Attributes:
         patience: how long an answer may take, in seconds.
+        prepares: whether the server keeps statements prepared for `run`.
     """
 
     patience: float
+    prepares: bool
 
     def __init__(self, pgconn: PGconn, *arguments: Any) -> None:
         """Take a connection of libpq, on which nothing is prepared yet."""
         super().__init__(pgconn, *arguments)
-        self._names: dict[bytes, bytes] = {}
+        self._names: dict[_Statement, bytes] = {}
         self._named = 0
 
-    def fetch_numbers(self, statement: str, value: str) -> list[tuple[int, ...]]:
-        """Return the rows, of whole numbers alone, of a SELECT with one parameter, by libpq's own calls."""
-        text, given = statement.encode(), [value.encode()]
-        if self.prepare_threshold is None:
-            self.pgconn.send_query_params(text, given)
-            found = self._result()
-        else:
-            found = self._ask_prepared(text, given)
-        columns = range(found.nfields)
-        return [tuple(int(found.get_value(row, column) or 0) for column in columns) for row in range(found.ntuples)]
+    def run(self, text: str, values: Sequence[Any]) -> Answer:
+        """Run a statement whose parameters are numbered, with psycopg's adapters and libpq's calls.
 
-    def _ask_prepared(self, text: bytes, given: list[bytes]) -> PGresult:
-        self.pgconn.send_query_prepared(self._prepared_here(text), given)
+        psycopg's cursor takes twice the time: it looks for the parameters in the text each time.
+
+        Raises:
+            psycopg.Error: as a cursor does.
+        """
+        adapted = Transformer(self)
+        given = adapted.dump_sequence(values, [PyFormat.BINARY] * len(values))
+        statement, formats = (text.encode(), adapted.types or ()), adapted.formats or ()
+        if self.prepares and statement in self._names:
+            found = self._run_prepared(statement, given, formats)
+        else:
+            self.pgconn.send_query_params(statement[0], given, statement[1], formats)
+            found = self._result()
+            if self.prepares:
+                self._names[statement] = b""
+        adapted.set_pgresult(found)
+        return Answer(adapted.load_rows(0, found.ntuples, tuple), found.command_tuples or 0)
+
+    def _run_prepared(
+        self, statement: _Statement, given: Sequence[Buffer | None], formats: Sequence[Format]
+    ) -> PGresult:
+        self.pgconn.send_query_prepared(self._name_of(statement), given, formats)
         try:
             return self._result()
-        except InvalidSqlStatementName:  # with a rollback, psycopg drops every statement that a connection prepared
+        except InvalidSqlStatementName:  # somebody reset what the server keeps for this connection
             self._names.clear()
-        self.pgconn.send_query_prepared(self._prepared_here(text), given)
+            if self.info.transaction_status:
+                raise
+        self.pgconn.send_query_prepared(self._name_of(statement), given, formats)
         return self._result()
 
-    def _prepared_here(self, text: bytes) -> bytes:
-        """Return the name of a statement that this connection keeps prepared."""
-        name = self._names.get(text)
-        if name is None:
+    def _name_of(self, statement: _Statement) -> bytes:
+        """Return the name of a statement that this connection keeps prepared, as it does from the second time on."""
+        name = self._names.get(statement)
+        if not name:
+            if len(self._names) > _KEPT:
+                self._names.clear()
+                self.execute("DEALLOCATE ALL")
             self._named += 1
             name = b"whisper_%d" % self._named
-            self.pgconn.send_prepare(name, text)
+            self.pgconn.send_prepare(name, *statement)
             self._result()
-            self._names[text] = name
+            self._names[statement] = name
         return name
 
     def _result(self) -> PGresult:

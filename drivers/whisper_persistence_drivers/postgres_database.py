@@ -50,6 +50,7 @@ class PostgresDatabase(Database):
     Attributes:
         schema: the schema that our tables live in.
         arguments: what psycopg connects with.
+        prepares: whether connections keep statements prepared.
         pool_size: how many connections at most.
         pool_timeout: how long to wait for a free one, in seconds.
         patience: how long to wait for an answer, in seconds.
@@ -61,6 +62,7 @@ class PostgresDatabase(Database):
 
     schema: str
     arguments: dict[str, Any] = attrs.field(repr=False)
+    prepares: bool
     pool_size: int
     pool_timeout: float
     patience: float
@@ -174,7 +176,7 @@ class PostgresDatabase(Database):
 
     def _connect(self) -> psycopg.Connection[Any]:
         connection = PatientConnection.connect(**self.arguments, autocommit=True)
-        connection.patience = self.patience
+        connection.patience, connection.prepares = self.patience, self.prepares
         teach(connection)
         return connection
 

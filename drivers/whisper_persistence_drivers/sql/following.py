@@ -98,7 +98,7 @@ def load_revisions(session: Session, things: Sequence[Thing]) -> dict[Thing, Rev
     keyed = {session.thing_key(thing.kind, thing.thing_id): thing for thing in things}
     sql = _statements(session.flavour)
     if len(keyed) == 1:  # as a cache asks at each read
-        alone = session.flavour.fetch_numbers(session, sql.load_revision, *keyed)
+        alone = session.rows(sql.load_revision, thing=next(iter(keyed)))
         return {thing: Revision(*row) for thing in keyed.values() for row in alone}
     rows = session.listed(sql.load_revisions, keyed)
     return {keyed[key]: Revision(*standing) for *standing, key in rows}
