@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Generator
 from typing import Any, Final, TypeVar
@@ -32,43 +33,62 @@ class PatientConnection(psycopg.Connection[Any]):
         super().__init__(pgconn, *arguments)
         self._names: dict[bytes, bytes] = {}
         self._named = 0
+        self._readable = select.poll() if hasattr(select, "poll") else None  # there is none on Windows
+        if self._readable is not None:
+            self._readable.register(pgconn.socket, select.POLLIN)
 
-    def fetch_numbers(self, statement: str, value: str) -> list[tuple[int, ...]]:
-        """Return the rows, of whole numbers alone, of a SELECT with one parameter, by libpq's own calls."""
-        text, given = statement.encode(), [value.encode()]
+    def fetch_plainly(self, statement: bytes, value: str) -> PGresult:
+        """Return what a SELECT with one parameter finds, by libpq's own calls: a third of what a cursor takes.
+
+        Args:
+            statement: with ``$1`` for the parameter.
+            value: the parameter, as the server writes it.
+        """
+        given: list[Any] = [value.encode()]
         if self.prepare_threshold is None:
-            self.pgconn.send_query_params(text, given)
-            found = self._result()
-        else:
-            found = self._ask_prepared(text, given)
-        columns = range(found.nfields)
-        return [tuple(int(found.get_value(row, column) or 0) for column in columns) for row in range(found.ntuples)]
-
-    def _ask_prepared(self, text: bytes, given: list[bytes]) -> PGresult:
-        self.pgconn.send_query_prepared(self._prepared_here(text), given)
+            self.pgconn.send_query_params(statement, given)
+            return self._result()
+        self.pgconn.send_query_prepared(self._prepared_here(statement), given)
         try:
             return self._result()
         except InvalidSqlStatementName:  # with a rollback, psycopg drops every statement that a connection prepared
             self._names.clear()
-        self.pgconn.send_query_prepared(self._prepared_here(text), given)
+        self.pgconn.send_query_prepared(self._prepared_here(statement), given)
         return self._result()
 
-    def _prepared_here(self, text: bytes) -> bytes:
+    def _prepared_here(self, statement: bytes) -> bytes:
         """Return the name of a statement that this connection keeps prepared."""
-        name = self._names.get(text)
+        name = self._names.get(statement)
         if name is None:
             self._named += 1
             name = b"whisper_%d" % self._named
-            self.pgconn.send_prepare(name, text)
+            self.pgconn.send_prepare(name, statement)
             self._result()
-            self._names[text] = name
+            self._names[statement] = name
         return name
 
     def _result(self) -> PGresult:
-        found: PGresult = self.wait(execute(self.pgconn))[-1]
+        found = self._results()[-1]
         if found.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
             raise error_from_result(found)
         return found
+
+    def _results(self) -> list[PGresult]:
+        """Return what a question was answered with, as `wait` would: at two thirds of its cost, where that is a lot."""
+        if self._readable is None or self.pgconn.flush():
+            answers: list[PGresult] = self.wait(execute(self.pgconn))
+            return answers
+        found: list[PGresult] = []
+        until = time.monotonic() + self.patience
+        while True:
+            while self.pgconn.is_busy():
+                if not self._readable.poll(max(0.0, until - time.monotonic()) * 1000):
+                    raise self._impatient()
+                self.pgconn.consume_input()
+            result = self.pgconn.get_result()
+            if result is None:
+                return found
+            found.append(result)
 
     def wait(self, gen: Generator[Any, Any, T], *arguments: Any, **options: Any) -> T:
         """Wait for an answer.
@@ -85,9 +105,13 @@ class PatientConnection(psycopg.Connection[Any]):
             while True:
                 ready = yield wanted
                 if not ready and time.monotonic() > until:
-                    self.pgconn.finish()
-                    raise ConnectionTimeout("the server did not answer in time")
+                    raise self._impatient()
                 wanted = gen.send(ready)
         except StopIteration as done:
             result: T = done.value
             return result
+
+    def _impatient(self) -> ConnectionTimeout:
+        """Close the connection, since what it waits for may still come, and return what to raise."""
+        self.pgconn.finish()
+        return ConnectionTimeout("the server did not answer in time")

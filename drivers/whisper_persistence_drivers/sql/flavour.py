@@ -114,9 +114,17 @@ class Flavour(ABC):
     def fetch_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> list[list[Any]]:
         """Return the rows of a SELECT of `each` for every set of values, in their order."""
 
-    def fetch_numbers(self, session: Session, statement: Prepared, thing: str) -> list[tuple[int, ...]]:
-        """Return the rows, of whole numbers alone, of a SELECT whose only parameter is called ``thing``."""
-        return session.rows(statement, thing=thing)
+    def fetch_standings(self, session: Session, statement: Prepared, keys: Sequence[str]) -> list[Any]:
+        """Return revision, epoch, sequence and key of the things with these keys.
+
+        Args:
+            session: where to ask.
+            statement: selects them by ``listed``; its ``single`` by ``thing``, of one thing.
+            keys: distinct.
+        """
+        if len(keys) == 1 and statement.single:
+            return session.rows(statement.single, thing=keys[0])
+        return session.listed(statement, keys)
 
     @abstractmethod
     def moment(self, record: ColumnElement[str], field: str) -> ColumnElement[str]:

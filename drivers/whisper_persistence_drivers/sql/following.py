@@ -26,7 +26,6 @@ class _Statements:
     load_pending: Prepared
     clear_pending: Prepared
     load_revisions: Prepared
-    load_revision: Prepared
 
 
 @cache
@@ -46,7 +45,7 @@ def _statements(flavour: Flavour) -> _Statements:
 
     text: dict[str, TypeEngine[Any]] = dict.fromkeys(("follower", "kind", "thing_id", "item"), PlainText)
     # A thing that was only held while somebody looked has a row, and was never written.
-    standing = select(revisions.revision, revisions.epoch, revisions.sequence)
+    standing = select(revisions.revision, revisions.epoch, revisions.sequence, revisions.thing)
     written = standing.where(revisions.revision > literal_column("0"))
     own = (mine(followers), followers.name == bindparam("name"))
     forget = delete(tables.followers).where(*own)
@@ -56,8 +55,12 @@ def _statements(flavour: Flavour) -> _Statements:
         remove_follower=flavour.prepare(forget),
         load_pending=flavour.prepare(in_order),
         clear_pending=flavour.each(done, **text, revision=BigInteger()),
-        load_revisions=flavour.prepare(written.add_columns(revisions.thing).where(flavour.among(revisions.thing))),
-        load_revision=flavour.prepare(written.where(revisions.thing == bindparam("thing"))),
+        load_revisions=attrs.evolve(
+            flavour.prepare(written.where(flavour.among(revisions.thing))),
+            single=flavour.prepare(
+                written.where(revisions.thing == bindparam("thing"))
+            ),  # as a cache asks at each read
+        ),
     )
 
 
@@ -96,9 +99,5 @@ def clear_pending(transaction: Transaction, pending: Sequence[Pending]) -> tuple
 def load_revisions(session: Session, things: Sequence[Thing]) -> dict[Thing, Revision]:
     """Return the revisions of the things that were ever written."""
     keyed = {session.thing_key(thing.kind, thing.thing_id): thing for thing in things}
-    sql = _statements(session.flavour)
-    if len(keyed) == 1:  # as a cache asks at each read
-        alone = session.flavour.fetch_numbers(session, sql.load_revision, *keyed)
-        return {thing: Revision(*row) for thing in keyed.values() for row in alone}
-    rows = session.listed(sql.load_revisions, keyed)
+    rows = session.flavour.fetch_standings(session, _statements(session.flavour).load_revisions, list(keyed))
     return {keyed[key]: Revision(*standing) for *standing, key in rows}
