@@ -36,6 +36,11 @@ CONVERSATIONS: Final = 2_000
 STRETCHES: Final = 20
 
 
+def held() -> tuple[int, int]:
+    """Return how many threads and files this process has."""
+    return threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
+
+
 @attrs.define
 class Stretch:
     """What was seen during one stretch of the load.
@@ -56,8 +61,7 @@ class Stretch:
 
     def end(self) -> None:
         """Look at this process."""
-        self.resident, self.threads = resident(), threading.active_count()
-        self.files = len(list(Path("/proc/self/fd").iterdir()))
+        self.resident, (self.threads, self.files) = resident(), held()
 
 
 @attrs.define(eq=False)
@@ -103,19 +107,20 @@ class Pace:
         await self.store.save_messages([Message(name, name, name, WORDS), Message(name, name, "bot", WORDS, "assistant")])
 
 
-async def run(seconds: float, writes: int, reads: int) -> list[Stretch]:
+async def run(seconds: float, writes: int, reads: int, deadline: float = 0.25) -> list[Stretch]:
     """Load a store over servers of its own.
 
     Args:
         seconds: how long, all in all; before that, one stretch is not counted and fills what a first call fills.
         writes: turns appended in a second.
         reads: windows of twenty read in a second.
+        deadline: what the net gives a call to the database, in seconds.
     """
     with ExitStack() as opened:
         folder = opened.enter_context(tempfile.TemporaryDirectory())
         postgres, redis = opened.enter_context(private_postgres()), opened.enter_context(RedisServer.running())
         options: dict[str, dict[str, Any]] = {
-            "memory-fallback": {"journal_directory": Path(folder, "journal")},
+            "memory-fallback": {"journal_directory": Path(folder, "journal"), "deadline": deadline},
             "redis-hybrid": {"url": redis.url()},
             "postgres": {"url": postgres},
         }

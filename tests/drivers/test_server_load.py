@@ -13,18 +13,32 @@ import pytest
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
-@pytest.mark.parametrize(
-    ("seconds", "writes", "reads"), [(1.0, 20, 50), pytest.param(600.0, 200, 500, marks=pytest.mark.long)]
-)
-def test_an_even_load_meets_no_error_and_leaves_nothing_behind(seconds, writes, reads, monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
+@pytest.fixture
+def load(monkeypatch) -> Any:
     pytest.importorskip("rich")
-    load: Any = importlib.import_module("server_load")
-    stretches = asyncio.run(load.run(seconds, writes, reads))
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("server_load")
+
+
+def test_a_short_even_load_meets_no_error_and_leaves_nothing_behind(load):
+    """Pools grow with whoever waits at once, so that how many threads a second of load needs is left to chance."""
+    threads, files = load.held()
+    stretches = asyncio.run(load.run(1.0, writes=20, reads=50, deadline=30))
+    threads_after, files_after = load.held()
+
+    assert sum(len(s.reads) + len(s.writes) for s in stretches) >= 70 - load.STRETCHES
+    assert sum(s.errors for s in stretches) == 0
+    assert threads_after <= threads
+    assert files_after <= files
+
+
+@pytest.mark.long
+def test_ten_minutes_of_an_even_load_meet_no_error_and_grow_nothing(load):
+    stretches = asyncio.run(load.run(600.0, writes=200, reads=500))
     half = len(stretches) // 2
     first, second = (statistics.median(s.resident for s in some) for some in (stretches[:half], stretches[half:]))
 
-    assert sum(len(s.reads) + len(s.writes) for s in stretches) >= (writes + reads) * seconds - load.STRETCHES
+    assert sum(len(s.reads) + len(s.writes) for s in stretches) >= 700 * 600 - load.STRETCHES
     assert sum(s.errors for s in stretches) == 0
     assert second < first * 1.1
     assert stretches[-1].threads <= max(s.threads for s in stretches[:half])
