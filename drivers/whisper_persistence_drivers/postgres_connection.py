@@ -9,8 +9,8 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 import psycopg
-from psycopg.abc import Buffer
-from psycopg.adapt import PyFormat, Transformer
+from psycopg import abc, adapt
+from psycopg.adapt import PyFormat
 from psycopg.errors import ConnectionTimeout, InvalidSqlStatementName, error_from_result
 from psycopg.generators import execute
 from psycopg.pq import ExecStatus, Format
@@ -61,6 +61,7 @@ class PatientConnection(psycopg.Connection[Any]):
         super().__init__(pgconn, *arguments)
         self._names: dict[_Statement, bytes] = {}
         self._named = 0
+        self._adapted: abc.Transformer | None = None
         self._readable = select.poll() if hasattr(select, "poll") else None  # there is none on Windows
         if self._readable is not None:
             self._readable.register(pgconn.socket, select.POLLIN)
@@ -73,7 +74,7 @@ class PatientConnection(psycopg.Connection[Any]):
         Raises:
             psycopg.Error: as a cursor does.
         """
-        adapted = Transformer(self)
+        adapted = self._adapted = self._adapted or adapt.Transformer(self)  # once it is told of adapters
         given = adapted.dump_sequence(values, [PyFormat.BINARY] * len(values))
         statement, formats = (text.encode(), adapted.types or ()), adapted.formats or ()
         if self.prepares and statement in self._names:
@@ -87,7 +88,7 @@ class PatientConnection(psycopg.Connection[Any]):
         return Answer(adapted.load_rows(0, found.ntuples, tuple), found.command_tuples or 0)
 
     def _run_prepared(
-        self, statement: _Statement, given: Sequence[Buffer | None], formats: Sequence[Format]
+        self, statement: _Statement, given: Sequence[abc.Buffer | None], formats: Sequence[Format]
     ) -> PGresult:
         self.pgconn.send_query_prepared(self._name_of(statement), given, formats)
         try:
@@ -126,15 +127,20 @@ class PatientConnection(psycopg.Connection[Any]):
             return answers
         found: list[PGresult] = []
         until = time.monotonic() + self.patience
-        while True:
-            while self.pgconn.is_busy():
-                if not self._readable.poll(max(0.0, until - time.monotonic()) * 1000):
-                    raise self._impatient()
-                self.pgconn.consume_input()
-            result = self.pgconn.get_result()
-            if result is None:
-                return found
-            found.append(result)
+        try:
+            while (result := self._next_result(self._readable, until)) is not None:
+                found.append(result)
+        except psycopg.DatabaseError:
+            if not found:  # else the server said what it ended the connection for
+                raise
+        return found
+
+    def _next_result(self, readable: select.poll, until: float) -> PGresult | None:
+        while self.pgconn.is_busy():
+            if not readable.poll(max(0.0, until - time.monotonic()) * 1000):
+                raise self._impatient()
+            self.pgconn.consume_input()
+        return self.pgconn.get_result()
 
     def wait(self, gen: Generator[Any, Any, T], *arguments: Any, **options: Any) -> T:
         """Wait for an answer.

@@ -275,7 +275,9 @@ def test_a_connection_that_was_cut_while_it_rested_is_replaced_before_anybody_no
     store = opened(postgres_url, pool_size=1)
     store.save_messages(samples.talk(3))
     before = shown(store, "SELECT pg_backend_pid()")
-    store.chain.drivers["postgres"]._database._pool.connect().info["rested"] = time.monotonic() - 60
+    lender = store.chain.drivers["postgres"]._database._lender
+    lender.give_back(lent := lender.take())
+    lent.info["looked_at"] = lent.info["rested"] = time.monotonic() - 60
     with psycopg.connect(postgres_url, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [before])
 
