@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-
 from whisper_persistence_drivers.breaker import Breaker
 from whisper_persistence_drivers.net.calls import Calls
 

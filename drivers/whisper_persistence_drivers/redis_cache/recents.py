@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -179,13 +178,13 @@ class Recents:
         limits = (self._life(), self.limits.recent, self.limits.max_bytes, self.limits.max_memory)
         calls = [self._call(scripts.APPEND, conversation, *limits, *item) for conversation, item in items.items()]
         if self.limits.staleness or len(calls) > TOGETHER:
-            self._done(items, self.exchange.run(calls))
+            self.exchange.counters.appended(self.exchange.run(calls))
         else:
-            self.exchange.post(calls, partial(self._done, items))
+            self.exchange.post(calls)
 
     def drop(self, revisions: Mapping[str, int]) -> list[str]:
         """Remove what lacks the change of each revision; return the conversations that Redis was not told about."""
-        return self._done(revisions, [answer for _, answer in self._drop(revisions, "-")])
+        return [conversation for conversation, answer in self._drop(revisions, "-") if answer is None]
 
     def reclaim(self, revisions: Mapping[str, int]) -> tuple[str, dict[str, bytes | None]]:
         """Remove what lacks the change of each revision, for a lease on it; return its token and what was answered."""
@@ -215,10 +214,6 @@ class Recents:
         head = (content.revision, "w" if content.whole else "p", len(lines))
         text = b"".join(line + b"\n" for line in lines)
         return self._call(scripts.FILL, conversation_id, token, *head, self._life(), self.limits.max_memory, text)
-
-    def _done(self, conversations: Iterable[str], answers: Sequence[bytes | None]) -> list[str]:
-        self.exchange.counters.add(appends=answers.count(b"kept"), evictions=answers.count(b"full"))
-        return [conversation for conversation, answer in zip(conversations, answers, strict=True) if answer is None]
 
     def _call(self, script: Any, conversation_id: str, *arguments: Any) -> Call:
         return Call(script, self.key(conversation_id), arguments)
