@@ -80,15 +80,14 @@ class PatientConnection(psycopg.Connection[Any]):
             return answers
         found: list[PGresult] = []
         until = time.monotonic() + self.patience
-        while True:
-            while self.pgconn.is_busy():
-                if not self._readable.poll(max(0.0, until - time.monotonic()) * 1000):
-                    raise self._impatient()
-                self.pgconn.consume_input()
-            result = self.pgconn.get_result()
-            if result is None:
-                return found
-            found.append(result)
+        while self._readable.poll(max(0.0, until - time.monotonic()) * 1000):
+            self.pgconn.consume_input()
+            while not self.pgconn.is_busy():
+                result = self.pgconn.get_result()
+                if result is None:
+                    return found
+                found.append(result)
+        raise self._impatient()
 
     def wait(self, gen: Generator[Any, Any, T], *arguments: Any, **options: Any) -> T:
         """Wait for an answer.

@@ -10,9 +10,9 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import Final
+from typing import Final, cast
 
 import attrs
 
@@ -25,6 +25,7 @@ _OVERHEAD: Final = 600
 _MESSAGE: Final = 300
 
 _read: Final = decoder(Message)
+_extra: Final = attrgetter("extra")
 _texts: Final = attrgetter("content", "conversation_id", "user_id", "author_id", "message_id", "author_name")
 
 #: A message as it is held: itself, or as its line where it has an ``extra``, which whoever is shown it could change.
@@ -61,7 +62,7 @@ class Held:
         """Return so many of the newest messages, 0 for all."""
         entries = self.entries[-wanted:] if wanted else self.entries
         whole = self.whole and len(entries) == len(self.entries)
-        return Content(self.revision, whole, [_shown(entry) for entry in entries])
+        return Content(self.revision, whole, _shown(entries))
 
     def appended(self, revision: int, line: bytes, recent: int) -> Held | None:
         """Return them with a message that the database took; ``None`` where a change between is missing."""
@@ -80,11 +81,14 @@ def _entry(message: Message) -> Entry:
     return encode(message).encode() if message.extra else message
 
 
-def _shown(entry: Entry) -> Message:
-    """Return a message that has no ``extra`` but its own; one that had none gets none that was written into it."""
-    if isinstance(entry, bytes):
-        return _read(entry)
-    return attrs.evolve(entry, extra={}) if entry.extra else entry
+def _shown(entries: tuple[Entry, ...]) -> Sequence[Message]:
+    """Return messages that have no ``extra`` but their own; those that had none get none that was written into it."""
+    if bytes not in map(type, entries) and not any(map(_extra, entries)):
+        return cast("tuple[Message, ...]", entries)
+    return [
+        _read(entry) if isinstance(entry, bytes) else attrs.evolve(entry, extra={}) if entry.extra else entry
+        for entry in entries
+    ]
 
 
 def _weight(entry: Entry) -> int:
