@@ -24,8 +24,8 @@ LEASE: Final = 5_000
 BEYOND: Final = 1 << 52
 
 _read_all: Final = decoder(list[Message])
-#: How a message ends that has no sequence yet.
-_UNNUMBERED: Final = b'"sequence":null}'
+#: Stands in a message that has no sequence yet, and once more at most: in its ``extra``, which comes before.
+_UNNUMBERED: Final = b',"sequence":null,"timestamp":"'
 
 
 @attrs.frozen
@@ -225,6 +225,9 @@ class Recents:
 def _line(message: Message, sequence: int | None) -> bytes:
     """Return a message as one line: JSON, in which no line ends."""
     text = encode(message).encode()
-    if text.endswith(_UNNUMBERED):  # a tenth of what it takes to number a copy first
-        return b"%s%d}" % (text[: -len(b"null}")], sequence) if sequence is not None else text
-    return text if message.sequence == sequence else encode(attrs.evolve(message, sequence=sequence)).encode()
+    if message.sequence == sequence:
+        return text
+    before, found, after = text.rpartition(_UNNUMBERED)
+    if found and message.sequence is None and sequence is not None:  # a quarter of what it takes to number a copy first
+        return b'%s,"sequence":%d,"timestamp":"%s' % (before, sequence, after)
+    return encode(attrs.evolve(message, sequence=sequence)).encode()
