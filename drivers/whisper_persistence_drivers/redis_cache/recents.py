@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -16,7 +17,7 @@ from whisper_persistence.records import Message, Receipt
 from whisper_persistence_drivers.redis_cache import scripts
 from whisper_persistence_drivers.redis_cache.content import Content
 from whisper_persistence_drivers.redis_cache.exchange import TOGETHER, Call, Exchange, Sent
-from whisper_persistence_drivers.redis_cache.near import Near
+from whisper_persistence_drivers.redis_cache.near import Change, Near
 
 #: How long a lease holds, in milliseconds: longer than a fill takes, short since nobody else may fill meanwhile.
 LEASE: Final = 5_000
@@ -170,13 +171,15 @@ class Recents:
 
         Where every read asks the database, nobody waits for Redis' answer: it may be as late as it likes.
         """
-        items: dict[str, list[Any]] = {}
+        items: dict[str, list[Change]] = {}
         for message, receipt in zip(messages, receipts, strict=True):
             text = _line(message, receipt.sequence) if receipt.repeated is False else b""
-            self.near.append(message.conversation_id, receipt.revision, text)
-            items.setdefault(message.conversation_id, []).extend((receipt.revision, text))
+            items.setdefault(message.conversation_id, []).append((receipt.revision, text))
         limits = (self._life(), self.limits.recent, self.limits.max_bytes, self.limits.max_memory)
-        calls = [self._call(scripts.APPEND, conversation, *limits, *item) for conversation, item in items.items()]
+        calls: list[Call] = []
+        for conversation, changes in items.items():
+            self.near.append(conversation, changes)
+            calls.append(self._call(scripts.APPEND, conversation, *limits, *chain.from_iterable(changes)))
         if self.limits.staleness or len(calls) > TOGETHER:
             self.exchange.counters.appended(self.exchange.run(calls))
         else:
