@@ -111,10 +111,12 @@ class PostgresFlavour(Flavour):
 
     def fetch_standings(self, session: Session, statement: Prepared, keys: Sequence[str]) -> list[Any]:
         """Return rows past what psycopg does for all types there are; keys are hexadecimal and need no quotes."""
-        one = statement.single if len(keys) == 1 else None
-        asked, value = (one, keys[0]) if one else (statement, f"{{{','.join(keys)}}}")
-        found = session.connection.fetch_plainly(_numbered(asked.sql), value)
-        return [_standing(found.get_value, row) for row in range(found.ntuples)]
+        if len(keys) == 1 and statement.single:
+            found = session.connection.fetch_plainly(_numbered(statement.single.sql), keys[0])
+            return [(*_standing(found.get_value, row), keys[0]) for row in range(found.ntuples)]
+        found = session.connection.fetch_plainly(_numbered(statement.sql), f"{{{','.join(keys)}}}")
+        cell = found.get_value
+        return [(*_standing(cell, row), cell(row, 3).decode()) for row in range(found.ntuples)]
 
     @contextmanager
     def one_state(self, session: Session) -> Generator[None]:
@@ -156,8 +158,8 @@ def _numbered(sql: str) -> bytes:
     return re.sub(r"%\(\w+\)b", "$1", sql).encode()
 
 
-def _standing(cell: Callable[[int, int], Any], row: int) -> tuple[int, int, int, str]:
-    return int(cell(row, 0)), int(cell(row, 1)), int(cell(row, 2)), cell(row, 3).decode()
+def _standing(cell: Callable[[int, int], Any], row: int) -> tuple[int, int, int]:
+    return int(cell(row, 0)), int(cell(row, 1)), int(cell(row, 2))
 
 
 def given_rows(types: Mapping[str, TypeEngine[Any]], *, name: str = "given", place: bool = False) -> FromClause:

@@ -119,11 +119,11 @@ class Flavour(ABC):
 
         Args:
             session: where to ask.
-            statement: selects them by ``listed``; its ``single`` by ``thing``, of one thing.
+            statement: selects them by ``listed``; its ``single`` selects, by ``thing``, all of one but the key.
             keys: distinct.
         """
         if len(keys) == 1 and statement.single:
-            return session.rows(statement.single, thing=keys[0])
+            return [(*row, keys[0]) for row in session.rows(statement.single, thing=keys[0])]
         return session.listed(statement, keys)
 
     @abstractmethod

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import attrs
-from sqlalchemy import BigInteger, bindparam, delete, literal_column, select
+from sqlalchemy import BigInteger, bindparam, delete, select
 from sqlalchemy.types import TypeEngine
 
 from whisper_persistence.records import Follower, Pending, Revision, Thing
@@ -44,9 +44,8 @@ def _statements(flavour: Flavour) -> _Statements:
         return delete(tables.outbox).where(mine(outbox), *same, outbox.revision <= given["revision"])
 
     text: dict[str, TypeEngine[Any]] = dict.fromkeys(("follower", "kind", "thing_id", "item"), PlainText)
-    # A thing that was only held while somebody looked has a row, and was never written.
-    standing = select(revisions.revision, revisions.epoch, revisions.sequence, revisions.thing)
-    written = standing.where(revisions.revision > literal_column("0"))
+    standing = select(revisions.revision, revisions.epoch, revisions.sequence)
+    many = flavour.prepare(standing.add_columns(revisions.thing).where(flavour.among(revisions.thing)))
     own = (mine(followers), followers.name == bindparam("name"))
     forget = delete(tables.followers).where(*own)
     return _Statements(
@@ -55,11 +54,9 @@ def _statements(flavour: Flavour) -> _Statements:
         remove_follower=flavour.prepare(forget),
         load_pending=flavour.prepare(in_order),
         clear_pending=flavour.each(done, **text, revision=BigInteger()),
+        # A cache asks for one at each read.
         load_revisions=attrs.evolve(
-            flavour.prepare(written.where(flavour.among(revisions.thing))),
-            single=flavour.prepare(
-                written.where(revisions.thing == bindparam("thing"))
-            ),  # as a cache asks at each read
+            many, single=flavour.prepare(standing.where(revisions.thing == bindparam("thing")))
         ),
     )
 
@@ -100,4 +97,5 @@ def load_revisions(session: Session, things: Sequence[Thing]) -> dict[Thing, Rev
     """Return the revisions of the things that were ever written."""
     keyed = {session.thing_key(thing.kind, thing.thing_id): thing for thing in things}
     rows = session.flavour.fetch_standings(session, _statements(session.flavour).load_revisions, list(keyed))
-    return {keyed[key]: Revision(*standing) for *standing, key in rows}
+    # A thing that was only held while somebody looked has a row, and was never written.
+    return {keyed[key]: Revision(*standing) for *standing, key in rows if standing[0]}
