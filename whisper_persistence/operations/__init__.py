@@ -14,6 +14,14 @@ from whisper_persistence.operations.manifest import Archive, Manifest, is_archiv
 from whisper_persistence.operations.new_driver import write_driver
 from whisper_persistence.operations.places import checkpoint_path, find_places, name_copy
 from whisper_persistence.operations.profile import Profile, load_profile
+from whisper_persistence.operations.provenance import (
+    Origin,
+    RollbackReport,
+    SourceCount,
+    find_messages,
+    list_sources,
+    roll_back,
+)
 from whisper_persistence.operations.reading import Report
 from whisper_persistence.operations.report import MINIMUM_GROUP, Band, UsageReport, load_report
 from whisper_persistence.operations.report_tables import Section, sections
@@ -34,11 +42,14 @@ __all__ = [
     "Diagnosis",
     "ErasureReceipt",
     "Manifest",
+    "Origin",
     "Profile",
     "Report",
     "RetentionReport",
     "RetentionTask",
+    "RollbackReport",
     "Section",
+    "SourceCount",
     "TableReport",
     "TierCheck",
     "UsageReport",
@@ -50,17 +61,20 @@ __all__ = [
     "erase_again",
     "erase_users",
     "export_archive",
+    "find_messages",
     "find_places",
     "import_archive",
     "import_file",
     "import_whisperengine",
     "inspect_schemas",
     "is_archive",
+    "list_sources",
     "load_profile",
     "load_report",
     "name_copy",
     "remove_chains",
     "restore",
+    "roll_back",
     "sections",
     "to_arrow",
     "to_pandas",
