@@ -108,7 +108,8 @@ def list_sources(store: Store, origin: Origin, report: Report | None = None) -> 
     """Return what there is of each source and trust among the messages that are meant, the most first."""
     counted: dict[tuple[str, Trust], tuple[int, set[str], datetime, datetime]] = {}
     for message in (message for page in find_messages(store, origin, report) for message in page):
-        key, moment = (message.source, message.trust), message.timestamp
+        key: tuple[str, Trust] = (message.source, message.trust)
+        moment = message.timestamp
         count, talks, oldest, newest = counted.get(key, (0, set[str](), moment, moment))
         talks.add(message.conversation_id)
         counted[key] = count + 1, talks, min(oldest, moment), max(newest, moment)
