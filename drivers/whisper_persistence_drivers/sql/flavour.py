@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
+from whisper_persistence_drivers.sql.damage import Damage
 from whisper_persistence_drivers.sql.tables import Tables, tables
 
 if TYPE_CHECKING:
@@ -70,10 +71,12 @@ class Flavour(ABC):
     Attributes:
         schema: the schema they live in, or ``None`` for the database's own.
         prefix: what their names begin with.
+        damage: what could not be read.
     """
 
     schema: str | None = None
     prefix: str = ""
+    damage: Damage = attrs.field(factory=Damage, eq=False, repr=False)
 
     @property
     def tables(self) -> Tables:
@@ -117,6 +120,13 @@ class Flavour(ABC):
     def fetch_numbers(self, session: Session, statement: Prepared, thing: str) -> list[tuple[int, ...]]:
         """Return the rows, of whole numbers alone, of a SELECT whose only parameter is called ``thing``."""
         return session.rows(statement, thing=thing)
+
+    def fetch_damaged(
+        self, session: Session, statement: Prepared, values: dict[str, Any], error: Exception
+    ) -> list[Any]:
+        """Return the rows of a SELECT that failed for texts in them that cannot be read; raise any other error."""
+        del session, statement, values
+        raise error
 
     @abstractmethod
     def moment(self, record: ColumnElement[str], field: str) -> ColumnElement[str]:

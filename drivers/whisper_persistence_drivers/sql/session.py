@@ -66,7 +66,10 @@ class Session:
     def rows(self, statement: Prepared, **values: Any) -> list[Any]:
         """Run a statement and return its rows."""
         values["namespace"] = self.namespace
-        rows: list[Any] = self.connection.execute(statement.sql, statement.bind(values)).fetchall()
+        try:
+            rows: list[Any] = self.connection.execute(statement.sql, statement.bind(values)).fetchall()
+        except Exception as error:
+            return self.flavour.fetch_damaged(self, statement, values, error)
         return rows
 
     def listed(self, statement: Prepared, texts: Iterable[str], **values: Any) -> list[Any]:
