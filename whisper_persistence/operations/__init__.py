@@ -27,6 +27,7 @@ from whisper_persistence.operations.report import MINIMUM_GROUP, Band, UsageRepo
 from whisper_persistence.operations.report_tables import Section, sections
 from whisper_persistence.operations.retention import RetentionReport, RetentionTask, apply_retention
 from whisper_persistence.operations.transfer import Batch, import_file
+from whisper_persistence.operations.unreadable import ReadingReport, Unreadable, find_unreadable
 from whisper_persistence.operations.verifying import TierCheck
 from whisper_persistence.operations.whisperengine import import_whisperengine
 from whisper_persistence.operations.whisperengine_rows import TableReport
@@ -44,6 +45,7 @@ __all__ = [
     "Manifest",
     "Origin",
     "Profile",
+    "ReadingReport",
     "Report",
     "RetentionReport",
     "RetentionTask",
@@ -52,6 +54,7 @@ __all__ = [
     "SourceCount",
     "TableReport",
     "TierCheck",
+    "Unreadable",
     "UsageReport",
     "apply_retention",
     "back_up",
@@ -63,6 +66,7 @@ __all__ = [
     "export_archive",
     "find_messages",
     "find_places",
+    "find_unreadable",
     "import_archive",
     "import_file",
     "import_whisperengine",

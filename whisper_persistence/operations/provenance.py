@@ -14,7 +14,7 @@ import attrs
 
 from whisper_persistence.errors import NotSupportedError, ValidationError
 from whisper_persistence.fusing import memory_of
-from whisper_persistence.operations.reading import Report, read_messages_of, read_pages
+from whisper_persistence.operations.reading import Report, read_messages_of, walk
 from whisper_persistence.records import Durability, Message, MessageRedaction, Receipt, StatisticsChange, checks
 from whisper_persistence.records.conversations import Trust
 from whisper_persistence.records.fields import Id, Label, Moment, Whole, to_utc
@@ -97,8 +97,8 @@ def find_messages(store: Store, origin: Origin, report: Report | None = None) ->
         ValidationError: a condition is not legal.
     """
     validate(origin)
-    pages = read_pages(store, "messages") if origin.user_id is None else read_messages_of(store, origin.user_id)
-    for page in pages:
+    everywhere = walk(lambda after: store.scan("messages", after, checks.MAX_BATCH))
+    for page in everywhere if origin.user_id is None else read_messages_of(store, origin.user_id):
         yield tuple(one for one in page.records if origin.has(one) and not one.is_redacted())
         if report is not None:
             report("looking for", "messages", len(page.records))

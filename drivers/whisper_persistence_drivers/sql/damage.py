@@ -109,7 +109,7 @@ def partly_damaged(kind: str, found: dict[Any, Any], unknown: frozenset[Any]) ->
     """Return the error for keys of one load of which some name what cannot be read."""
     return PartlyDamagedError(
         f"{kind} of {len(unknown):,} of {len(unknown) + len(found):,} users cannot be read and are not known: restore "
-        "a backup, save them anew or erase the users, whom whisper-persistence verify names",
+        "a backup, save them anew or erase the users, whom whisper-persistence verify --records names",
         found,
         unknown,
     )

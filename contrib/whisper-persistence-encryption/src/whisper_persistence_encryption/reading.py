@@ -64,9 +64,10 @@ class Reader:
         wanted: int = one.limit
         while True:
             try:
-                found = cast("tuple[Any, ...]", (ask([one]) or {}).get(one, ()))
+                answer: Mapping[Any, tuple[Any, ...]] = ask([one]) or {}
             except StorageUnavailableError as error:
                 raise StorageUnavailableError(str(error)) from None
+            found = answer.get(one, ())
             opened = [record for record in self._opened(found, leave_out=True) if record is not None]
             if len(opened) >= wanted or len(found) < one.limit:
                 break
