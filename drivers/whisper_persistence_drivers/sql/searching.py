@@ -12,13 +12,14 @@ from typing import Final
 
 import attrs
 
+from whisper_persistence.dates import DatePart, asked_dates, dated
 from whisper_persistence.fusing import Weights, page, shortlist, surround
 from whisper_persistence.ranking import Turn, rank, rarity
 from whisper_persistence.records import SearchHit, SearchQuery, SearchResult
 from whisper_persistence.words import asked_words, stem
 from whisper_persistence_drivers.sql import gathering
 from whisper_persistence_drivers.sql.marks import read_marks
-from whisper_persistence_drivers.sql.session import Session
+from whisper_persistence_drivers.sql.session import Session, from_micros
 from whisper_persistence_drivers.sql.terms import Key, TermRow, token
 from whisper_persistence_drivers.sql.text_index import Scope, TextIndex
 from whisper_persistence_drivers.sql.windows import load_messages
@@ -126,7 +127,8 @@ def _shares(
         rows = gathering.gather_neighbours(session, [*found.rows, *(named or ())], tail)
     cleared = read_marks(session, {row.conversation_id for row in rows})
     visible = [row for row in rows if row.sequence > cleared.get(row.conversation_id, 0)]
-    shares = rank([_turn(row) for row in visible], found.asked, found.rarities)
+    dates = {token(session, stem(word)): part for word, part in asked_dates(query.text).items()}
+    shares = rank([_turn(row, dates) for row in visible], found.asked, found.rarities)
     wanted = shares.keys() if named is None else {row.key() for row in named}
     return {row.key(): shares.get(row.key(), 0.0) for row in visible if row.key() in wanted and scope.shows(row)}
 
@@ -140,6 +142,7 @@ def _hits(session: Session, shares: Mapping[Key, float], keys: Sequence[Key]) ->
     ]
 
 
-def _turn(row: TermRow) -> Turn:
+def _turn(row: TermRow, dates: Mapping[str, DatePart]) -> Turn:
     stream = (row.user_id, row.conversation_id)
-    return Turn(row.key(), stream, row.place, row.words(), row.names.split(" "))
+    when = dated(from_micros(row.written_at), dates) if dates else ()
+    return Turn(row.key(), stream, row.place, row.words(), (*row.names.split(" "), *when))
