@@ -16,9 +16,9 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
-
-import attrs
+from itertools import repeat
+from operator import mul
+from typing import Any, Final, NamedTuple
 
 from whisper_persistence.neighbours import RADIUS, influence
 
@@ -27,25 +27,28 @@ K1: Final = 1.2
 B: Final = 0.75
 #: What the mention of an author's name or of a date counts, against any other word.
 _MENTIONED: Final = 0.5
-_INFLUENCE: Final = tuple((step, influence(step)) for step in range(-RADIUS, RADIUS + 1))
+#: What a turn counts for those around it, the first one first; and what they count for it.
+_GIVEN: Final = tuple(influence(step) for step in range(-RADIUS, RADIUS + 1))
+_TAKEN: Final = _GIVEN[::-1]
 
 
-@attrs.frozen(eq=False)
-class Turn:
+class Turn(NamedTuple):
     """What ranking knows of a message.
 
     Attributes:
         key: what the caller calls it.
         stream: whose part of which conversation it belongs to; only turns of one stream are neighbours.
         place: where it is in its stream, by `neighbours.next_place`.
-        words: its words, as the query's are given: any hashable text stands for a word.
+        counts: how often it has each word of the query that it has: any hashable text stands for a word.
+        length: how many words it has.
         names: the words of its author's name, and those of the query that name its date.
     """
 
     key: Any
     stream: Any
     place: int
-    words: Sequence[str]
+    counts: Mapping[str, int]
+    length: int
     names: Sequence[str] = ()
 
 
@@ -65,7 +68,7 @@ def rank(turns: Iterable[Turn], asked: Collection[str], rarities: Mapping[str, f
     streams: dict[Any, dict[int, list[Turn]]] = defaultdict(lambda: defaultdict(list))
     for turn in turns:
         streams[turn.stream][turn.place].append(turn)
-    counted = [found for places in streams.values() for found in _count(places, rarities)]
+    counted = [found for places in streams.values() for found in _count(places)]
     named = _named([turn for turn, _, _ in counted], asked)
     words = {word: rare * (_MENTIONED if word in named else 1.0) for word, rare in rarities.items()}
     mean = sum(length for _, _, length in counted) / len(counted) if counted else 1.0
@@ -89,20 +92,23 @@ def _bears(turn: Turn, named: Mapping[str, float]) -> float:
     return sum(named[name] for name in set(turn.names) if name in named) if named else 0.0
 
 
-def _count(
-    places: Mapping[int, Sequence[Turn]], wanted: Mapping[str, float]
-) -> Iterable[tuple[Turn, Mapping[str, float], float]]:
+def _count(places: Mapping[int, Sequence[Turn]]) -> Iterable[tuple[Turn, Mapping[str, float], float]]:
     """Return for each turn of a stream that is near a wanted word how often it has each, and how long it is."""
-    sizes = {place: sum([len(turn.words) for turn in turns]) for place, turns in places.items()}
     counts: dict[int, dict[str, float]] = {}
     for place, turns in places.items():
-        having = [word for turn in turns for word in turn.words if word in wanted]
-        for step, weight in _INFLUENCE if having else ():
-            if place + step in places:
-                near = counts.setdefault(place + step, {})
-                for word in having:
-                    near[word] = near.get(word, 0.0) + weight
+        having = [pair for turn in turns for pair in turn.counts.items()]
+        for near, weight in zip(_around(place), _GIVEN, strict=True) if having else ():
+            if near in places:
+                there = counts.setdefault(near, {})
+                for word, count in having:
+                    there[word] = there.get(word, 0.0) + weight * count
+    sizes = {place: sum([turn.length for turn in turns]) for place, turns in places.items()}
     for place, found in counts.items():
-        length = max(sum([weight * sizes.get(place - step, 0) for step, weight in _INFLUENCE]), 1.0)
+        length = max(sum(map(mul, _TAKEN, map(sizes.get, _around(place), repeat(0)))), 1.0)
         for turn in places[place]:
             yield turn, found, length
+
+
+def _around(place: int) -> range:
+    """Return the places of a turn's neighbours and its own, the first one first."""
+    return range(place - RADIUS, place + RADIUS + 1)
