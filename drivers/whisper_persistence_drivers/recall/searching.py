@@ -148,7 +148,8 @@ def _with(hit: SearchHit, fit: float | None, *, given: bool) -> SearchHit:
     """Return a hit with how well it fits by meaning; as well as by words, where it was just said and has no vector."""
     if not given:
         return hit
-    return attrs.evolve(hit, parts={**hit.parts, _PART: min(hit.parts.get("text", 0.0) if fit is None else fit, 1.0)})
+    value = hit.parts.get("text", 0.0) if fit is None else fit
+    return SearchHit(hit.message, hit.score, {**hit.parts, _PART: min(value, 1.0)}, hit.context)
 
 
 def _vector(embedder: Embedder, query: SearchQuery, rarity: Mapping[str, float]) -> Any:
