@@ -79,13 +79,14 @@ def rank(turns: Iterable[Turn], asked: Collection[str], rarities: Mapping[str, f
 
 def _named(turns: Sequence[Turn], asked: Collection[str]) -> dict[str, float]:
     """Return the words of a query that are an author's name or a date, and how rare turns of them are."""
-    having = Counter(name for turn in turns for name in set(turn.names) if name in asked)
+    wanted = frozenset(asked)
+    having = Counter([name for turn in turns for name in wanted.intersection(turn.names)])
     return {name: rarity(len(turns), count) for name, count in having.items()}
 
 
 def _said(counts: Mapping[str, float], length: float, rarities: Mapping[str, float]) -> float:
     norm = K1 * (1.0 - B + B * length)
-    return sum(rarities[word] * count / (count + norm) for word, count in counts.items())
+    return sum([rarities[word] * count / (count + norm) for word, count in counts.items()])
 
 
 def _bears(turn: Turn, named: Mapping[str, float]) -> float:

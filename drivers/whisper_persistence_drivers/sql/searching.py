@@ -60,7 +60,7 @@ class _Asked:
         if self.dates:
             names += dated(from_micros(row.written_at), self.dates)
         having = [word for word in said if word in self.tokens]
-        counts = Counter(having) if having else {}
+        counts = {word: having.count(word) for word in having}
         return row, Turn(row.key(), (row.user_id, row.conversation_id), row.place, counts, len(said), names)
 
 
