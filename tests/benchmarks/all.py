@@ -35,6 +35,7 @@ PARTS: Final = {
     "peers-sqlite": ("against_peers.py", "--backend", "sqlite"),
     "peers-postgres": ("against_peers.py", "--backend", "postgres"),
     "peers-redis": ("against_peers.py", "--backend", "redis"),
+    "peers-redis-on-disk": ("against_peers.py", "--backend", "redis-on-disk"),
 }
 
 _say = Console(stderr=True).print
