@@ -59,7 +59,7 @@ class Contest(Generic[Kind]):
                 except ImportError as error:
                     left_out.append(entry.name)
                     _say(f"left out: {entry.name} (not installed: {error.name})")
-            return await self._race(players, rounds)
+            return await self._race(players, rounds, left_out)
 
     async def _prepare(self, entry: Entry, place: Any, users: int, stack: AsyncExitStack) -> Player[Kind]:
         given = max(users // FEWER, 20) if entry.slow else users
@@ -72,16 +72,39 @@ class Contest(Generic[Kind]):
         _say(f"{entry.name} is filled: {given:,} users")
         return Player(entry.name, side, given, filled)
 
-    async def _race(self, players: list[Player[Kind]], rounds: int) -> dict[str, dict[str, Spent]]:
-        spent = {title: {player.name: Spent() for player in players} for title in self.workloads}
-        for title, measure in self.workloads.items():
+    async def _race(self, players: list[Player[Kind]], rounds: int, left_out: list[str]) -> dict[str, dict[str, Spent]]:
+        spent: dict[str, dict[str, Spent]] = {}
+        for title in self.workloads:
             _say(f"measuring: {title}")
             gc.collect()
+            racing = spent[title] = {player.name: Spent() for player in players}
             for number in range(rounds + 1):
                 first = number % len(players)
                 for player in players[first:] + players[:first]:
-                    single = await measure(player, Random(f"{title}/{number}"))
-                    spent[title][player.name] += single if number else Spent()  # the first round warms up
+                    if player.name in racing:
+                        single = await self._turn(player, title, number, left_out)
+                        if single is None:
+                            del racing[player.name]
+                        elif number:  # the first round warms up
+                            racing[player.name] += single
+            players = [player for player in players if player.name in racing]
         if self.filling:
             spent[self.filling] = {player.name: Spent([player.filled]) for player in players}
         return spent
+
+    async def _turn(self, player: Player[Kind], title: str, number: int, left_out: list[str]) -> Spent | None:
+        """Return what one turn took, or nothing where a peer failed, which is noted."""
+        try:
+            return await self.workloads[title](player, Random(f"{title}/{number}"))
+        except Exception as error:
+            if player.name.startswith("ours"):
+                raise
+            left_out.append(f"{player.name}, from {title!r} on: {_reason(error)}")
+            _say(f"left out: {left_out[-1]}")
+            return None
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of what went wrong, of the first of several."""
+    first = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+    return f"{type(first).__name__}: {str(first).partition(chr(10))[0]}"
