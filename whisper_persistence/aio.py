@@ -10,11 +10,11 @@ from whisper_persistence import records as rec
 from whisper_persistence.crew import Crew
 from whisper_persistence.dispatch import NOT_OPEN, Lanes, open_store
 from whisper_persistence.plugins import Chain
-from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.store import Store
 from whisper_persistence.validation import validate_batch, validate_ids
 
 if TYPE_CHECKING:
+    from whisper_persistence.records.maintenance import RecordKind
     from whisper_persistence.settings import Settings
 
 P = ParamSpec("P")

@@ -11,7 +11,6 @@ from whisper_persistence.answers import answered
 from whisper_persistence.errors import StoreClosedError
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.plugins import Chain
-from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.validation import (
     normalised,
     validate_batch,
@@ -23,6 +22,7 @@ from whisper_persistence.validation import (
 )
 
 if TYPE_CHECKING:
+    from whisper_persistence.records.maintenance import RecordKind
     from whisper_persistence.settings import Settings
 
 A = TypeVar("A", bound="rec.Answer")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from whisper_persistence.errors import IncompatibleSchemaError, StorageUnavailableError
-from whisper_persistence.records import State, TierHealth
+
+if TYPE_CHECKING:
+    from whisper_persistence.records import TierHealth
 
 #: What a driver may fail to open with that can be over later.
 BEARABLE: Final = (StorageUnavailableError, IncompatibleSchemaError)
@@ -74,6 +76,8 @@ def _refusing(problem: Exception) -> Callable[..., Any]:
 
 def _sick(name: str, problem: Exception) -> Callable[..., Any]:
     def check_health() -> tuple[TierHealth, ...]:
+        from whisper_persistence.records import State, TierHealth
+
         return (TierHealth(name, State.DOWN, None, {"error": f"could not be opened yet: {problem}"}),)
 
     return check_health
