@@ -177,7 +177,7 @@ class EmotionalIntelligence:
         active = [key for key in self._session.active if user_of(key) == user_id]
         return describe_user(user_id, strategy, self._book.knowledge(user_id), self._book.pending, active)
 
-    def forget(self, user_id: str) -> None:
+    def forget_user(self, user_id: str) -> None:
         """Drop everything that memory holds of a user, after `AsyncStore.erase_users`."""
         self._book.forget(user_id)
         self._session.forget(user_id)

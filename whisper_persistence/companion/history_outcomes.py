@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from whisper_persistence.companion.histories import aware, time_of
-from whisper_persistence.companion.shapes import fields_of, shows
+from whisper_persistence.companion.strategy_shapes import fields_of, shows
 from whisper_persistence.records import Outcome, Strategy, StrategyChange, checks, fields
 
 #: Equal entries give equal JSON, in whichever order their keys came.

@@ -184,7 +184,7 @@ class Persistence:
 
     def _forget(self, user_id: str) -> None:
         if self._emotional:
-            self._emotional.forget(user_id)
+            self._emotional.forget_user(user_id)
         if self._importance:
             self._importance.forget_user(user_id)
         if self._conversations:
