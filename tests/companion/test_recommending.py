@@ -127,8 +127,8 @@ def test_circumstances_decide_between_what_helped_there_and_elsewhere():
 
 @pytest.mark.parametrize("before", [[], [("everything", 0.1)] * 12, [("everything", 0.5)] * 3], ids=len)
 @pytest.mark.parametrize("now", [0.1, 0.5], ids=["refused", "ignored"])
-@pytest.mark.parametrize("used", range(1, 41, 13))
-@pytest.mark.parametrize("old", USUAL)
+@pytest.mark.parametrize("used", [1, 40])
+@pytest.mark.parametrize("old", [USUAL[0], USUAL[-1]])
 def test_a_changed_preference_is_followed_within_ten_outcomes(old, used, now, before):
     new = USUAL[USUAL.index(old) - 1]
     tried_before = [(style, score) for style in USUAL for _, score in before if style != old]

@@ -61,6 +61,7 @@ class MemoryImportanceEngine(ImportanceRecords):
             Bounded(self.options.remembered_users),
         )
         self._accesses = Accesses(backlog, Bounded(self.options.remembered_users))
+        store.forgetters.add(self.forget_user)
 
     async def calculate_memory_importance(
         self,
@@ -205,7 +206,7 @@ class MemoryImportanceEngine(ImportanceRecords):
             self.importance_cache.clear_user(user_id)
 
     def forget_user(self, user_id: str) -> None:
-        """Forget all that this process holds about a user, waiting changes included; call it with ``erase_users``."""
+        """Forget all that is held about a user, waiting changes included; ``erase_users`` of the store does that."""
         self.clear_cache(user_id)
         self._learned.known.drop(user_id)
         self._accesses.counts.drop(user_id)
