@@ -39,6 +39,7 @@ class MemoryImportanceEngine(ImportanceRecords):
 
     importance_weights: Final[Mapping[str, float]] = MappingProxyType(dict(BASE_WEIGHTS))
     base_decay_rate: Final = scoring.BASE_DECAY_RATE
+    access_boost_multiplier: Final = 1.5  # nothing uses it, here or in WhisperEngine
     emotional_preservation_threshold: Final = 0.8
     core_memory_threshold: Final = CORE_AT
     max_core_memories: Final = 20
