@@ -173,7 +173,7 @@ class PersistentStrategies(MutableMapping[str, T]):
         try:
             receipt = await self.flush(user_id)
         except PersistenceError as error:
-            _log.error("strategy not saved: %s", type(error).__name__, extra={"user_id": user_id})
+            _log.error("strategy not saved: %s", type(error).__name__)
             return True
         return receipt is not None and receipt.durability is Durability.VOLATILE
 
@@ -210,7 +210,7 @@ class PersistentStrategies(MutableMapping[str, T]):
         try:
             found = (await self._store.load_strategies([entry.user_id])).get(entry.user_id)
         except (StorageUnavailableError, StorageDamagedError) as error:
-            _log.warning("strategy not loaded: %s", type(error).__name__, extra={"user_id": entry.user_id})
+            _log.warning("strategy not loaded: %s", type(error).__name__)
             return None
         entry.knowledge = Knowledge.LOADED if found else Knowledge.ABSENT
         entry.read_at = self._clock()
@@ -221,7 +221,7 @@ class PersistentStrategies(MutableMapping[str, T]):
         try:
             receipts = await self._store.update_strategies(sent)
         except StorageUnavailableError as error:
-            _log.warning("strategy not saved yet: %s", type(error).__name__, extra={"user_id": entry.user_id})
+            _log.warning("strategy not saved yet: %s", type(error).__name__)
             return None
         except StorageRefusedError:
             entry.confirm(len(sent))
