@@ -66,7 +66,7 @@ class Session:
     def rows(self, statement: Prepared, **values: Any) -> list[Any]:
         """Run a statement and return its rows."""
         values["namespace"] = self.namespace
-        rows: list[Any] = self.connection.execute(statement.sql, statement.bind(values)).fetchall()
+        rows: list[Any] = self.flavour.execute(self, statement, values).fetchall()
         return rows
 
     def listed(self, statement: Prepared, texts: Iterable[str], **values: Any) -> list[Any]:
