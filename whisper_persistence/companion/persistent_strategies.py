@@ -67,6 +67,7 @@ class PersistentStrategies(MutableMapping[str, T]):
         self._entries: dict[str, StrategyEntry[T]] = {}
         for user_id, value in (adopt or {}).items():
             self._entries[user_id] = StrategyEntry(user_id, self.session_id, value, adopted=True)
+        store.forgetters.add(self.forget_user)
 
     def __getitem__(self, user_id: str) -> T:
         """Return what is held of a user; ask `ensure` first.
@@ -107,7 +108,7 @@ class PersistentStrategies(MutableMapping[str, T]):
         return entry.knowledge if entry else Knowledge.UNKNOWN
 
     def forget_user(self, user_id: str) -> None:
-        """Drop everything that memory holds of a user, after an erase."""
+        """Drop everything that memory holds of a user; ``erase_users`` of the same store does that by itself."""
         self._entries.pop(user_id, None)
 
     async def ensure(self, user_id: str) -> Knowledge:
@@ -173,7 +174,7 @@ class PersistentStrategies(MutableMapping[str, T]):
         try:
             receipt = await self.flush(user_id)
         except PersistenceError as error:
-            _log.error("strategy not saved: %s", type(error).__name__, extra={"user_id": user_id})
+            _log.error("strategy not saved: %s", type(error).__name__)
             return True
         return receipt is not None and receipt.durability is Durability.VOLATILE
 
@@ -210,7 +211,7 @@ class PersistentStrategies(MutableMapping[str, T]):
         try:
             found = (await self._store.load_strategies([entry.user_id])).get(entry.user_id)
         except (StorageUnavailableError, StorageDamagedError) as error:
-            _log.warning("strategy not loaded: %s", type(error).__name__, extra={"user_id": entry.user_id})
+            _log.warning("strategy not loaded: %s", type(error).__name__)
             return None
         entry.knowledge = Knowledge.LOADED if found else Knowledge.ABSENT
         entry.read_at = self._clock()
@@ -221,7 +222,7 @@ class PersistentStrategies(MutableMapping[str, T]):
         try:
             receipts = await self._store.update_strategies(sent)
         except StorageUnavailableError as error:
-            _log.warning("strategy not saved yet: %s", type(error).__name__, extra={"user_id": entry.user_id})
+            _log.warning("strategy not saved yet: %s", type(error).__name__)
             return None
         except StorageRefusedError:
             entry.confirm(len(sent))
