@@ -163,7 +163,8 @@ class EmotionalIntelligence:
             )
             receipt = await self._book.write(StrategyChange(learned.user_id, (learned,), timestamp=now))
         except Exception as error:
-            _log.warning("no outcome: %s", type(error).__name__)
+            user_id = user_of(str(intervention_id))
+            _log.warning("no outcome: %s", type(error).__name__, extra={"user_id": user_id})
             return failed(intervention_id, self._now())
         return judge(learned, intervention_id, user_response, score, now=now, durability=receipt.durability)
 

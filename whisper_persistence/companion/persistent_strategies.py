@@ -174,7 +174,7 @@ class PersistentStrategies(MutableMapping[str, T]):
         try:
             receipt = await self.flush(user_id)
         except PersistenceError as error:
-            _log.error("strategy not saved: %s", type(error).__name__)
+            _log.error("strategy not saved: %s", type(error).__name__, extra={"user_id": user_id})
             return True
         return receipt is not None and receipt.durability is Durability.VOLATILE
 
@@ -211,7 +211,7 @@ class PersistentStrategies(MutableMapping[str, T]):
         try:
             found = (await self._store.load_strategies([entry.user_id])).get(entry.user_id)
         except (StorageUnavailableError, StorageDamagedError) as error:
-            _log.warning("strategy not loaded: %s", type(error).__name__)
+            _log.warning("strategy not loaded: %s", type(error).__name__, extra={"user_id": entry.user_id})
             return None
         entry.knowledge = Knowledge.LOADED if found else Knowledge.ABSENT
         entry.read_at = self._clock()
@@ -222,7 +222,7 @@ class PersistentStrategies(MutableMapping[str, T]):
         try:
             receipts = await self._store.update_strategies(sent)
         except StorageUnavailableError as error:
-            _log.warning("strategy not saved yet: %s", type(error).__name__)
+            _log.warning("strategy not saved yet: %s", type(error).__name__, extra={"user_id": entry.user_id})
             return None
         except StorageRefusedError:
             entry.confirm(len(sent))

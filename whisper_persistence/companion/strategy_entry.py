@@ -70,7 +70,7 @@ class StrategyEntry(Generic[T]):
                 self.base, self.value = state, write_into(self.value, state)
                 self.pending += changes
         if len(self.pending) > MAX_PENDING:
-            _log.error("changes dropped: too many wait for the store")
+            _log.error("changes dropped: too many wait for the store", extra={"user_id": self.user_id})
             del self.pending[:-MAX_PENDING]
         return bool(self.pending)
 
