@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, Type
 from whisper_persistence import records as rec
 from whisper_persistence.crew import Crew
 from whisper_persistence.dispatch import NOT_OPEN, Lanes, open_store
+from whisper_persistence.forgetters import Forgetters
 from whisper_persistence.plugins import Chain
-from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.store import Store
 from whisper_persistence.validation import validate_batch, validate_ids
 
 if TYPE_CHECKING:
+    from whisper_persistence.records.maintenance import RecordKind
     from whisper_persistence.settings import Settings
 
 P = ParamSpec("P")
@@ -40,8 +41,8 @@ class AsyncStore:
             namespace: as `Store` takes it.
             workers: how many threads talk to the drivers, and how many batches of one hook may be on their way.
         """
-        self._chain, self._namespace, self._workers = chain, namespace, workers
-        self._crew = Crew(workers)
+        self._chain, self._namespace, self._workers, self._crew = chain, namespace, workers, Crew(workers)
+        self.forgetters = Forgetters()
         self._store: Store | None = None
         self._moving: asyncio.Future[None] | None = None
         self._lanes = NOT_OPEN
@@ -229,8 +230,8 @@ class AsyncStore:
         return await self._run(Store.scan, kind, cursor, limit)
 
     async def erase_users(self, user_ids: Sequence[str]) -> tuple[rec.TierReport, ...]:
-        """Forget users in every tier; the reports say what went, and what is out of reach."""
-        return await self._run(Store.erase_users, user_ids)
+        """Forget users in every tier, and in what this process holds of them beside the store (`forgetters`)."""
+        return await self.forgetters.around(user_ids, lambda ids: self._run(Store.erase_users, ids))
 
     async def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> tuple[rec.TierReport, ...]:
         """Remove what the policies no longer keep; with ``dry_run`` only count it."""

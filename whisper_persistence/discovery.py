@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_origin, get_type_hints
 
 import attrs
@@ -150,6 +149,8 @@ def _convert(driver: str, option: str, value: Any, wanted: Any) -> Any:
 
 
 def _to_path(wanted: type, value: Any) -> Any:
+    from pathlib import Path
+
     if issubclass(wanted, Path):
         return wanted(value)
     raise NotImplementedError

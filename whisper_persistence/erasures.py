@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from whisper_persistence.errors import PersistenceError, StorageUnavailableError
 from whisper_persistence.hookspecs import Below
-from whisper_persistence.records import TierReport, checks
+from whisper_persistence.records import checks
+
+if TYPE_CHECKING:
+    from whisper_persistence.records import TierReport
 
 _log: Final = logging.getLogger(__name__)
 

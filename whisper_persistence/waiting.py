@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from whisper_persistence.errors import IncompatibleSchemaError, StorageUnavailableError
-from whisper_persistence.records import State, TierHealth
+
+if TYPE_CHECKING:
+    from whisper_persistence.records import TierHealth
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +80,8 @@ def _refusing(problem: Exception) -> Callable[..., Any]:
 
 def _sick(name: str, below: Any, problem: Exception) -> Callable[..., Any]:
     def check_health() -> tuple[TierHealth, ...]:
+        from whisper_persistence.records import State, TierHealth
+
         own = TierHealth(name, State.DOWN, None, {"error": f"could not be opened yet: {problem}"})
         return own, *(below.check_health() or ())
 

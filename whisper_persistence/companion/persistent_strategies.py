@@ -67,6 +67,7 @@ class PersistentStrategies(MutableMapping[str, T]):
         self._entries: dict[str, StrategyEntry[T]] = {}
         for user_id, value in (adopt or {}).items():
             self._entries[user_id] = StrategyEntry(user_id, self.session_id, value, adopted=True)
+        store.forgetters.add(self.forget_user)
 
     def __getitem__(self, user_id: str) -> T:
         """Return what is held of a user; ask `ensure` first.
@@ -107,7 +108,7 @@ class PersistentStrategies(MutableMapping[str, T]):
         return entry.knowledge if entry else Knowledge.UNKNOWN
 
     def forget_user(self, user_id: str) -> None:
-        """Drop everything that memory holds of a user, after an erase."""
+        """Drop everything that memory holds of a user; ``erase_users`` of the same store does that by itself."""
         self._entries.pop(user_id, None)
 
     async def ensure(self, user_id: str) -> Knowledge:
