@@ -88,6 +88,7 @@ class PostgresDatabase(Database):
             timeout=self.pool_timeout,
             recycle=round(self.max_lifetime),
             reset_on_return=None,
+            use_lifo=True,  # what was used last is warm, on both sides
         )
         event.listen(self._pool, "checkout", _wake)
 
