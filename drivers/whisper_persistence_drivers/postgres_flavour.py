@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final
@@ -12,7 +11,6 @@ import attrs
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    ClauseElement,
     Column,
     ColumnElement,
     Dialect,
@@ -35,11 +33,12 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.types import TypeEngine
 
 from whisper_persistence_drivers.postgres_arrays import Numbers, Texts, to_array
+from whisper_persistence_drivers.postgres_connection import Answer
 from whisper_persistence_drivers.sql.flavour import STANDING, Build, Flavour, Prepared, erasures
 from whisper_persistence_drivers.sql.session import Session
 from whisper_persistence_drivers.sql.transaction import Transaction
 
-_DIALECT: Final = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+_DIALECT: Final = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 _RAISED: Final = ("revision", "epoch", "sequence")
 
 
@@ -51,11 +50,6 @@ class PostgresFlavour(Flavour):
     def dialect(self) -> Dialect:
         """SQLAlchemy's dialect."""
         return _DIALECT
-
-    def prepare(self, statement: ClauseElement) -> Prepared:
-        """Compile a statement whose parameters go in binary form, which needs no escaping."""
-        prepared = super().prepare(statement)
-        return attrs.evolve(prepared, sql=re.sub(r"%\((\w+)\)s", r"%(\1)b", prepared.sql))
 
     def insert(self, table: Table) -> Any:
         """Return an INSERT of rows that come as one array for each column."""
@@ -109,14 +103,10 @@ class PostgresFlavour(Flavour):
             pages[place - 1].append(row)
         return pages
 
-    def fetch_standings(self, session: Session, statement: Prepared, keys: Sequence[str]) -> list[Any]:
-        """Return rows past what psycopg does for all types there are; keys are hexadecimal and need no quotes."""
-        if len(keys) == 1 and statement.single:
-            found = session.connection.fetch_plainly(_numbered(statement.single.sql), keys[0])
-            return [(*_standing(found.get_value, row), keys[0]) for row in range(found.ntuples)]
-        found = session.connection.fetch_plainly(_numbered(statement.sql), f"{{{','.join(keys)}}}")
-        cell = found.get_value
-        return [(*_standing(cell, row), cell(row, 3).decode()) for row in range(found.ntuples)]
+    def execute(self, session: Session, statement: Prepared, values: dict[str, Any]) -> Answer:
+        """Run a statement past psycopg's cursors."""
+        answer: Answer = session.connection.run(statement.sql, statement.bind(values))
+        return answer
 
     @contextmanager
     def one_state(self, session: Session) -> Generator[None]:
@@ -136,30 +126,18 @@ class PostgresFlavour(Flavour):
 
     def run_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> int:
         """Run a statement for every set of values, and return how many rows it touched."""
-        values = statement.bind({**_columns(statement, sets), "namespace": session.namespace})
-        touched: int = session.connection.execute(statement.sql, values).rowcount
-        return touched
+        return self.execute(session, statement, {**_columns(statement, sets), "namespace": session.namespace}).rowcount
 
     def run_rows(self, session: Session, statement: Prepared, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert rows."""
         arrays = (to_array(list(values)) for values in zip(*rows, strict=True))
-        session.connection.execute(statement.sql, dict(zip(statement.names, arrays, strict=True)))
+        self.execute(session, statement, dict(zip(statement.names, arrays, strict=True)))
 
     def count(self, transaction: Transaction, rows: Sequence[tuple[str, int, int, int]]) -> list[Any]:
         """Raise revision, epoch and sequence of every thing, taking their locks in the order of their keys."""
         things, *raised = zip(*rows, strict=True) if rows else ((), (), (), ())
         values = {name: Numbers(numbers) for name, numbers in zip(_RAISED, raised, strict=True)}
         return transaction.rows(_count(self), thing=Texts(things), space=transaction.space_key(), **values)
-
-
-@cache
-def _numbered(sql: str) -> bytes:
-    """Return a statement with one parameter as libpq takes it."""
-    return re.sub(r"%\(\w+\)b", "$1", sql).encode()
-
-
-def _standing(cell: Callable[[int, int], Any], row: int) -> tuple[int, int, int]:
-    return int(cell(row, 0)), int(cell(row, 1)), int(cell(row, 2))
 
 
 def given_rows(types: Mapping[str, TypeEngine[Any]], *, name: str = "given", place: bool = False) -> FromClause:

@@ -26,6 +26,7 @@ class _Statements:
     load_pending: Prepared
     clear_pending: Prepared
     load_revisions: Prepared
+    load_revision: Prepared
 
 
 @cache
@@ -45,7 +46,6 @@ def _statements(flavour: Flavour) -> _Statements:
 
     text: dict[str, TypeEngine[Any]] = dict.fromkeys(("follower", "kind", "thing_id", "item"), PlainText)
     standing = select(revisions.revision, revisions.epoch, revisions.sequence)
-    many = flavour.prepare(standing.add_columns(revisions.thing).where(flavour.among(revisions.thing)))
     own = (mine(followers), followers.name == bindparam("name"))
     forget = delete(tables.followers).where(*own)
     return _Statements(
@@ -54,10 +54,8 @@ def _statements(flavour: Flavour) -> _Statements:
         remove_follower=flavour.prepare(forget),
         load_pending=flavour.prepare(in_order),
         clear_pending=flavour.each(done, **text, revision=BigInteger()),
-        # A cache asks for one at each read.
-        load_revisions=attrs.evolve(
-            many, single=flavour.prepare(standing.where(revisions.thing == bindparam("thing")))
-        ),
+        load_revisions=flavour.prepare(standing.add_columns(revisions.thing).where(flavour.among(revisions.thing))),
+        load_revision=flavour.prepare(standing.where(revisions.thing == bindparam("thing"))),
     )
 
 
@@ -96,6 +94,10 @@ def clear_pending(transaction: Transaction, pending: Sequence[Pending]) -> tuple
 def load_revisions(session: Session, things: Sequence[Thing]) -> dict[Thing, Revision]:
     """Return the revisions of the things that were ever written."""
     keyed = {session.thing_key(thing.kind, thing.thing_id): thing for thing in things}
-    rows = session.flavour.fetch_standings(session, _statements(session.flavour).load_revisions, list(keyed))
+    sql = _statements(session.flavour)
     # A thing that was only held while somebody looked has a row, and was never written.
+    if len(keyed) == 1:  # as a cache asks at each read
+        alone = session.rows(sql.load_revision, thing=next(iter(keyed)))
+        return {thing: Revision(*row) for thing in keyed.values() for row in alone if row[0]}
+    rows = session.listed(sql.load_revisions, keyed)
     return {keyed[key]: Revision(*standing) for *standing, key in rows if standing[0]}
