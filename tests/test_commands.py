@@ -58,6 +58,8 @@ WALK = (
     Step("reindex", "indexed anew: sqlite", "indexing"),
     Step("show carol", "The lighthouse keeper"),
     Step("search lighthouse --user carol", "2 found"),
+    Step("sources", "untrusted", "looking for messages"),
+    Step("rollback --trust untrusted", "lost their words", "looking for messages", "messages for good?"),
     Step("report --minimum-group 1", "about everybody", "reading"),
     Step("export carol.zip --user carol", "written to carol.zip", "exporting messages"),
     Step("backup backup.db", "verified", "copying and verifying"),

@@ -103,7 +103,11 @@ class PostgresDatabase(Database):
 
     @contextmanager
     def reading(self) -> Generator[psycopg.Connection[Any]]:
-        """Lend a connection; each statement is a transaction of its own."""
+        """Lend a connection; each statement is a transaction of its own.
+
+        Raises:
+            StoreClosedError: the database was closed meanwhile.
+        """
         if self not in _open:
             raise StoreClosedError("the connections to the PostgreSQL database were closed meanwhile: open a new store")
         lent = self._lender.take()
@@ -143,7 +147,12 @@ class PostgresDatabase(Database):
             return StorageUnavailableError(
                 f"the PostgreSQL server has no such database ({name}): make it, or correct its name"
             )
-        return StorageUnavailableError(f"the PostgreSQL database did not answer ({name}): try again")
+        advice = "try again" if self.hash_key else "start it, or correct host and port"
+        return StorageUnavailableError(f"the PostgreSQL database{self._place()} did not answer ({name}): {advice}")
+
+    def _place(self) -> str:
+        host, port = self.arguments.get("host"), self.arguments.get("port", 5432)
+        return f" at {host}:{port}" if host else ""
 
     def before_migration(self, version: str | None) -> None:
         """Nothing: the upgrade is one transaction, and backups of a server are its operator's."""

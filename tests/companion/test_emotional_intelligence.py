@@ -26,9 +26,7 @@ from whisper_persistence.companion import (
     EmotionalIntelligence,
     InterventionStyle,
     Knowledge,
-    PersistentStrategies,
     SupportIntervention,
-    SupportStrategy,
     SupportTiming,
     SupportType,
 )
@@ -433,19 +431,15 @@ async def test_illegal_changes_are_refused_and_not_kept(store):
     assert await mind.flush() == 0
 
 
-async def test_no_words_and_no_ids_of_anybody_are_logged(store, switch, caplog):
+async def test_no_words_of_anybody_are_logged(store, switch, caplog):
     caplog.set_level(logging.DEBUG)
-    mind, user = EmotionalIntelligence(store, **OPEN_DOORS), "private-id"
-    strategies = PersistentStrategies(store, adopt={user: SupportStrategy("s")})
-    await learn(mind, user, PRIVATE, message_content=PRIVATE)
-    await mind.track_intervention_response(f"{user}_intervention_9", None)
+    mind = EmotionalIntelligence(store, **OPEN_DOORS)
+    await learn(mind, "u", PRIVATE, message_content=PRIVATE)
+    await mind.track_intervention_response("u_intervention_9", None)
     switch.down = True
-    await learn(mind, user, PRIVATE, message_content=PRIVATE)
-    await strategies.flush(user)
+    await learn(mind, "u", PRIVATE, message_content=PRIVATE)
     await mind.aclose()
-    told = "".join(str(vars(record)) for record in caplog.records)
 
-    assert "strategy not saved yet" in told
-    assert "strategy not loaded" in told
-    assert PRIVATE not in told
-    assert user not in told
+    ours = [record for record in caplog.records if record.name.startswith("whisper_persistence.companion")]
+    assert {getattr(record, "user_id", None) for record in ours} == {"u", None}
+    assert PRIVATE not in "".join(str(vars(record)) for record in caplog.records)

@@ -10,15 +10,25 @@ import pytest
 
 from whisper_persistence import (
     AsyncStore,
+    ConfigurationError,
     Durability,
     Outcome,
     OutcomeQuery,
     StorageRefusedError,
+    Store,
     Strategy,
     StrategyChange,
     ValidationError,
 )
-from whisper_persistence.companion import Knowledge, PersistentStrategies, SupportStrategy, strategy_entry
+from whisper_persistence.companion import (
+    EmotionalIntelligence,
+    HybridConversationStorage,
+    Knowledge,
+    MemoryImportanceEngine,
+    PersistentStrategies,
+    SupportStrategy,
+    strategy_entry,
+)
 
 NOW = datetime(2025, 3, 1, tzinfo=UTC)
 
@@ -350,3 +360,16 @@ async def test_a_forgotten_user_does_not_come_back(store):
 
     assert await strategies.ensure("u") is Knowledge.ABSENT
     assert "u" not in strategies
+
+
+@pytest.mark.parametrize(
+    "companion", [EmotionalIntelligence, MemoryImportanceEngine, HybridConversationStorage, PersistentStrategies]
+)
+def test_a_store_that_cannot_be_awaited_is_refused_at_once(companion):
+    with (
+        Store.from_settings(url="memory://") as store,
+        pytest.raises(ConfigurationError, match=r"a Store: .* an Async"),
+    ):
+        companion(store)
+    with pytest.raises(ConfigurationError, match=r"a str: give it an AsyncStore"):
+        companion("sqlite:///memory.db")

@@ -63,7 +63,7 @@ class EmotionalIntelligence:
         self._session = InterventionSession(
             min_intervention_gap, max_daily_interventions, max_active_interventions, now
         )
-        store.forgetters.add(self.forget)
+        store.forgetters.add(self.forget_user)
 
     @property
     def active_interventions(self) -> Mapping[str, dict[str, Any]]:
@@ -163,7 +163,8 @@ class EmotionalIntelligence:
             )
             receipt = await self._book.write(StrategyChange(learned.user_id, (learned,), timestamp=now))
         except Exception as error:
-            _log.warning("no outcome: %s", type(error).__name__)
+            user_id = user_of(str(intervention_id))
+            _log.warning("no outcome: %s", type(error).__name__, extra={"user_id": user_id})
             return failed(intervention_id, self._now())
         return judge(learned, intervention_id, user_response, score, now=now, durability=receipt.durability)
 
@@ -177,7 +178,7 @@ class EmotionalIntelligence:
         active = [key for key in self._session.active if user_of(key) == user_id]
         return describe_user(user_id, strategy, self._book.knowledge(user_id), self._book.pending, active)
 
-    def forget(self, user_id: str) -> None:
+    def forget_user(self, user_id: str) -> None:
         """Drop everything that memory holds of a user; ``erase_users`` of the same store does that by itself."""
         self._book.forget(user_id)
         self._session.forget(user_id)

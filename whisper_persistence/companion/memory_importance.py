@@ -92,12 +92,12 @@ class MemoryImportanceEngine(ImportanceRecords):
                 user_id, memory_id, self._measure(memory_data, user_history, access, now), weights, now
             )
         except Exception as error:
-            _log.warning("a memory could not be scored", extra={"error": type(error).__name__})
+            _log.warning("a memory could not be scored: %s", type(error).__name__)
             return scoring.default_score(user_id, memory_id, now)
         try:
             await self.record_score(score)
         except PersistenceError as error:
-            _log.warning("a score could not be recorded", extra={"error": type(error).__name__})
+            _log.warning("a score could not be recorded: %s", error)
         return score
 
     async def record_score(self, score: MemoryScore) -> Durability:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import TypeVar
 
 from whisper_persistence.aio import AsyncStore
+from whisper_persistence.companion.asynchronous import asynchronous
 from whisper_persistence.companion.knowledge import Knowledge
 from whisper_persistence.companion.strategy_entry import StrategyEntry
 from whisper_persistence.companion.support import SupportStrategy
@@ -58,7 +59,7 @@ class PersistentStrategies(MutableMapping[str, T]):
             refresh_after: after so many seconds `ensure` reads a user again, for what other processes learned.
             clock: seconds that never go back.
         """
-        self._store = store
+        self._store = asynchronous(store)
         self._class = value_class
         self._refresh_after = refresh_after
         self._clock = clock
@@ -66,7 +67,7 @@ class PersistentStrategies(MutableMapping[str, T]):
         self._entries: dict[str, StrategyEntry[T]] = {}
         for user_id, value in (adopt or {}).items():
             self._entries[user_id] = StrategyEntry(user_id, self.session_id, value, adopted=True)
-        store.forgetters.add(self.forget)
+        store.forgetters.add(self.forget_user)
 
     def __getitem__(self, user_id: str) -> T:
         """Return what is held of a user; ask `ensure` first.
@@ -106,7 +107,7 @@ class PersistentStrategies(MutableMapping[str, T]):
         entry = self._entries.get(user_id)
         return entry.knowledge if entry else Knowledge.UNKNOWN
 
-    def forget(self, user_id: str) -> None:
+    def forget_user(self, user_id: str) -> None:
         """Drop everything that memory holds of a user; ``erase_users`` of the same store does that by itself."""
         self._entries.pop(user_id, None)
 
@@ -173,7 +174,7 @@ class PersistentStrategies(MutableMapping[str, T]):
         try:
             receipt = await self.flush(user_id)
         except PersistenceError as error:
-            _log.error("strategy not saved: %s", type(error).__name__)
+            _log.error("strategy not saved: %s", type(error).__name__, extra={"user_id": user_id})
             return True
         return receipt is not None and receipt.durability is Durability.VOLATILE
 
@@ -210,7 +211,7 @@ class PersistentStrategies(MutableMapping[str, T]):
         try:
             found = (await self._store.load_strategies([entry.user_id])).get(entry.user_id)
         except (StorageUnavailableError, StorageDamagedError) as error:
-            _log.warning("strategy not loaded: %s", type(error).__name__)
+            _log.warning("strategy not loaded: %s", type(error).__name__, extra={"user_id": entry.user_id})
             return None
         entry.knowledge = Knowledge.LOADED if found else Knowledge.ABSENT
         entry.read_at = self._clock()
@@ -221,7 +222,7 @@ class PersistentStrategies(MutableMapping[str, T]):
         try:
             receipts = await self._store.update_strategies(sent)
         except StorageUnavailableError as error:
-            _log.warning("strategy not saved yet: %s", type(error).__name__)
+            _log.warning("strategy not saved yet: %s", type(error).__name__, extra={"user_id": entry.user_id})
             return None
         except StorageRefusedError:
             entry.confirm(len(sent))

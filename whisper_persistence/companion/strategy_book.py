@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Final
 
 from whisper_persistence.aio import AsyncStore
-from whisper_persistence.companion.differences import differences
+from whisper_persistence.companion.asynchronous import asynchronous
 from whisper_persistence.companion.knowledge import Knowledge
+from whisper_persistence.companion.strategy_differences import differences
 from whisper_persistence.companion.strategy_page import RECENT_OUTCOMES, StrategyPage
 from whisper_persistence.errors import StorageDamagedError, StorageRefusedError, StorageUnavailableError
 from whisper_persistence.records import (
@@ -50,7 +51,7 @@ class StrategyBook:
             refresh_after: after so many seconds a user is read again, for what other processes learned.
             clock: seconds that never go back.
         """
-        self._store = store
+        self._store = asynchronous(store)
         self._max_users = max_users
         self._max_pending = max_pending
         self._refresh_after = refresh_after
@@ -87,7 +88,7 @@ class StrategyBook:
         try:
             found = (await self._store.load_strategies([user_id])).get(user_id)
         except _UNREADABLE as error:
-            _log.warning("strategy not loaded: %s", type(error).__name__)
+            _log.warning("strategy not loaded: %s", type(error).__name__, extra={"user_id": user_id})
             return page.view()
         if not page.is_changed_since(writes):
             page.know(found, self._clock())
@@ -120,7 +121,7 @@ class StrategyBook:
         try:
             found = (await self._store.load_outcomes([query])).get(query, ())
         except _UNREADABLE as error:
-            _log.warning("outcomes not loaded: %s", type(error).__name__)
+            _log.warning("outcomes not loaded: %s", type(error).__name__, extra={"user_id": user_id})
             return page.outcomes()
         if not page.is_changed_since(writes) and page.knowledge is not Knowledge.UNKNOWN:
             page.recent = found
@@ -205,16 +206,16 @@ class StrategyBook:
             (change,) = batch
             self._pending.pop(change.change_id, None)
             self._page(change.user_id).pending.pop(change.change_id, None)
-            _log.error("change dropped: the storage refused it")
+            _log.error("change dropped: the storage refused it", extra={"user_id": change.user_id})
         return 1
 
     def _hold(self, page: StrategyPage, change: StrategyChange) -> Receipt:
-        _log.warning("strategy not saved yet")
+        _log.warning("strategy not saved yet", extra={"user_id": change.user_id})
         page.pending[change.change_id] = self._pending[change.change_id] = change
         if len(self._pending) > self._max_pending:
             oldest = self._pending.pop(next(iter(self._pending)))
             self._page(oldest.user_id).pending.pop(oldest.change_id, None)
-            _log.error("change dropped: too many wait for the storage")
+            _log.error("change dropped: too many wait for the storage", extra={"user_id": oldest.user_id})
         return Receipt(Durability.VOLATILE, page.revision)
 
     def _page(self, user_id: str) -> StrategyPage:

@@ -9,10 +9,10 @@ from typing import Final, Generic, TypeVar
 
 import attrs
 
-from whisper_persistence.companion.differences import advance, fold, merge
 from whisper_persistence.companion.history_outcomes import learned
 from whisper_persistence.companion.knowledge import Knowledge
-from whisper_persistence.companion.shapes import blank, to_record, to_value, write_into
+from whisper_persistence.companion.strategy_differences import advance, fold, merge
+from whisper_persistence.companion.strategy_shapes import blank, to_record, to_value, write_into
 from whisper_persistence.records import Strategy, StrategyChange
 from whisper_persistence.validation import Validated, validate_batch
 
@@ -70,7 +70,7 @@ class StrategyEntry(Generic[T]):
                 self.base, self.value = state, write_into(self.value, state)
                 self.pending += changes
         if len(self.pending) > MAX_PENDING:
-            _log.error("changes dropped: too many wait for the store")
+            _log.error("changes dropped: too many wait for the store", extra={"user_id": self.user_id})
             del self.pending[:-MAX_PENDING]
         return bool(self.pending)
 

@@ -70,4 +70,4 @@ async def _quietly(method: Callable[[str], Awaitable[object]], user_id: str) -> 
     try:
         await method(user_id)
     except PersistenceError as error:
-        _log.warning("strategy not kept: %s", type(error).__name__)
+        _log.warning("strategy not kept: %s", type(error).__name__, extra={"user_id": user_id})

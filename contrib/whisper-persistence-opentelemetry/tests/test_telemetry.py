@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 from whisper_persistence_opentelemetry import naming
 
-from whisper_persistence import StorageUnavailableError, Store
+from whisper_persistence import BrokenDriverError, StorageUnavailableError, Store
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.hookspecs import SPECS, hook_names
 from whisper_persistence.plugins import Chain
@@ -172,7 +172,7 @@ def test_a_call_within_a_span_of_the_program_belongs_to_it(watched):
 
 @pytest.mark.parametrize(
     ("content", "error", "name"),
-    [("down", StorageUnavailableError, "StorageUnavailableError"), ("crash", RuntimeError, "builtins.RuntimeError")],
+    [("down", StorageUnavailableError, "StorageUnavailableError"), ("crash", BrokenDriverError, "BrokenDriverError")],
 )
 def test_an_error_is_told_by_its_class_alone(watched, layer, content, error, name):
     told = watched(layer, "sqlite")

@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 
 from whisper_persistence.crew import Crew
-from whisper_persistence.errors import BrokenDriverError, PersistenceError, StorageBusyError, StorageUnavailableError
+from whisper_persistence.errors import PersistenceError, StorageBusyError, StorageUnavailableError
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.origins import Origin, written_from
 from whisper_persistence_drivers import forks
@@ -75,27 +75,16 @@ class Calls:
         return len(self._late)
 
     def straight(self, hook: str, asked: Any, origin: Origin | None = None) -> Any:
-        """Ask below on this thread.
-
-        Raises:
-            BrokenDriverError: a driver let an error escape that is not ours.
-        """
+        """Ask below on this thread."""
         found = self._hooks.get(hook)
         if found is None:
             caller: Any = getattr(self.below, hook)
             found = self._hooks[hook] = caller, caller.spec.argnames[0]
         caller, name = found
-        try:
-            if origin is None:
-                return caller(**{name: asked})
-            with written_from(origin):
-                return caller(**{name: asked})
-        except PersistenceError:
-            raise
-        except Exception as error:
-            raise BrokenDriverError(
-                f"a driver let {type(error).__name__} escape from {hook}, so what it did is unknown: tell its author"
-            ) from None
+        if origin is None:
+            return caller(**{name: asked})
+        with written_from(origin):
+            return caller(**{name: asked})
 
     def ask(self, hook: str, asked: Any, origin: Origin | None = None) -> Any:
         """Ask below, under the deadline unless that is on this machine.

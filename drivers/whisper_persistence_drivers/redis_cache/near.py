@@ -26,7 +26,7 @@ _MESSAGE: Final = 300
 
 _read: Final = decoder(Message)
 _extra: Final = attrgetter("extra")
-_texts: Final = attrgetter("content", "conversation_id", "user_id", "author_id", "message_id", "author_name")
+_texts: Final = attrgetter("content", "conversation_id", "user_id", "author_id", "message_id", "author_name", "source")
 
 #: A message as it is held: itself, or as its line where it has an ``extra``, which whoever is shown it could change.
 Entry = Message | bytes

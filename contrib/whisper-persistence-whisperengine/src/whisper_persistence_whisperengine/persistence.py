@@ -182,7 +182,7 @@ class Persistence:
 
     def _forget(self, user_id: str) -> None:
         if self._emotional:
-            self._emotional.forget(user_id)
+            self._emotional.forget_user(user_id)
         if self._importance:
             self._importance.forget_user(user_id)
         if self._conversations:
@@ -196,7 +196,7 @@ class Persistence:
             try:
                 receipt = await cast("PersistentStrategies[Any]", self.strategies).flush(user_id)
             except PersistenceError as error:
-                _log.warning("strategy not kept: %s", type(error).__name__)
+                _log.warning("strategy not kept: %s", type(error).__name__, extra={"user_id": user_id})
                 waiting += 1
             else:
                 waiting += receipt is not None and receipt.durability is Durability.VOLATILE

@@ -59,7 +59,7 @@ class Replies:
         try:
             return await self._hand_on(user_id, intervention_id, text)
         except Exception as error:
-            _log.warning("a reply was not learned from", extra={"error": type(error).__name__})
+            _log.warning("a reply was not learned from", extra={"user_id": user_id, "error": type(error).__name__})
             return None
         finally:
             self._answered.discard(intervention_id)
