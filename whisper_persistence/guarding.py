@@ -104,11 +104,13 @@ class Turn:
     _pause: float = SHORTEST
 
     def enter(self) -> None:
-        """Let one call pass where its time has come, and no other while that is on its way.
+        """Let calls pass, but where it is refused only one whose time has come, and no other while that is on its way.
 
         Raises:
             StorageUnavailableError: its time has not come.
         """
+        if not self.until:
+            return
         now = time.monotonic()
         if now < self.until:
             raise StorageUnavailableError(
@@ -141,10 +143,10 @@ class Turn:
 
 def guarded(turn: Turn, function: Callable[..., Any]) -> Callable[..., Any]:
     """Return an implementation of a driver's hook that answers as it must, or raises one of our errors."""
-    fits = _check_of(turn.hook)
+    plain, fits = _check_of(turn.hook)
 
     def call(*arguments: Any) -> Any:
-        if turn.until:
+        if turn.misses:
             turn.enter()
         try:
             answer = function(*arguments)
@@ -156,7 +158,7 @@ def guarded(turn: Turn, function: Callable[..., Any]) -> Callable[..., Any]:
             if is_wish(error):
                 raise
             return turn.missed(let_escape(error))
-        if answer is not None and not fits(answer, arguments[0] if arguments else ()):
+        if answer.__class__ is not plain and answer is not None and not fits(answer, arguments[0] if arguments else ()):
             return turn.missed(f"answered with a {type(answer).__name__} that is not what is asked for")
         if turn.misses:
             turn.mend()
@@ -209,15 +211,15 @@ def _degraded(tier: TierHealth, facts: dict[str, Any]) -> TierHealth:
     return attrs.evolve(tier, state=state, details={**tier.details, **facts})
 
 
-def _check_of(hook: str) -> Callable[[Any, Any], bool]:
-    """Return what tells whether an answer is of the kind that a hook must answer with."""
+def _check_of(hook: str) -> tuple[type | None, Callable[[Any, Any], bool]]:
+    """Return a class that a hook's answer may have without a further look, and what tells of any other answer."""
     if hook.startswith(("save_", "update_")):
-        return _are_receipts
+        return None, _are_receipts
     if hook in ("scan", "scan_messages"):
-        return lambda answer, _: isinstance(answer, Page)
+        return Page, lambda answer, _: isinstance(answer, Page)
     if hook == "search_messages" or (hook.startswith("load_") and hook not in ("load_pending", "load_erasures")):
-        return lambda answer, _: answer.__class__ is dict or isinstance(answer, Mapping)
-    return lambda answer, _: True
+        return dict, lambda answer, _: isinstance(answer, Mapping)
+    return None, lambda answer, _: True
 
 
 def _are_receipts(answer: Any, items: Any) -> bool:
