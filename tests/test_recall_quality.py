@@ -18,10 +18,10 @@ def test_answers_are_among_the_first_found(monkeypatch: pytest.MonkeyPatch) -> N
 
     talk = quality.read_talks(SOURCE)[0]
     with quality.opened(None) as store:
-        counted = quality.measure(store, talk, quality.static_embedder())
+        counted = quality.measure(store, talk)
     del sys.modules["recall_quality"]
     shares = {way: [quality.share(counted, [talk], way, first) for first in quality.AT] for way in quality.WAYS}
 
-    assert shares["fused"][1] >= 0.82
-    assert all(fused > text for fused, text in zip(shares["fused"], shares["text"], strict=True))
-    assert all(fused > meant for fused, meant in zip(shares["fused"], shares["meaning"], strict=True))
+    assert shares["both"][1] >= 0.82
+    for way in ("words", "meaning"):
+        assert all(both > alone for both, alone in zip(shares["both"], shares[way], strict=True))

@@ -33,6 +33,7 @@ CANDIDATES: Final = 200
 _UNSCORED: Final = 0.5
 _DAY: Final = timedelta(days=1)
 _RELEVANT: Final = ("text", "meaning")
+_WORTHY: Final = ("recency", "importance")
 
 K = TypeVar("K", bound=tuple[Any, ...])
 Load: TypeAlias = Callable[[Sequence[Window]], Mapping[Window, tuple[Message, ...]] | None]
@@ -99,8 +100,9 @@ def fuse(
         now: the moment that ages are counted from.
     """
     moment = now or fields.now()
-    relevant = _given(answered)
-    return sorted((_scored(hit, relevant, weights, moment) for hit in hits), key=_rank)
+    relevant = _shares(weights, _given(answered))
+    worthy = _shares(weights, _WORTHY)
+    return sorted((_scored(hit, relevant, worthy, weights, moment) for hit in hits), key=_rank)
 
 
 def _given(answered: Sequence[str]) -> list[str]:
@@ -108,19 +110,25 @@ def _given(answered: Sequence[str]) -> list[str]:
     return [part for part in _RELEVANT if any(way.partition(" ")[0] == part for way in answered)]
 
 
-def _scored(hit: SearchHit, relevant: Sequence[str], weights: Weights, now: datetime) -> SearchHit:
+def _shares(weights: Weights, parts: Sequence[str]) -> list[tuple[str, float]]:
+    """Return how much each of some parts counts against the others; none where none counts at all."""
+    total = sum(getattr(weights, part) for part in parts)
+    return [(part, getattr(weights, part) / total) for part in parts] if total else []
+
+
+def _scored(
+    hit: SearchHit,
+    relevant: Sequence[tuple[str, float]],
+    worthy: Sequence[tuple[str, float]],
+    weights: Weights,
+    now: datetime,
+) -> SearchHit:
     age = max((now - hit.message.timestamp) / _DAY, 0.0)
     parts = {**hit.parts, "recency": 0.5 ** (age / weights.half_life)}
-    fit = math.sqrt(_mean(((getattr(weights, part), parts.get(part, 0.0) ** 2) for part in relevant), 0.0))
-    valued = ((weights.recency, parts["recency"]), (weights.importance, parts.get("importance", _UNSCORED)))
-    score = fit * (weights.floor + (1.0 - weights.floor) * _mean(valued, 1.0))
-    return attrs.evolve(hit, score=min(max(score, 0.0), 1.0), parts=parts)
-
-
-def _mean(weighed: Iterable[tuple[float, float]], otherwise: float) -> float:
-    pairs = list(weighed)
-    total = sum(weight for weight, _ in pairs)
-    return sum(weight * value for weight, value in pairs) / total if total else otherwise
+    fit = math.sqrt(sum([share * parts.get(part, 0.0) ** 2 for part, share in relevant]))
+    worth = sum([share * parts.get(part, _UNSCORED) for part, share in worthy]) if worthy else 1.0
+    score = fit * (weights.floor + (1.0 - weights.floor) * worth)
+    return SearchHit(hit.message, min(max(score, 0.0), 1.0), parts, hit.context)
 
 
 def _rank(hit: SearchHit) -> tuple[float, str, str]:

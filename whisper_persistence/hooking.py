@@ -13,11 +13,13 @@ from whisper_persistence.callers import Caller
 from whisper_persistence.discovery import DriverSpec, build_driver, first_line
 from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.guarding import Turn, Watched, guarded, guarded_health
-from whisper_persistence.hookspecs import KINDS, SPECS, SUBJECTS, hook_names
+from whisper_persistence.hookspecs import KINDS, PROJECT, SPECS, SUBJECTS, hook_names
 from whisper_persistence.observing import Watcher, observed
 
 if TYPE_CHECKING:
     from whisper_persistence.records import Question
+
+_HOOKS: Final = frozenset(hook_names(SPECS))
 
 
 class HookManager(pluggy.PluginManager):
@@ -72,10 +74,18 @@ class HookManager(pluggy.PluginManager):
         return [impl for caller in callers for impl in caller.get_hookimpls() if impl.plugin is driver]
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
-        """Return what pluggy asks about a driver's attribute: ``None`` for no hook, or one that is left out."""
+        """Return what pluggy asks about a driver's attribute: ``None`` for no hook, or one that is left out.
+
+        Raises:
+            ConfigurationError: it has a hook's name, and nothing marks it, so that nobody would ever ask it.
+        """
         if name.startswith("_") or name in self._left_out.get(id(plugin), ()):
             return None
-        return super().parse_hookimpl_opts(plugin, name)
+        found = super().parse_hookimpl_opts(plugin, name)
+        if found is None and _is_unmarked(type(plugin), name):
+            owner = type(plugin).__name__
+            raise ConfigurationError(f"{owner}.{name} would never be asked: mark it with @hookimpl, or rename it")
+        return found
 
     def check(self, observers: Sequence[object]) -> None:
         """Refuse drivers with an unknown hook, those that wrap hooks, and observers that answer them; guard the rest.
@@ -86,7 +96,8 @@ class HookManager(pluggy.PluginManager):
         try:
             self.check_pending()
         except pluggy.PluginValidationError as error:
-            raise ConfigurationError(f"a driver implements an unknown hook: {first_line(error)}") from None
+            owner, problem = self.get_name(error.plugin), first_line(error).partition(" in plugin")[0]
+            raise ConfigurationError(f"driver {owner!r} implements an {problem}: correct the method's name") from None
         for name, plugin in self.list_name_plugin():
             self._check_role(name, plugin, plugin in observers)
             self._guard(name, plugin)
@@ -126,6 +137,12 @@ class HookManager(pluggy.PluginManager):
 
 #: Hooks that are called for each driver alone, where its own error says best what is wrong.
 _BY_ITSELF: Final = frozenset({"inspect_schema", "open", "close"})
+
+
+def _is_unmarked(driver_class: type, name: str) -> bool:
+    """Say whether a method has a hook's name and is neither its specification nor marked as an implementation."""
+    method = getattr(driver_class, name, None)
+    return name in _HOOKS and callable(method) and not hasattr(method, f"{PROJECT}_spec")
 
 
 def _scan_of(kinds: AbstractSet[str], scan: Callable[..., Any], kind: str, cursor: str | None, limit: int) -> Any:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import attrs
 
+from whisper_persistence.dates import DatePart, asked_dates, dated
 from whisper_persistence.fusing import Load, Weights, page, shortlist, surround
 from whisper_persistence.neighbours import next_place
 from whisper_persistence.ranking import Turn, rank, rarity
@@ -48,11 +49,12 @@ def look(
         ValidationError: the query's cursor is not one.
     """
     words = {word: stem(word) for word in asked_words(query.text)}
-    turns = list(_turns(seen))
-    counted = Counter(word for _, turn in turns for word in set(words.values()).intersection(turn.words))
+    asked = frozenset(words.values())
+    turns = list(_turns(seen, asked, asked_dates(query.text)))
+    counted = Counter(word for _, turn in turns for word in turn.counts)
     rarities = {word: rarity(len(turns), count) for word, count in counted.items()}
     visible = {turn.key: each.message for each, turn in turns if not each.cleared}
-    shares = rank([turn for each, turn in turns if not each.cleared], set(words.values()), rarities)
+    shares = rank([turn for each, turn in turns if not each.cleared], asked, rarities)
     wanted = shares.keys() if query.among is None else set(query.among) & visible.keys()
     fits = {key: shares.get(key, 0.0) for key in wanted if _shows(query, visible[key])}
     found = shortlist(fits, query, Weights())
@@ -63,8 +65,8 @@ def look(
     return SearchResult(surround(best, query, load), _ANSWERED, cursor=cursor, rarity=known)
 
 
-def _turns(seen: Iterable[Seen]) -> Iterator[tuple[Seen, Turn]]:
-    """Yield what ranking knows of messages: their words, and their places among those of the same user."""
+def _turns(seen: Iterable[Seen], asked: frozenset[str], dates: Mapping[str, DatePart]) -> Iterator[tuple[Seen, Turn]]:
+    """Yield what ranking knows of messages: their words, names, and places among those of the same user."""
     latest: dict[tuple[str, str], tuple[int, Message]] = {}
     for each in seen:
         message = each.message
@@ -73,8 +75,9 @@ def _turns(seen: Iterable[Seen]) -> Iterator[tuple[Seen, Turn]]:
         place = 0 if before is None else next_place(before[0], before[1].timestamp, message.timestamp)
         latest[stream] = (place, message)
         key = (message.conversation_id, message.message_id)
-        names = stems(message.author_name or message.author_id)
-        yield each, Turn(key, stream, place, stems(message.content), names)
+        names = [*stems(message.author_name or message.author_id), *map(stem, dated(message.timestamp, dates))]
+        said = stems(message.content)
+        yield each, Turn(key, stream, place, Counter(filter(asked.__contains__, said)), len(said), names)
 
 
 def _shows(query: SearchQuery, message: Message) -> bool:

@@ -108,28 +108,29 @@ class Chain:
         try:
             self._call(driver, "open", below=below, namespace=namespace)
         except BaseException:
-            self._close_quietly(driver)
+            self._close_one(driver)
             raise
         self._opened.append(driver)
         self._opened.sort(key=lambda opened: self._places[id(opened)])
 
-    def _close_quietly(self, driver: object) -> None:
+    def _close_one(self, driver: object) -> Exception | None:
+        """Close one driver, and return what it raised."""
         try:
             self._call(driver, "close")
         except Exception as error:
-            _log.warning("a driver did not close cleanly", extra={"error": type(error).__name__})
+            name = self._manager.get_name(driver)
+            _log.warning("driver %r did not close cleanly: %s", name, type(error).__name__)
+            return error
+        return None
 
     def close(self, *, quietly: bool = False) -> None:
         """Close every open driver from the top down, also when one of them raises; then raise the first error."""
-        errors: list[Exception] = []
+        first: Exception | None = None
         while self._opened:
-            try:
-                self._call(self._opened.pop(), "close")
-            except Exception as error:
-                errors.append(error)
-                _log.warning("a driver did not close cleanly", extra={"error": type(error).__name__})
-        if errors and not quietly:
-            raise errors[0]
+            error = self._close_one(self._opened.pop())
+            first = first or error
+        if first and not quietly:
+            raise first
 
     def told(self, reports: Sequence[TierHealth]) -> tuple[TierHealth, ...]:
         """Return the reports of all tiers with the mistakes that drivers and observers made."""

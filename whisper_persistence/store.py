@@ -11,18 +11,20 @@ from whisper_persistence.answers import answered
 from whisper_persistence.errors import StoreClosedError
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.plugins import Chain
-from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.validation import (
     normalised,
     validate_batch,
     validate_choice,
     validate_cursor,
+    validate_id,
     validate_ids,
     validate_limit,
+    validate_question,
     validate_texts,
 )
 
 if TYPE_CHECKING:
+    from whisper_persistence.records.maintenance import RecordKind
     from whisper_persistence.settings import Settings
 
 A = TypeVar("A", bound="rec.Answer")
@@ -86,7 +88,7 @@ class Store:
         return answered(hook, caller(**{caller.spec.argnames[0]: batch}))
 
     def save_strategies(self, strategies: Sequence[rec.Strategy]) -> Sequence[rec.Receipt]:
-        """Put whole strategies."""
+        """Put whole strategies in place of those stored, as imports do; `update_strategies` applies changes."""
         validate_batch(strategies, rec.Strategy)
         return answered("save_strategies", self._hook.save_strategies(strategies=strategies))
 
@@ -106,7 +108,7 @@ class Store:
         return answered("load_outcomes", self._hook.load_outcomes(queries=queries))
 
     def save_statistics(self, statistics: Sequence[rec.Statistics]) -> Sequence[rec.Receipt]:
-        """Put whole statistics."""
+        """Put whole statistics in place of those stored, as imports do; `update_statistics` applies changes."""
         validate_batch(statistics, rec.Statistics)
         return answered("save_statistics", self._hook.save_statistics(statistics=statistics))
 
@@ -121,7 +123,7 @@ class Store:
         return answered("update_statistics", self._hook.update_statistics(changes=changes))
 
     def save_patterns(self, patterns: Sequence[rec.Pattern]) -> Sequence[rec.Receipt]:
-        """Put whole patterns."""
+        """Put whole patterns in place of those stored, as imports do; `update_patterns` applies changes."""
         validate_batch(patterns, rec.Pattern)
         return answered("save_patterns", self._hook.save_patterns(patterns=patterns))
 
@@ -136,7 +138,7 @@ class Store:
         return answered("update_patterns", self._hook.update_patterns(changes=changes))
 
     def save_preferences(self, preferences: Sequence[rec.Preferences]) -> Sequence[rec.Receipt]:
-        """Put whole preferences."""
+        """Put whole preferences in place of those stored, as imports do; `update_preferences` applies changes."""
         validate_batch(preferences, rec.Preferences)
         return answered("save_preferences", self._hook.save_preferences(preferences=preferences))
 
@@ -197,7 +199,7 @@ class Store:
 
     def load_pending(self, follower: str, limit: int) -> tuple[rec.Pending, ...]:
         """Return what a follower has not seen."""
-        validate_ids("follower", [follower])
+        validate_id("follower", follower)
         validate_limit(limit)
         return answered("load_pending", self._hook.load_pending(follower=follower, limit=limit))
 
@@ -212,25 +214,25 @@ class Store:
         return answered("load_revisions", self._hook.load_revisions(things=things))
 
     def scan(self, kind: RecordKind, cursor: str | None, limit: int) -> rec.Page:
-        """Return one page of all records of a kind."""
+        """Return one page of all records of a kind; its ``cursor`` leads to the next, ``None`` to the first."""
         validate_choice("kind", kind, tuple(rec.RECORD_KINDS))
         validate_cursor(cursor)
         validate_limit(limit)
         return answered("scan", self._hook.scan(kind=kind, cursor=cursor, limit=limit))
 
     def erase_users(self, user_ids: Sequence[str]) -> tuple[rec.TierReport, ...]:
-        """Forget users in every tier."""
+        """Forget users in every tier; the reports say what went, and what is out of reach."""
         validate_ids("user_ids", user_ids)
         return answered("erase_users", erasures.erase(self._hook, user_ids))
 
     def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> tuple[rec.TierReport, ...]:
-        """Remove, or only count, what the policies no longer keep."""
+        """Remove what the policies no longer keep; with ``dry_run`` only count it."""
         validate_batch(policies, rec.Retention)
         return answered("expire", self._hook.expire(policies=policies, dry_run=dry_run))
 
     def aggregate(self, question: rec.Question[A]) -> A:
         """Answer one question over many users."""
-        validate_batch([question], *rec.QUESTIONS)
+        validate_question(question, rec.QUESTIONS)
         return answered("aggregate", self._hook.aggregate(question=question))
 
     def check_health(self) -> tuple[rec.TierHealth, ...]:

@@ -42,7 +42,8 @@ def query_vector(words: Sequence[str], vectors: Floats, rarity: Mapping[str, flo
     """Return one vector for a query's words, of an embedder that gives every word a vector of its own.
 
     A sum of plain word vectors is about what all of them have in common, which is what everybody says; weighed by
-    `SearchResult.rarity`, it is about what the question asks for.
+    `SearchResult.rarity`, it is about what the question asks for. The weight is its square: a product of two vectors of
+    words weighs each word twice, once on either side, and the messages' side weighs none.
 
     Args:
         words: the query's words, by `whisper_persistence.words.content_words`, each once.
@@ -51,7 +52,7 @@ def query_vector(words: Sequence[str], vectors: Floats, rarity: Mapping[str, flo
     """
     rarest = max(rarity.values(), default=1.0)
     weights = np.array([rarity.get(word, rarest) for word in words], dtype=np.float32)
-    summed: Floats = to_units((weights @ to_units(vectors))[None, :])[0]
+    summed: Floats = to_units((weights**2 @ to_units(vectors))[None, :])[0]
     return summed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -78,18 +79,18 @@ class SqliteFlavour(Flavour):
         finally:
             session.connection.execute("COMMIT")
 
-    def fetch_damaged(
-        self, session: Session, statement: Prepared, values: dict[str, Any], error: Exception
-    ) -> list[Any]:
-        """Return the rows with something unreadable in the place of texts that are no UTF-8, as flipped bytes are."""
-        if "decode to UTF-8" not in str(error) or not statement.sql.startswith("SELECT"):
-            raise error
+    def fetch(self, session: Session, statement: Prepared, values: dict[str, Any]) -> list[Any]:
+        """Return the rows, with something unreadable in the place of texts that are no UTF-8, as flipped bytes are."""
+        try:
+            return super().fetch(session, statement, values)
+        except sqlite3.OperationalError as error:
+            if "decode to UTF-8" not in str(error) or not statement.sql.startswith("SELECT"):
+                raise
         kept, session.connection.text_factory = session.connection.text_factory, _readable
         try:
-            rows: list[Any] = session.connection.execute(statement.sql, statement.bind(values)).fetchall()
+            return super().fetch(session, statement, values)
         finally:
             session.connection.text_factory = kept
-        return rows
 
     def run_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> int:
         """Run a statement for every set of values, and return how many rows it touched."""

@@ -1,8 +1,9 @@
 """How well a user's whole conversation is searched: share of questions with an evidence turn among the first found.
 
 Run ``python tests/benchmarks/recall_quality.py`` (options: ``--data FILE``, ``--postgres URL``): it stores each
-conversation with a search-enabled driver, asks every question through the store, and prints by words alone, by meaning
-alone and fused. It is offline: the meaning is that of the model inside wordllama's wheel.
+conversation with ``chroma-recall`` above a driver that indexes words, asks every question through the store, and prints
+what is found by words alone, by meaning alone and by both. It is offline: the meaning is that of the model inside
+wordllama's wheel. A way alone is what ``weights = { meaning = 0 }`` or ``weights = { text = 0 }`` leave of a score.
 """
 
 from __future__ import annotations
@@ -12,31 +13,24 @@ import json
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
-import numpy as np
-from whisper_persistence_drivers.meaning import Floats, meaning, neighbourhoods, query_vector
 
 from whisper_persistence import Message, Store
 from whisper_persistence.discovery import DriverSpec
-from whisper_persistence.fusing import CANDIDATES, Weights, fuse
-from whisper_persistence.neighbours import next_place
+from whisper_persistence.fusing import Weights, fuse
 from whisper_persistence.plugins import Chain
-from whisper_persistence.records import SearchHit, SearchQuery
-from whisper_persistence.words import content_words
+from whisper_persistence.records import SearchQuery
 
 SOURCE: Final = Path(__file__).parents[3] / "shared" / "data" / "locomo-dev.json"
 AT: Final = (5, 10, 20)
-WAYS: Final = ("text", "meaning", "fused")
+WAYS: Final = {"words": ["text"], "meaning": ["meaning"], "both": ["text", "meaning"]}
 
-Embed = Callable[[Sequence[str]], Floats]
 Found = dict[str, list[str]]
 Counts = Counter[tuple[str, int]]
 
@@ -75,66 +69,24 @@ def _messages(given: Mapping[str, Any]) -> Iterator[Message]:
             yield Message(name, name, turn["speaker"], turn["text"], message_id=turn["id"], timestamp=when)
 
 
-@cache
-def static_embedder() -> Embed:
-    """Return wordllama's embedder, loaded from its own wheel."""
-    import wordllama
-
-    folder = Path(wordllama.__file__).parent
-    model = wordllama.WordLlama.load(cache_dir=folder, disable_download=True)
-    return lambda texts: np.asarray(model.embed(list(texts)), dtype=np.float32)
-
-
-@attrs.define(eq=False)
-class Meaning:
-    """The meaning of one conversation's messages among their neighbours, by an exact scan."""
-
-    embed: Embed
-    vectors: Floats
-
-    @classmethod
-    def of(cls, messages: Sequence[Message], embed: Embed) -> Meaning:
-        """Return the meaning of these messages."""
-        places = [0]
-        for before, message in pairwise(messages):
-            places.append(next_place(places[-1], before.timestamp, message.timestamp))
-        texts = [" ".join(content_words(message.content)) or message.content for message in messages]
-        return cls(embed, neighbourhoods(embed(texts), places))
-
-    def fits(self, text: str, rarity: Mapping[str, float]) -> Floats:
-        """Return how well each message fits a text."""
-        words = list(dict.fromkeys(content_words(text)))
-        if not words:
-            return np.zeros(len(self.vectors), dtype=np.float32)
-        return meaning(query_vector(words, self.embed(words), rarity), self.vectors)
-
-
-def search(store: Store, talk: Talk, question: str, scan: Meaning) -> Found:
+def search(store: Store, talk: Talk, question: str) -> Found:
     """Return the message ids that each way finds, the best first."""
     now = max(message.timestamp for message in talk.messages)
-    query = SearchQuery(question, user_id=talk.name, limit=CANDIDATES)
-    below = store.search_messages([query])[query]
-    fits = scan.fits(question, below.rarity)
-    parts = {hit.message.message_id: dict(hit.parts) for hit in below.hits}
-    hits: list[SearchHit] = []
-    for position in np.argsort(-fits, kind="stable")[:CANDIDATES]:
-        parts.setdefault(talk.messages[position].message_id, {})
-    for message, fit in zip(talk.messages, fits, strict=True):
-        if message.message_id in parts:
-            hits.append(SearchHit(message, 0.0, {**parts[message.message_id], "meaning": float(fit)}))
-    answered = {"text": ["text"], "meaning": ["meaning"], "fused": ["text", "meaning"]}
-    ranked = {way: fuse(hits, answered[way], Weights(), now) for way in WAYS}
+    query = SearchQuery(question, user_id=talk.name, limit=len(talk.messages))
+    hits = store.search_messages([query])[query].hits
+    ranked = {way: fuse(hits, answered, Weights(), now) for way, answered in WAYS.items()}
     return {way: [hit.message.message_id for hit in found] for way, found in ranked.items()}
 
 
-def measure(store: Store, talk: Talk, embed: Embed) -> Counts:
+def measure(store: Store, talk: Talk) -> Counts:
     """Store a conversation and return how many of its questions have an evidence turn among the first 5, 10, 20."""
     for start in range(0, len(talk.messages), 500):
         store.save_messages(talk.messages[start : start + 500])
-    scan = Meaning.of(talk.messages, embed)
+    while any(tier.details.get(name) for tier in store.check_health() for name in ("pending", "search_lag")):
+        time.sleep(0.1)
     counted: Counts = Counter()
     for question, evidence in talk.questions:
-        for way, found in search(store, talk, question, scan).items():
+        for way, found in search(store, talk, question).items():
             counted.update((way, first) for first in AT if not evidence.isdisjoint(found[:first]))
     return counted
 
@@ -146,11 +98,12 @@ def share(counted: Counts, talks: Sequence[Talk], way: str, first: int) -> float
 
 @contextmanager
 def opened(postgres: str | None) -> Iterator[Store]:
-    """Open an empty store that searches."""
+    """Open an empty store that searches by words and meaning."""
     with tempfile.TemporaryDirectory() as folder:
         name, place = ("postgres", {"url": postgres}) if postgres else ("sqlite", {"path": f"{folder}/memory.db"})
         namespace = f"recall-quality-{time.time_ns()}"
-        with Store(Chain.build([DriverSpec(name, {**place, "search": True})]), namespace) as store:
+        recall = DriverSpec("chroma-recall", {"path": f"{folder}/recall"})
+        with Store(Chain.build([recall, DriverSpec(name, {**place, "search": True})]), namespace) as store:
             yield store
 
 
@@ -166,7 +119,7 @@ def main() -> None:
     talks = read_talks(options.data)
     table = Table("searched by", *(f"among the first {first}" for first in AT))
     with opened(options.postgres) as store:
-        counted = {talk.name: measure(store, talk, static_embedder()) for talk in talks}
+        counted = {talk.name: measure(store, talk) for talk in talks}
     rows = [(talk.name, [talk], counted[talk.name]) for talk in talks]
     for name, asked, counts in [*rows, ("all", talks, sum(counted.values(), Counts()))]:
         for way in WAYS:

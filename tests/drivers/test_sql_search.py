@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from whisper_persistence_drivers.sql import gathering, indexer, search_hooks, searching, unindexed
 from whisper_persistence_drivers.sql.text_index import Scope
@@ -91,6 +92,65 @@ def test_sqlite_and_postgres_by_index_or_by_reading_all_give_the_same_hits_and_p
     for ours, theirs in (pair for other in others for pair in zip(first, other, strict=True)):
         assert [message_id for message_id, _ in ours] == [message_id for message_id, _ in theirs]
         assert [part for _, part in ours] == pytest.approx([part for _, part in theirs], abs=1e-9)
+
+
+def all_pages(store: Store, query: SearchQuery) -> list[tuple[str, float]]:
+    """Return the id and the text part of every hit, page after page."""
+    found: list[tuple[str, float]] = []
+    while True:
+        result = store.search_messages([query])[query]
+        found += [(hit.message.message_id, hit.parts["text"]) for hit in result.hits]
+        if result.cursor is None:
+            return found
+        query = attrs.evolve(query, cursor=result.cursor)
+
+
+@pytest.mark.parametrize("name", ["sqlite", pytest.param("postgres", marks=pytest.mark.long)])
+def test_where_too_many_match_those_with_the_rarest_words_are_ranked_as_all_would_be(
+    tmp_path, request, monkeypatch, name
+):
+    place = {"path": tmp_path / "memory.db"} if name == "sqlite" else {"url": request.getfixturevalue("postgres_url")}
+    monkeypatch.setattr(searching, "FEW", -1)
+    rare = {n: " ".join(["heron"] * (n // 60 + 1)) for n in range(7, 300, 20)}
+    talk = [
+        samples.message(
+            f"talk {n % 2}",
+            f"{rare.get(n, '')} " + "common " * (9 - len(rare.get(n, "").split())),
+            "alice",
+            author_id=("alice", "bot")[n % 3 == 0],
+            message_id=f"m{n}",
+            timestamp=samples.MOMENT + timedelta(days=n),  # each a session of its own, so that lengths are the same
+        )
+        for n in range(300)
+    ]
+    queries = [
+        SearchQuery("common heron", user_id="alice", limit=4, **filters)
+        for filters in (
+            {},
+            {"author_id": "bot"},
+            {"conversation_id": "talk 1", "since": talk[100].timestamp},
+            {"until": talk[88].timestamp},
+            {"since": talk[27].timestamp, "until": talk[28].timestamp},
+        )
+    ]
+    with opened_at(name, **place) as store:
+        save(store, talk)
+        wait_for_indexes(store, 120.0)
+        exact = [all_pages(store, attrs.evolve(query, limit=300)) for query in queries]
+        monkeypatch.setattr(searching, "_MOST_MATCHES", 30)
+        limited = [all_pages(store, query) for query in queries]
+        nothing_rare = all_pages(store, SearchQuery("common", user_id="alice"))
+        said = samples.message("talk 0", "a heron", "alice", message_id="late", timestamp=talk[-1].timestamp)
+        store.save_messages([said])
+        late = ids(store, "common heron", user_id="alice", since=said.timestamp)
+
+    assert [len(found) for found in limited] == [15, 5, 10, 5, 1]
+    for ours, theirs in zip(limited, exact, strict=True):
+        assert [message_id for message_id, _ in ours] == [message_id for message_id, _ in theirs[: len(ours)]]
+        assert [part for _, part in ours] == pytest.approx([part for _, part in theirs[: len(ours)]], abs=1e-9)
+        assert {message_id for message_id, _ in theirs[len(ours) :]}.isdisjoint(f"m{n}" for n in rare)
+    assert len(nothing_rare) == 30
+    assert "late" in late
 
 
 def bytes_of(path: Path) -> bytes:

@@ -31,7 +31,7 @@ neither default nor keyword-only arguments.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from whisper_persistence.hookspecs.analytics import AnalyticsSpecs
 from whisper_persistence.hookspecs.backups import BackupSpecs
@@ -45,7 +45,9 @@ from whisper_persistence.hookspecs.markers import CONTRACT_VERSION, PROJECT, hoo
 from whisper_persistence.hookspecs.search import SearchSpecs
 from whisper_persistence.hookspecs.statistics import StatisticsSpecs
 from whisper_persistence.hookspecs.strategies import StrategySpecs
-from whisper_persistence.records.maintenance import RecordKind
+
+if TYPE_CHECKING:
+    from whisper_persistence.records.maintenance import RecordKind
 
 __all__ = [
     "CONTRACT_VERSION",

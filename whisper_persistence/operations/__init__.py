@@ -8,6 +8,7 @@ from whisper_persistence.operations.comparing import Comparison
 from whisper_persistence.operations.copying import copy_store
 from whisper_persistence.operations.doctor import Diagnosis, diagnose
 from whisper_persistence.operations.erasure import ErasureReceipt, erase_again, erase_users
+from whisper_persistence.operations.erasure_check import TierCheck
 from whisper_persistence.operations.exporting import export_archive
 from whisper_persistence.operations.frames import to_arrow, to_pandas, to_polars
 from whisper_persistence.operations.manifest import Archive, Manifest, is_archive
@@ -28,7 +29,6 @@ from whisper_persistence.operations.report_tables import Section, sections
 from whisper_persistence.operations.retention import RetentionReport, RetentionTask, apply_retention
 from whisper_persistence.operations.transfer import Batch, import_file
 from whisper_persistence.operations.unreadable import ReadingReport, Unreadable, find_unreadable
-from whisper_persistence.operations.verifying import TierCheck
 from whisper_persistence.operations.whisperengine import import_whisperengine
 from whisper_persistence.operations.whisperengine_rows import TableReport
 

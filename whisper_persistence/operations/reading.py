@@ -13,7 +13,7 @@ from whisper_persistence.errors import NotSupportedError, StorageDamagedError
 from whisper_persistence.records import Message, OutcomeQuery, Page, ScoreQuery, checks
 from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.store import Store
-from whisper_persistence.validation import validate_ids
+from whisper_persistence.validation import validate_id
 
 #: What is told of the work: what is being done, with which kind, and how many records more are done.
 Report = Callable[[str, RecordKind, int], None]
@@ -80,7 +80,7 @@ def read_messages_of(store: Store, user_id: str) -> Iterator[Page]:
     Raises:
         NotSupportedError: the chain keeps no messages.
     """
-    validate_ids("user_id", [user_id])
+    validate_id("user_id", user_id)
     if not finds_messages(store):
         for page in walk(lambda after: store.scan("messages", after, checks.MAX_BATCH)):
             wanted = frozenset([user_id])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from typing import Final, Literal
 
 import attrs
@@ -86,6 +86,27 @@ class Window:
     after: Whole | None = None
     user_id: Id | None = None
     message_id: Id | None = None
+
+    def lets_through(self, message: Message) -> bool:
+        """Say whether a message of the conversation meets its conditions; one without a sequence is the newest."""
+        if self.user_id not in (None, message.user_id) or self.message_id not in (None, message.message_id):
+            return False
+        if message.sequence is None:
+            return self.before is None
+        return (self.before is None or message.sequence < self.before) and message.sequence > (self.after or 0)
+
+    def show(self, messages: Iterable[Message]) -> tuple[Message, ...]:
+        """Return what it shows of a conversation.
+
+        Args:
+            messages: those of the conversation that are not cleared, oldest first.
+        """
+        fitting = [message for message in messages if self.lets_through(message)]
+        if self.after is not None:
+            return tuple(fitting[: self.limit])
+        newest = fitting[-self.limit :]
+        asked = newest[0].in_reply_to if newest else None
+        return (*(message for message in fitting[: -self.limit] if message.message_id == asked), *newest)
 
 
 @attrs.frozen

@@ -150,6 +150,18 @@ class SearchConformance(Conformance):
         assert found(store, "what did bob say about pancakes?") == ["bob", "luna"]
         assert found(store, "what did luna say about pancakes?") == ["luna", "bob"]
 
+    def test_a_date_asks_when_it_was_said(self, store: Store) -> None:
+        moments = {name: samples.MOMENT.replace(month=month, day=9) for name, month in (("spring", 5), ("fall", 10))}
+        store.save_messages(
+            [
+                samples.message("t", f"pancakes for {name}", "alice", message_id=name, timestamp=moment)
+                for name, moment in moments.items()
+            ]
+        )
+
+        assert found(store, "who had pancakes in May?") == ["spring", "fall"]
+        assert found(store, f"pancakes on {moments['fall']:%Y-%m-%d}") == ["fall", "spring"]
+
     def test_two_users_never_meet(self, store: Store) -> None:
         for n in range(6):
             user = ("alice", "bob")[n % 2]

@@ -17,6 +17,9 @@ from whisper_persistence_drivers.breaker import Breaker, Outcome
 
 #: How long the drivers below may take to say how they are, in seconds.
 PATIENCE: Final = 2.0
+#: A deadline is waited for in so many slices: where this whole process was held up, as by a collection of its garbage,
+#: only one of them has passed when it goes on, and an answer that came meanwhile is still taken.
+_SLICES: Final = 5
 
 
 class NotAskedError(StorageUnavailableError):
@@ -131,7 +134,7 @@ class Calls:
         except BaseException:
             slots.release()
             raise
-        if not job.ended.acquire(timeout=seconds):
+        if not any(job.ended.acquire(timeout=seconds / _SLICES) for _ in range(_SLICES)):
             with self._lock:
                 late.update(() if job.over else (job,))
             raise TimeoutError

@@ -11,6 +11,7 @@ from typing import Any, Final
 import attrs
 
 from whisper_persistence import fusing
+from whisper_persistence.dates import asked_dates
 from whisper_persistence.errors import PersistenceError, StorageDamagedError, StorageUnavailableError
 from whisper_persistence.records import SearchHit, SearchQuery, SearchResult, VectorQuery
 from whisper_persistence.words import content_words
@@ -147,16 +148,23 @@ def _with(hit: SearchHit, fit: float | None, *, given: bool) -> SearchHit:
     """Return a hit with how well it fits by meaning; as well as by words, where it was just said and has no vector."""
     if not given:
         return hit
-    return attrs.evolve(hit, parts={**hit.parts, _PART: min(hit.parts.get("text", 0.0) if fit is None else fit, 1.0)})
+    value = hit.parts.get("text", 0.0) if fit is None else fit
+    return SearchHit(hit.message, hit.score, {**hit.parts, _PART: min(value, 1.0)}, hit.context)
 
 
 def _vector(embedder: Embedder, query: SearchQuery, rarity: Mapping[str, float]) -> Any:
-    """Return a query's vector: of its words, weighed by their rarity, where the embedder gives each word its own."""
+    """Return a query's vector: of its words, weighed by their rarity, where the embedder gives each word its own.
+
+    Words that name a date are left out: they ask when it was said, and not what.
+    """
     import numpy as np
 
     from whisper_persistence_drivers import meaning
 
-    words = list(dict.fromkeys(content_words(query.text))) if embedder.by_words else []
+    dates = asked_dates(query.text)
+    words = (
+        [word for word in dict.fromkeys(content_words(query.text)) if word not in dates] if embedder.by_words else []
+    )
     vectors = np.frombuffer(b"".join(embedder.embed(words or [query.text])), dtype="<f4")
     matrix = vectors.reshape(max(len(words), 1), -1)
     return meaning.query_vector(words, matrix, rarity) if words else meaning.to_units(matrix)[0]

@@ -104,6 +104,15 @@ class Flavour(ABC):
     def member(self, record: ColumnElement[str], name: str) -> ColumnElement[str]:
         """Return the text of one member of the JSON object in a column; ``name`` is one of our fields' names."""
 
+    def execute(self, session: Session, statement: Prepared, values: dict[str, Any]) -> Any:
+        """Run a statement with these values by name; the answer has `fetchall` and ``rowcount``."""
+        return session.connection.execute(statement.sql, statement.bind(values))
+
+    def fetch(self, session: Session, statement: Prepared, values: dict[str, Any]) -> list[Any]:
+        """Run a statement with these values by name, and return its rows."""
+        rows: list[Any] = self.execute(session, statement, values).fetchall()
+        return rows
+
     @abstractmethod
     def each(self, build: Build, **types: TypeEngine[Any]) -> Prepared:
         """Return a statement that runs for each of many sets of values.
@@ -116,17 +125,6 @@ class Flavour(ABC):
     @abstractmethod
     def fetch_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> list[list[Any]]:
         """Return the rows of a SELECT of `each` for every set of values, in their order."""
-
-    def fetch_numbers(self, session: Session, statement: Prepared, thing: str) -> list[tuple[int, ...]]:
-        """Return the rows, of whole numbers alone, of a SELECT whose only parameter is called ``thing``."""
-        return session.rows(statement, thing=thing)
-
-    def fetch_damaged(
-        self, session: Session, statement: Prepared, values: dict[str, Any], error: Exception
-    ) -> list[Any]:
-        """Return the rows of a SELECT that failed for texts in them that cannot be read; raise any other error."""
-        del session, statement, values
-        raise error
 
     @abstractmethod
     def moment(self, record: ColumnElement[str], field: str) -> ColumnElement[str]:

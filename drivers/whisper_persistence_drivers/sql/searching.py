@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import attrs
 
+from whisper_persistence.dates import DatePart, asked_dates, dated
 from whisper_persistence.fusing import Weights, page, shortlist, surround
 from whisper_persistence.ranking import Turn, rank, rarity
 from whisper_persistence.records import SearchHit, SearchQuery, SearchResult
 from whisper_persistence.words import asked_words, stem
 from whisper_persistence_drivers.sql import gathering
 from whisper_persistence_drivers.sql.marks import read_marks
-from whisper_persistence_drivers.sql.session import Session
+from whisper_persistence_drivers.sql.session import Session, from_micros
 from whisper_persistence_drivers.sql.terms import Key, TermRow, token
 from whisper_persistence_drivers.sql.text_index import Scope, TextIndex
 from whisper_persistence_drivers.sql.windows import load_messages
@@ -36,6 +37,32 @@ _COUNTED: Final = 10_000
 #: More messages are not counted to tell how rare a word is.
 _MOST_COUNTED: Final = 100_000
 
+#: A message, and what ranking knows of it.
+_Looked: TypeAlias = tuple[TermRow, Turn]
+
+
+@attrs.frozen
+class _Asked:
+    """What a query asks for.
+
+    Attributes:
+        tokens: the hashes of its words.
+        dates: those that name a part of a date.
+    """
+
+    tokens: frozenset[str]
+    dates: Mapping[str, DatePart]
+
+    def look(self, row: TermRow) -> _Looked:
+        """Return what ranking knows of a message, beside the message."""
+        said = row.words()
+        names = row.names.split(" ")
+        if self.dates:
+            names += dated(from_micros(row.written_at), self.dates)
+        having = [word for word in said if word in self.tokens]
+        counts = {word: having.count(word) for word in having}
+        return row, Turn(row.key(), (row.user_id, row.conversation_id), row.place, counts, len(said), names)
+
 
 @attrs.frozen
 class _Matches:
@@ -43,15 +70,13 @@ class _Matches:
 
     Attributes:
         rows: the messages.
-        asked: the query's hashes.
-        rarities: how rare each is that some message has.
+        rarities: how rare each word is that some message has.
         scope: all messages of the scope, where they were read.
     """
 
     rows: Sequence[TermRow]
-    asked: frozenset[str]
     rarities: Mapping[str, float]
-    scope: Sequence[TermRow] | None = None
+    scope: Sequence[_Looked] | None = None
 
 
 def search_messages(
@@ -66,9 +91,11 @@ def _search(session: Session, query: SearchQuery, index: TextIndex, weights: Wei
     words = asked_words(query.text)
     tokens = {word: token(session, stem(word)) for word in words}
     scope = Scope.of(query)
+    dates = {tokens[word]: part for word, part in asked_dates(query.text).items() if word in tokens}
+    asked = _Asked(frozenset(tokens.values()), dates)
     tail = gathering.read_tail(session, scope.wide())
-    found = _match(session, index, list(dict.fromkeys(tokens.values())), scope, tail)
-    shares = _shares(session, query, scope, found, tail)
+    found = _match(session, index, asked, scope, tail)
+    shares = _shares(session, query, asked, found, tail)
     hits = _hits(session, shares, shortlist(shares, query, weights))
     best, cursor = page(hits, ANSWERED, weights, query)
     shown = surround(best, query, lambda windows: load_messages(session, windows))
@@ -76,15 +103,13 @@ def _search(session: Session, query: SearchQuery, index: TextIndex, weights: Wei
     return SearchResult(shown, ANSWERED, cursor=cursor, rarity=rarities)
 
 
-def _match(
-    session: Session, index: TextIndex, tokens: Sequence[str], scope: Scope, tail: Sequence[TermRow]
-) -> _Matches:
+def _match(session: Session, index: TextIndex, asked: _Asked, scope: Scope, tail: Sequence[TermRow]) -> _Matches:
     """Return the messages of the scope that have a word, found by the index or not yet."""
-    if not tokens:
-        return _Matches((), frozenset(), {})
+    if not asked.tokens:
+        return _Matches((), {})
     indexed = gathering.count_terms(session, scope.wide(), _MOST_COUNTED)
     few = indexed <= FEW
-    wanted = frozenset(tokens)
+    tokens = sorted(asked.tokens)
     having = Counter[str]()
     if few:
         rows = gathering.read_terms(session, scope.wide(), FEW)
@@ -95,10 +120,11 @@ def _match(
         rows = index.match(session, _rarest(having), scope, _MOST_MATCHES)
     late = {row.key() for row in tail}
     both = [*(row for row in rows if row.key() not in late), *tail]
-    matching = [row for row in both if not wanted.isdisjoint(row.words())]
-    counted = having or Counter(word for row in matching for word in wanted.intersection(row.words()))
+    looked = list(map(asked.look, both))
+    matching = [row for row, turn in looked if turn.counts]
+    counted = having or Counter(word for _, turn in looked for word in turn.counts)
     rarities = {word: rarity(indexed + len(tail), count) for word, count in counted.items() if count}
-    return _Matches(matching, wanted, rarities, both if few else None)
+    return _Matches(matching, rarities, looked if few else None)
 
 
 def _count_all(session: Session, index: TextIndex, tokens: Sequence[str], scope: Scope) -> Counter[str]:
@@ -117,18 +143,19 @@ def _rarest(having: Mapping[str, int]) -> list[str]:
 
 
 def _shares(
-    session: Session, query: SearchQuery, scope: Scope, found: _Matches, tail: Sequence[TermRow]
+    session: Session, query: SearchQuery, asked: _Asked, found: _Matches, tail: Sequence[TermRow]
 ) -> dict[Key, float]:
     """Return the share of the query's words of every message that may be a hit."""
     named = None if query.among is None else gathering.find_named(session, query.among, tail)
-    rows = found.scope
-    if rows is None:
-        rows = gathering.gather_neighbours(session, [*found.rows, *(named or ())], tail)
-    cleared = read_marks(session, {row.conversation_id for row in rows})
-    visible = [row for row in rows if row.sequence > cleared.get(row.conversation_id, 0)]
-    shares = rank([_turn(row) for row in visible], found.asked, found.rarities)
+    looked = found.scope
+    if looked is None:
+        looked = list(map(asked.look, gathering.gather_neighbours(session, [*found.rows, *(named or ())], tail)))
+    cleared = read_marks(session, {row.conversation_id for row, _ in looked})
+    visible = [(row, turn) for row, turn in looked if row.sequence > cleared.get(row.conversation_id, 0)]
+    shares = rank([turn for _, turn in visible], asked.tokens, found.rarities)
     wanted = shares.keys() if named is None else {row.key() for row in named}
-    return {row.key(): shares.get(row.key(), 0.0) for row in visible if row.key() in wanted and scope.shows(row)}
+    scope = Scope.of(query)
+    return {turn.key: shares.get(turn.key, 0.0) for row, turn in visible if turn.key in wanted and scope.shows(row)}
 
 
 def _hits(session: Session, shares: Mapping[Key, float], keys: Sequence[Key]) -> list[SearchHit]:
@@ -138,8 +165,3 @@ def _hits(session: Session, shares: Mapping[Key, float], keys: Sequence[Key]) ->
         SearchHit(message, 0.0, {"text": shares[message.conversation_id, message.sequence or 0], **worth})
         for message, worth in zip(messages, valued, strict=True)
     ]
-
-
-def _turn(row: TermRow) -> Turn:
-    stream = (row.user_id, row.conversation_id)
-    return Turn(row.key(), stream, row.place, row.words(), row.names.split(" "))

@@ -47,10 +47,10 @@ class Scope:
 
     def shows(self, row: TermRow) -> bool:
         """Say whether a message may be a hit."""
-        wanted = (self.user_id, self.conversation_id, self.author_id)
-        same = zip(wanted, (row.user_id, row.conversation_id, row.author_id), strict=True)
         return (
-            all(value is None or value == found for value, found in same)
+            self.user_id in (None, row.user_id)
+            and self.conversation_id in (None, row.conversation_id)
+            and self.author_id in (None, row.author_id)
             and (self.since is None or row.written_at >= self.since)
             and (self.until is None or row.written_at < self.until)
         )

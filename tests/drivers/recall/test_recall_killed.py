@@ -185,4 +185,5 @@ def test_killed_above_sqlite_everything_is_found_afterwards(tmp_path: Path, kill
 @pytest.mark.long
 @pytest.mark.parametrize("kills", [1, 200])
 def test_killed_above_postgres_everything_is_found_afterwards(tmp_path: Path, postgres_url: str, kills: int) -> None:
-    check_all(Killed(tmp_path, DriverSpec("postgres", {"url": postgres_url})), kills)
+    patient = dict.fromkeys(("connect_timeout", "pool_timeout", "lock_timeout", "statement_timeout"), 60.0)
+    check_all(Killed(tmp_path, DriverSpec("postgres", {"url": postgres_url, **patient})), kills)
