@@ -40,10 +40,6 @@ class ReadingReport:
     unreadable: tuple[Unreadable, ...] = ()
 
 
-def _page(store: Store, kind: RecordKind, cursor: str | None) -> Page:
-    return store.scan(kind, cursor, checks.MAX_BATCH)
-
-
 def find_unreadable(store: Store, report: Report) -> ReadingReport:
     """Read every record of the namespace, and name those that cannot be read.
 
@@ -54,10 +50,14 @@ def find_unreadable(store: Store, report: Report) -> ReadingReport:
     records, found = 0, list[Unreadable]()
     for kind in RECORD_KINDS:
         try:
-            for page in walk(partial(_page, store, kind)):
+            for page in walk(partial(_scan, store, kind)):
                 records += len(page.records)
                 found += [Unreadable(kind, key) for key in page.damaged]
                 report("reading", kind, len(page.records))
         except NotSupportedError:
             continue
     return ReadingReport(records, tuple(found))
+
+
+def _scan(store: Store, kind: RecordKind, after: str | None) -> Page:
+    return store.scan(kind, after, checks.MAX_BATCH)
