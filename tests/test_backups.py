@@ -134,9 +134,7 @@ def test_what_is_restored_is_what_was_backed_up_for_every_bot(path, backup, tmp_
 def test_a_memory_that_is_there_is_replaced_only_when_that_is_said(path, backup):
     with opened(path) as store:
         store.save_messages([Message("new talk", "alice", "alice", "later")])
-        with pytest.raises(
-            ConfigurationError, match=r"there is a memory at .* already: say that it is to be overwritten"
-        ):
+        with pytest.raises(ConfigurationError, match=r"there is a memory at .* already: overwrite it \(--overwrite\)"):
             restore(settings(path), backup, overwrite=False)
         assert store.load_strategies(["alice"])
         restore(settings(path), backup, overwrite=True)

@@ -76,10 +76,13 @@ def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--url", f"mysql://bot:{HIDDEN}@db", "show", "u"), "the url has no scheme that is known"),
+        (
+            ("--url", f"mysql://bot:{HIDDEN}@db", "show", "u"),
+            "the url has the scheme 'mysql', which is not known: use sqlite:///",
+        ),
         (("--config", "absent.toml", "drivers"), "config file absent.toml"),
-        (("--namespace", "x" * 600, "show", "u"), "namespace has a member that has 600 bytes"),
-        (("show", ""), "user_ids has a member that must not be empty"),
+        (("--namespace", "x" * 600, "show", "u"), "namespace has 600 bytes"),
+        (("show", ""), "user_ids has item 0, which must not be empty"),
     ],
 )
 def test_an_error_of_ours_is_one_line_and_exit_code_1(arguments: tuple[str, ...], said: str) -> None:

@@ -218,6 +218,26 @@ def test_verify_says_what_was_changed_past_the_store_and_fails(tmp_path, monkeyp
     assert "is not what `verify --json` prints" in run("verify", "--against", tmp_path / "mine.json").stderr
 
 
+def test_verify_names_what_cannot_be_read_and_what_is_made_of_it_is_whole_or_refused(tmp_path):
+    sound = run_json("verify", "--records")
+    with sqlite3.connect(tmp_path / "memory.db") as connection:
+        connection.execute("UPDATE conversation_history SET record = '{' WHERE message_id = 'm1' AND user_id = 'bob'")
+        connection.execute("UPDATE user_support_strategies SET record = '{' WHERE user_id = 'alice'")
+    connection.close()
+    damaged = run("verify", "--records")
+    exports = [run("export", tmp_path / name, *more) for name, more in (("all", ()), ("his", ("--user", "bob")))]
+
+    assert sound["unreadable"] == []
+    assert damaged.exit_code == 1
+    assert f"{sound['records'] - 2:,} records can be read, 2 cannot" in damaged.stdout
+    assert "cannot be read: strategies alice" in damaged.stdout
+    assert "cannot be read: messages talk of bob 3" in damaged.stdout
+    assert [result.exit_code for result in exports] == [1, 1]
+    assert all("verify --records" in result.stderr for result in exports)
+    assert run("verify", "--records", "--user", "alice").exit_code == 2
+    assert run("erase", "alice", "--yes").exit_code == 0
+
+
 def test_nothing_private_is_printed_by_mistake(tmp_path):
     told = [run("erase", "alice", "--yes", "--json"), run("backup", tmp_path / "b.db"), run("export", tmp_path / "a")]
 

@@ -56,7 +56,7 @@ class Budget:
 
     calls: int
     statements: int
-    pages: float
+    pages: float = 0
 
 
 def turn(number: int) -> list[Message]:
@@ -67,6 +67,10 @@ def turn(number: int) -> list[Message]:
 
 def append_a_turn(store: Store, number: int) -> Any:
     return store.save_messages(turn(number))
+
+
+def import_a_batch(store: Store, number: int) -> Any:
+    return store.save_messages([message for each in range(100) for message in turn(1_000 + 100 * number + each)])
 
 
 def last_20(store: Store, number: int) -> Any:
@@ -93,6 +97,7 @@ def score_a_memory(store: Store, number: int) -> Any:
 
 BUDGETS: Final[dict[Callable[[Store, int], Any], Budget]] = {
     append_a_turn: Budget(calls=193, statements=5, pages=5.9),
+    import_a_batch: Budget(calls=10_202, statements=203, pages=46.4),
     last_20: Budget(calls=102, statements=1, pages=0),
     load_a_strategy: Budget(calls=80, statements=1, pages=0),
     save_a_strategy: Budget(calls=169, statements=5, pages=2),
@@ -142,17 +147,17 @@ def calls_of(operation: Callable[[], Any]) -> int:
     return min(counts)
 
 
-def statements_of(connections: list[sqlite3.Connection], operation: Callable[[], Any]) -> int:
-    """Return how many statements an operation runs."""
+@contextmanager
+def tracing(connections: list[sqlite3.Connection]) -> Iterator[list[str]]:
+    """Collect the statements that are run on connections, in a list."""
     seen: list[str] = []
     for connection in connections:
         connection.set_trace_callback(seen.append)
     try:
-        operation()
+        yield seen
     finally:
         for connection in connections:
             connection.set_trace_callback(None)
-    return len(seen)
 
 
 @pytest.mark.parametrize("operation", BUDGETS, ids=lambda operation: operation.__name__)
@@ -167,18 +172,86 @@ def test_an_operation_costs_no_more_than_its_budget(
     for _ in range(5):
         run()
     database = driver._database
-    statements = statements_of([database._only_writer(), *database._idle], run)
+    with tracing([database._only_writer(), *database._idle]) as seen:
+        run()
     database.scrub()
     log = tmp_path / "memory.db-wal"
     for _ in range(20):
         run()
     pages = log.stat().st_size / (PAGE + 24) / 20
-    cost = Budget(calls_of(run), statements, round(pages, 2))
+    cost = Budget(calls_of(run), len(seen), round(pages, 2))
     budget = BUDGETS[operation]
 
     assert cost.calls <= budget.calls * MARGIN, cost
     assert cost.statements <= budget.statements, cost
     assert cost.pages <= budget.pages * MARGIN, cost
+
+
+async def append_alone(store: AsyncStore, number: int) -> None:
+    await store.save_messages(turn(number))
+
+
+async def append_together(store: AsyncStore, number: int) -> None:
+    await asyncio.gather(*(store.save_messages(turn(100 * number + task)) for task in range(32)))
+
+
+async def last_20_alone(store: AsyncStore, number: int) -> None:
+    del number
+    await store.load_messages([Window("talk")])
+
+
+async def last_20_together(store: AsyncStore, number: int) -> None:
+    del number
+    await asyncio.gather(*(store.load_messages([Window("talk", limit)]) for limit in range(1, 33)))
+
+
+#: What is awaited: calls on the event loop's thread, and statements on the others.
+AWAITED: Final[dict[Callable[[AsyncStore, int], Awaitable[None]], Budget]] = {
+    append_alone: Budget(calls=175, statements=5),
+    append_together: Budget(calls=4_903, statements=67),
+    last_20_alone: Budget(calls=113, statements=1),
+    last_20_together: Budget(calls=2_950, statements=34),
+}
+
+
+@pytest.mark.parametrize("operation", AWAITED, ids=lambda operation: operation.__name__)
+def test_what_is_awaited_costs_no_more_than_its_budget(
+    operation: Callable[[AsyncStore, int], Awaitable[None]], driver: SqliteDriver
+) -> None:
+    async def count() -> tuple[int, int]:
+        async with AsyncStore(Chain.of({"sqlite": driver})) as store:
+            for number in range(12):
+                await operation(store, number)
+            calls = min([await loop_calls(operation(store, 100 + number)) for number in range(10)])
+            database = driver._database
+            with tracing([database._only_writer(), *database._idle]) as seen:
+                await operation(store, 200)
+            return calls, len(seen)
+
+    calls, statements = asyncio.run(count())
+
+    assert calls <= AWAITED[operation].calls * MARGIN, (calls, statements)
+    assert statements <= AWAITED[operation].statements, (calls, statements)
+
+
+#: What importing the package brings beside its libraries: modules, and classes that attrs makes anew in every process.
+IMPORTED: Final = (40, 26)
+_COUNT_IMPORTED: Final = """
+import asyncio, attrs, msgspec, pluggy, sys
+before = set(sys.modules)
+import whisper_persistence
+new = [sys.modules[name] for name in set(sys.modules) - before]
+made = {value for module in new for value in vars(module).values() if isinstance(value, type) and attrs.has(value)}
+print(len(new), len(made))
+"""
+
+
+def test_importing_the_package_brings_little() -> None:
+    done = subprocess.run([sys.executable, "-c", _COUNT_IMPORTED], capture_output=True, text=True, check=True)  # noqa: S603
+    modules, classes = map(int, done.stdout.split())
+
+    assert modules <= IMPORTED[0], modules
+    assert classes <= IMPORTED[1], classes
 
 
 @attrs.frozen

@@ -48,14 +48,15 @@ def test_all_is_well(tmp_path: Path) -> None:
 
 def test_a_database_that_does_not_answer_is_wrong_and_no_password_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHISPERENGINE_DATABASE_TYPE", "postgresql")
-    monkeypatch.setenv("WHISPER_PERSISTENCE_DRIVERS", "memory-fallback,postgres")
+    monkeypatch.setenv("WHISPER_PERSISTENCE_DRIVERS", "memory-fallback,redis-hybrid,postgres")
     monkeypatch.setenv("WHISPER_PERSISTENCE_POSTGRES_URL", NOWHERE)
     result, found = doctor(), told()
 
     assert result.exit_code == 1
-    assert "postgres is down" in result.output
+    assert "postgres is down: could not be opened yet: the PostgreSQL database at 127.0.0.1:1" in result.output
     assert [(tier["tier"], tier["state"]) for tier in found["tiers"]] == [
         ("memory-fallback", "degraded"),
+        ("redis-hybrid", "down"),
         ("postgres", "down"),
     ]
     assert HIDDEN not in result.output + str(found)

@@ -6,6 +6,7 @@ import doctest
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -19,8 +20,9 @@ TEXT = PAGE.read_text(encoding="utf-8")
 PYTHON, WORDS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
-def test_the_first_example_finds_the_sister(tmp_path, capsys):
-    scope = {"path": str(tmp_path / "memory.db")}
+def test_the_first_example_finds_the_sister(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {}
     exec(compile(PYTHON, str(PAGE), "exec"), scope)  # noqa: S102
 
     assert "My sister plays the violoncello" in capsys.readouterr().out

@@ -228,7 +228,7 @@ def test_what_contradicts_or_cannot_be_read_is_refused(overrides: dict[str, Any]
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("[whisper-persistence]\ndrivrs = ['sqlite']\n", "drivrs"),
+        ("[whisper-persistence]\ndrivrs = ['sqlite']\n", "setting drivrs is not known: use one of drivers, "),
         ("[whisper-persistence.options.sqllite]\npath = 'x'\n", "sqllite"),
         ("[whisper_persistence]\ndrivers = ['sqlite']\n", "[whisper-persistence]"),
         ("[whisper-persistence]\nconfig = 'other.toml'\n", "config"),

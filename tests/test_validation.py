@@ -16,6 +16,7 @@ from whisper_persistence_drivers.sqlite import SqliteDriver
 from whisper_persistence import (
     MemoryScore,
     Message,
+    Outcome,
     Pattern,
     PatternChange,
     ScoreQuery,
@@ -57,6 +58,7 @@ def tangled() -> list[Any]:
         (Strategy("alice", "s", extra={"tangled": tangled()}), "Strategy.extra"),
         (MemoryScore("alice", "m", HUGE), "MemoryScore.overall_score"),
         (Pattern("alice", "p", keywords=bytearray()), "Pattern.keywords"),  # type: ignore[arg-type]
+        (StrategyChange("alice", Outcome("i", "s", 0.5)), "StrategyChange.outcomes"),  # type: ignore[arg-type]
         (Pattern("alice", "p", keywords=deque("a")), "Pattern.keywords"),  # type: ignore[arg-type]
         (Strategy("alice", "s", effective_approaches=UserList("a")), "Strategy.effective_approaches"),  # type: ignore[arg-type]
         (StrategyChange("alice", removed={"extra": bytearray()}), "StrategyChange.removed"),
@@ -105,6 +107,31 @@ def store(request, tmp_path):
     driver = SqliteDriver(tmp_path / "memory.db") if request.param == "sqlite" else MemoryFallbackDriver()
     with Store(Chain.of({request.param: driver})) as opened:
         yield opened
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (lambda store: store.load_strategies("alice"), "user_ids must be a list or tuple, not str: put it in a list"),
+        (lambda store: store.load_strategies({"a"}), "user_ids must be a list or tuple, not set: make a list of it"),
+        (
+            lambda store: store.load_strategies(["a", 7]),
+            "user_ids has item 1, which must be text, not int: use str(...)",
+        ),
+        (lambda store: store.save_messages(message()), "batch must be a list or tuple, not Message: put it in a list"),
+        (
+            lambda store: store.save_messages([message(role=Roles.USER)]),
+            "Message.role must be text, not Roles: use its",
+        ),
+        (lambda store: store.save_messages([{}]), "batch holds a dict where a Message belongs"),
+        (lambda store: store.aggregate([]), "question must be one of ActivityByDay, "),
+    ],
+)
+def test_an_error_says_what_to_write_instead(store, asked, said):
+    with pytest.raises(ValidationError) as refusal:
+        asked(store)
+
+    assert str(refusal.value).startswith(said)
 
 
 def test_the_largest_limit_is_no_limit(store):

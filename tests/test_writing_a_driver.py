@@ -71,6 +71,19 @@ def test_the_tests_of_the_page_pass(package, part):
     assert " passed" in done.stdout
 
 
+def test_the_observer_of_the_page_observes(site, caplog):
+    code = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)[-1]
+    site.write("counting", code)
+    site.install("counting", {"count": "counting:CountObserver"})
+    with (
+        Store(Chain.build([DriverSpec("memory-fallback")], [DriverSpec("count")])) as store,
+        caplog.at_level("INFO", logger="counting"),
+    ):
+        store.save_messages([Message("talk", "a", "a", "hello")])
+
+    assert [record.getMessage() for record in caplog.records] == ["1 messages, {'volatile'}"]
+
+
 def test_the_page_names_every_capability():
     rows = [line.split("|")[1] for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
 

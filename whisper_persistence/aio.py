@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, Type
 from whisper_persistence import records as rec
 from whisper_persistence.crew import Crew
 from whisper_persistence.dispatch import NOT_OPEN, Lanes, open_store
+from whisper_persistence.forgetters import Forgetters
 from whisper_persistence.plugins import Chain
-from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.store import Store
 from whisper_persistence.validation import validate_batch, validate_ids
 
 if TYPE_CHECKING:
+    from whisper_persistence.records.maintenance import RecordKind
     from whisper_persistence.settings import Settings
 
 P = ParamSpec("P")
@@ -40,8 +41,8 @@ class AsyncStore:
             namespace: as `Store` takes it.
             workers: how many threads talk to the drivers, and how many batches of one hook may be on their way.
         """
-        self._chain, self._namespace, self._workers = chain, namespace, workers
-        self._crew = Crew(workers)
+        self._chain, self._namespace = Chain.required(chain), namespace
+        self._workers, self._crew, self.forgetters = workers, Crew(workers), Forgetters()
         self._store: Store | None = None
         self._moving: asyncio.Future[None] | None = None
         self._lanes = NOT_OPEN
@@ -103,7 +104,7 @@ class AsyncStore:
         return cast("T", await self._lanes.run(method, self._store, *args, **kwargs))
 
     async def save_strategies(self, strategies: Sequence[rec.Strategy]) -> Sequence[rec.Receipt]:
-        """Put whole strategies."""
+        """Put whole strategies in place of those stored, as imports do; `update_strategies` applies changes."""
         validate_batch(strategies, rec.Strategy)
         return await self._lanes.write(Store.save_strategies, strategies, "user_id")
 
@@ -125,7 +126,7 @@ class AsyncStore:
         return await self._lanes.load(Store.load_outcomes, queries)
 
     async def save_statistics(self, statistics: Sequence[rec.Statistics]) -> Sequence[rec.Receipt]:
-        """Put whole statistics."""
+        """Put whole statistics in place of those stored, as imports do; `update_statistics` applies changes."""
         validate_batch(statistics, rec.Statistics)
         return await self._lanes.write(Store.save_statistics, statistics, "user_id")
 
@@ -140,7 +141,7 @@ class AsyncStore:
         return await self._lanes.write(Store.update_statistics, changes, "user_id")
 
     async def save_patterns(self, patterns: Sequence[rec.Pattern]) -> Sequence[rec.Receipt]:
-        """Put whole patterns."""
+        """Put whole patterns in place of those stored, as imports do; `update_patterns` applies changes."""
         validate_batch(patterns, rec.Pattern)
         return await self._lanes.write(Store.save_patterns, patterns, "user_id")
 
@@ -155,7 +156,7 @@ class AsyncStore:
         return await self._lanes.write(Store.update_patterns, changes, "user_id")
 
     async def save_preferences(self, preferences: Sequence[rec.Preferences]) -> Sequence[rec.Receipt]:
-        """Put whole preferences."""
+        """Put whole preferences in place of those stored, as imports do; `update_preferences` applies changes."""
         validate_batch(preferences, rec.Preferences)
         return await self._lanes.write(Store.save_preferences, preferences, "user_id")
 
@@ -225,15 +226,15 @@ class AsyncStore:
         return await self._lanes.load(Store.load_revisions, things)
 
     async def scan(self, kind: RecordKind, cursor: str | None, limit: int) -> rec.Page:
-        """Return one page of all records of a kind."""
+        """Return one page of all records of a kind; its ``cursor`` leads to the next, ``None`` to the first."""
         return await self._run(Store.scan, kind, cursor, limit)
 
     async def erase_users(self, user_ids: Sequence[str]) -> tuple[rec.TierReport, ...]:
-        """Forget users in every tier."""
-        return await self._run(Store.erase_users, user_ids)
+        """Forget users in every tier, and in what this process holds of them beside the store (`forgetters`)."""
+        return await self.forgetters.around(user_ids, lambda ids: self._run(Store.erase_users, ids))
 
     async def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> tuple[rec.TierReport, ...]:
-        """Remove, or only count, what the policies no longer keep."""
+        """Remove what the policies no longer keep; with ``dry_run`` only count it."""
         return await self._run(Store.expire, policies, dry_run)
 
     async def aggregate(self, question: rec.Question[A]) -> A:

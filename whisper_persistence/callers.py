@@ -7,6 +7,8 @@ from typing import Any
 
 import attrs
 
+from whisper_persistence.errors import BrokenDriverError
+
 
 @attrs.frozen(eq=False)
 class Caller:
@@ -23,8 +25,14 @@ class Caller:
     _execute: Callable[..., Any]
     _first: bool
 
-    def __call__(self, **arguments: Any) -> Any:
-        """Call the hook."""
+    def __call__(self, *positional: object, **arguments: Any) -> Any:
+        """Call the hook.
+
+        Raises:
+            BrokenDriverError: the driver that calls does not name the arguments, which type checkers let pass.
+        """
+        if positional:
+            raise BrokenDriverError(f"a driver asked {self.name} below without naming its arguments: name each")
         return self._execute(self.name, self._impls, arguments, self._first)
 
     def get_hookimpls(self) -> list[Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_origin, get_type_hints
 
 import attrs
@@ -67,6 +66,7 @@ def load_driver(name: str) -> type:
         DriverNotFoundError: nobody offers the name; lists what is installed.
         DriverConflictError: two distributions offer the name; names both.
         MissingLibraryError: the driver needs a library that is not installed; names it and the extra that brings it.
+        ConfigurationError: what the entry point names is no class.
     """
     entries = list(_offered(name=name))
     if not entries:
@@ -100,12 +100,7 @@ def build_driver(spec: DriverSpec) -> object:
     """
     driver_class: Any = load_driver(spec.name)
     _check_contract(spec.name, driver_class)
-    signature = inspect.signature(driver_class)
-    try:
-        signature.bind(**spec.options)
-    except TypeError as error:
-        known = ", ".join(signature.parameters) or "none"
-        raise ConfigurationError(f"driver {spec.name!r}: {error} (its options: {known})") from None
+    _check_names(spec, inspect.signature(driver_class))
     options = _convert_options(spec, driver_class)
     try:
         return driver_class(**options)
@@ -114,6 +109,17 @@ def build_driver(spec: DriverSpec) -> object:
     except (TypeError, ValueError) as error:
         problem = _without_secrets(str(error.args[0] if error.args else error), options, driver_class)
         raise ConfigurationError(f"driver {spec.name!r} refuses an option: {problem}") from None
+
+
+def _check_names(spec: DriverSpec, signature: inspect.Signature) -> None:
+    """Refuse options that a driver does not have, and ones that it cannot do without."""
+    try:
+        signature.bind(**spec.options)
+    except TypeError as error:
+        unknown = sorted(spec.options.keys() - signature.parameters.keys())
+        problem = f"there is no option {unknown[0]!r}" if unknown else str(error)
+        known = ", ".join(signature.parameters) or "none"
+        raise ConfigurationError(f"driver {spec.name!r}: {problem} (its options: {known})") from None
 
 
 def _convert_options(spec: DriverSpec, driver_class: type) -> dict[str, Any]:
@@ -143,6 +149,8 @@ def _convert(driver: str, option: str, value: Any, wanted: Any) -> Any:
 
 
 def _to_path(wanted: type, value: Any) -> Any:
+    from pathlib import Path
+
     if issubclass(wanted, Path):
         return wanted(value)
     raise NotImplementedError

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from whisper_persistence.errors import PersistenceError, StorageUnavailableError
 from whisper_persistence.hookspecs import Below
-from whisper_persistence.records import TierReport, checks
+from whisper_persistence.records import checks
+
+if TYPE_CHECKING:
+    from whisper_persistence.records import TierReport
 
 _log: Final = logging.getLogger(__name__)
 
@@ -33,12 +36,16 @@ def finish(hook: Below) -> int:
     Returns:
         How many users were erased.
     """
+    begun: Sequence[str] = ()
     try:
         begun = hook.load_erasures() or ()
         for start in range(0, len(begun), checks.MAX_BATCH):
             erase(hook, begun[start : start + checks.MAX_BATCH])
     except PersistenceError as error:
-        _log.warning("interrupted erases are not finished yet", extra={"error": type(error).__name__})
+        if begun:
+            _log.warning("interrupted erases are not finished yet: %s", error, extra={"users": len(begun)})
+        else:
+            _log.info("whether erases were interrupted is asked again at the next opening: %s", error)
         return 0
     if begun:
         _log.info("interrupted erases are finished", extra={"users": len(begun)})

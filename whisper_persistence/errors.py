@@ -80,6 +80,20 @@ class StorageDamagedError(PersistenceError):
     """The storage is there but what it holds cannot be read."""
 
 
+class PartlyDamagedError(StorageDamagedError):
+    """Of the keys of one load some name what cannot be read.
+
+    Attributes:
+        found: what there is under the others.
+        unknown: the keys whose records cannot be read; they are there, so they are not to be taken for absent.
+    """
+
+    def __init__(self, message: str, found: Mapping[Any, Any], unknown: frozenset[Any]) -> None:
+        super().__init__(message)
+        self.found = found
+        self.unknown = unknown
+
+
 class IncompatibleSchemaError(PersistenceError):
     """The storage has a schema that this version does not know."""
 

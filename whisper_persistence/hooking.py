@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pluggy
 
 from whisper_persistence.callers import Caller
 from whisper_persistence.discovery import DriverSpec, build_driver, first_line
 from whisper_persistence.errors import ConfigurationError
-from whisper_persistence.hookspecs import KINDS, SPECS, SUBJECTS, hook_names
+from whisper_persistence.guarding import Turn, Watched, guarded, guarded_health
+from whisper_persistence.hookspecs import KINDS, PROJECT, SPECS, SUBJECTS, hook_names
+from whisper_persistence.observing import Watcher, observed
 
 if TYPE_CHECKING:
     from whisper_persistence.records import Question
+
+_HOOKS: Final = frozenset(hook_names(SPECS))
 
 
 class HookManager(pluggy.PluginManager):
@@ -24,6 +28,7 @@ class HookManager(pluggy.PluginManager):
     def __init__(self, project: str) -> None:
         super().__init__(project)
         self._left_out: dict[int, frozenset[str]] = {}
+        self.watched: dict[str, Watched] = {}
         for spec in SPECS:
             self.add_hookspecs(spec)
 
@@ -69,13 +74,21 @@ class HookManager(pluggy.PluginManager):
         return [impl for caller in callers for impl in caller.get_hookimpls() if impl.plugin is driver]
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
-        """Return what pluggy asks about a driver's attribute: ``None`` for no hook, or one that is left out."""
+        """Return what pluggy asks about a driver's attribute: ``None`` for no hook, or one that is left out.
+
+        Raises:
+            ConfigurationError: it has a hook's name, and nothing marks it, so that nobody would ever ask it.
+        """
         if name.startswith("_") or name in self._left_out.get(id(plugin), ()):
             return None
-        return super().parse_hookimpl_opts(plugin, name)
+        found = super().parse_hookimpl_opts(plugin, name)
+        if found is None and _is_unmarked(type(plugin), name):
+            owner = type(plugin).__name__
+            raise ConfigurationError(f"{owner}.{name} would never be asked: mark it with @hookimpl, or rename it")
+        return found
 
     def check(self, observers: Sequence[object]) -> None:
-        """Refuse drivers with an unknown hook, those that wrap hooks, and observers that answer them.
+        """Refuse drivers with an unknown hook, those that wrap hooks, and observers that answer them; guard the rest.
 
         Raises:
             ConfigurationError: with the name of the first.
@@ -83,9 +96,11 @@ class HookManager(pluggy.PluginManager):
         try:
             self.check_pending()
         except pluggy.PluginValidationError as error:
-            raise ConfigurationError(f"a driver implements an unknown hook: {first_line(error)}") from None
+            owner, problem = self.get_name(error.plugin), first_line(error).partition(" in plugin")[0]
+            raise ConfigurationError(f"driver {owner!r} implements an {problem}: correct the method's name") from None
         for name, plugin in self.list_name_plugin():
             self._check_role(name, plugin, plugin in observers)
+            self._guard(name, plugin)
 
     def _check_role(self, name: str, plugin: object, observes: bool) -> None:
         # A wrapper among the drivers would be called once a layer, and an observer that answers would answer first.
@@ -93,6 +108,41 @@ class HookManager(pluggy.PluginManager):
             if impl.wrapper != observes:
                 role, setting = ("wraps", "observers") if impl.wrapper else ("answers", "drivers")
                 raise ConfigurationError(f"{name!r} {role} {impl.function.__name__}: name it in {setting}")
+
+    def _guard(self, name: str, plugin: object) -> None:
+        """Have every hook of a driver or observer called by itself, so that what it does wrong is told as its own."""
+        watched = self.watched[name] = Watched(name, bool(getattr(plugin, "skippable", False)))
+        watcher = Watcher(watched, bool(getattr(plugin, "local", False)))
+        for caller in self.get_hookcallers(plugin) or ():
+            for impl in caller.get_hookimpls():
+                if impl.plugin is plugin and caller.name not in _BY_ITSELF:
+                    impl.function = self._guarded(watcher, caller.name, impl)  # type: ignore[misc]  # as above
+                    watched.impls[caller.name] = impl
+
+    def watcher(self, plugin: object) -> Watcher:
+        """Return what guards the functions that a plugin has calls told to, on the caller's own thread."""
+        return Watcher(self.watched[self.get_name(plugin) or ""], local=True)
+
+    def _guarded(self, watcher: Watcher, hook: str, impl: pluggy.HookImpl) -> Callable[..., Any]:
+        if impl.wrapper:
+            return observed(watcher, hook, cast("Any", impl.function))
+        if hook == "check_health":
+            return guarded_health(watcher.watched, impl.function)
+        return guarded(Turn(watcher.watched, hook, partial(self._has_next, hook, impl)), impl.function)
+
+    def _has_next(self, hook: str, impl: pluggy.HookImpl) -> bool:
+        answering = [other for other in getattr(self.hook, hook).get_hookimpls() if not other.wrapper]
+        return answering.index(impl) > 0
+
+
+#: Hooks that are called for each driver alone, where its own error says best what is wrong.
+_BY_ITSELF: Final = frozenset({"inspect_schema", "open", "close"})
+
+
+def _is_unmarked(driver_class: type, name: str) -> bool:
+    """Say whether a method has a hook's name and is neither its specification nor marked as an implementation."""
+    method = getattr(driver_class, name, None)
+    return name in _HOOKS and callable(method) and not hasattr(method, f"{PROJECT}_spec")
 
 
 def _scan_of(kinds: AbstractSet[str], scan: Callable[..., Any], kind: str, cursor: str | None, limit: int) -> Any:

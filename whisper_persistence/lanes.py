@@ -18,6 +18,7 @@ import attrs
 from whisper_persistence.crew import Crew, hand_back, outcome, settle
 from whisper_persistence.errors import (
     NotSupportedError,
+    PartlyDamagedError,
     PartlyUnavailableError,
     StorageDamagedError,
     StorageRefusedError,
@@ -162,14 +163,14 @@ def _answers(lane: Lane, calls: list[Call]) -> list[tuple[Any, BaseException | N
     """Ask for all calls together; where one of them may be the cause of an error, for each alone."""
     batch = [item for call in calls for item in call.items]
     answer, error = outcome(lane.ask, batch)
-    if isinstance(error, _OF_ONE_ITEM) and len(calls) > 1:
-        return _answers_apart(lane, calls)
-    if isinstance(error, PartlyUnavailableError):
+    if isinstance(error, (PartlyDamagedError, PartlyUnavailableError)):
         known = [error.unknown.isdisjoint(call.items) for call in calls]
         return [
             (entries_of(error.found, 0, call.items), None) if all_known else (None, error)
             for call, all_known in zip(calls, known, strict=True)
         ]
+    if isinstance(error, _OF_ONE_ITEM) and len(calls) > 1:
+        return _answers_apart(lane, calls)
     if error is not None:
         return [(None, error)] * len(calls)
     parts: list[tuple[Any, BaseException | None]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import attrs
 import pluggy
@@ -14,8 +14,10 @@ from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.hooking import HookManager
 from whisper_persistence.hookspecs import PROJECT, Below
+from whisper_persistence.records import TierHealth
 from whisper_persistence.waiting import Waiting
 
+_NONE: Final[Mapping[str, object]] = {}
 _log = logging.getLogger(__name__)
 
 
@@ -54,17 +56,29 @@ class Chain:
         return cls(dict(reversed(built.items())), manager, watching)
 
     @classmethod
-    def of(cls, drivers: Mapping[str, object]) -> Chain:
-        """Return a chain of drivers that are built already, the first asked first, as tests need it.
+    def of(cls, drivers: Mapping[str, object], observers: Mapping[str, object] = _NONE) -> Chain:
+        """Return a chain of drivers and observers that are built already, the first asked first, as tests need it.
 
         Raises:
             ConfigurationError: a driver implements a hook that there is not.
         """
         manager = HookManager(PROJECT)
-        for name, driver in reversed(list(drivers.items())):
-            manager.register(driver, name)
-        manager.check([])
-        return cls(dict(drivers), manager, [])
+        for name, plugin in (*reversed(list(drivers.items())), *reversed(list(observers.items()))):
+            manager.register(plugin, name)
+        watching = list(observers.values())[::-1]
+        manager.check(watching)
+        return cls(dict(drivers), manager, watching)
+
+    @staticmethod
+    def required(given: object) -> Chain:
+        """Return the chain that a store was given.
+
+        Raises:
+            ConfigurationError: it was given something else, such as a URL or a path.
+        """
+        if isinstance(given, Chain):
+            return given
+        raise ConfigurationError(f"a store takes a chain, not a {type(given).__name__}: use from_settings(url=...)")
 
     @property
     def hook(self) -> Below:
@@ -93,7 +107,7 @@ class Chain:
         try:
             for driver in (*reversed(order), *self._observers):
                 above = order[: order.index(driver) + 1] if driver in order else order
-                below = _Below(self._manager, [*above, *self._observers], waiting)
+                below = _Below(self._manager, [*above, *self._observers], waiting, driver)
                 borne = any(getattr(other, "bears_outages", False) for other in above if other is not driver)
                 waiting.open(driver, below) if borne and driver in order else self._open_one(driver, below, namespace)
         except BaseException:
@@ -105,28 +119,35 @@ class Chain:
         try:
             self._call(driver, "open", below=below, namespace=namespace)
         except BaseException:
-            self._close_quietly(driver)
+            self._close_one(driver)
             raise
         self._opened.append(driver)
         self._opened.sort(key=lambda opened: self._places[id(opened)])
 
-    def _close_quietly(self, driver: object) -> None:
+    def _close_one(self, driver: object) -> Exception | None:
+        """Close one driver, and return what it raised."""
         try:
             self._call(driver, "close")
         except Exception as error:
-            _log.warning("a driver did not close cleanly", extra={"error": type(error).__name__})
+            name = self._manager.get_name(driver)
+            _log.warning("driver %r did not close cleanly: %s", name, type(error).__name__)
+            return error
+        return None
 
     def close(self, *, quietly: bool = False) -> None:
         """Close every open driver from the top down, also when one of them raises; then raise the first error."""
-        errors: list[Exception] = []
+        first: Exception | None = None
         while self._opened:
-            try:
-                self._call(self._opened.pop(), "close")
-            except Exception as error:
-                errors.append(error)
-                _log.warning("a driver did not close cleanly", extra={"error": type(error).__name__})
-        if errors and not quietly:
-            raise errors[0]
+            error = self._close_one(self._opened.pop())
+            first = first or error
+        if first and not quietly:
+            raise first
+
+    def told(self, reports: Sequence[TierHealth]) -> tuple[TierHealth, ...]:
+        """Return the reports of all tiers with the mistakes that drivers and observers made."""
+        for watched in self._manager.watched.values():
+            reports = watched.told(reports)
+        return tuple(reports)
 
     def limit(self, attribute: str) -> int | None:
         """Return the smallest number that a driver declares for this attribute, or ``None`` where none does."""
@@ -141,14 +162,15 @@ class Chain:
 class _Below:
     """Every hook of the drivers after one; callers are made on first use and kept."""
 
-    def __init__(self, manager: HookManager, excluded: list[object], waiting: Waiting) -> None:
-        self._manager = manager
+    def __init__(self, manager: HookManager, excluded: list[object], waiting: Waiting, owner: object = None) -> None:
+        self._manager, self._owner = manager, owner
         self._excluded = excluded
         self.unopened = waiting.__bool__
         self.reopen = waiting.reopen
 
     def monitor(self, before: Callable[..., None], after: Callable[..., None]) -> Callable[[], None]:
-        return self._manager.add_hookcall_monitoring(before, after)
+        telling = (self._manager.watcher(self._owner).telling(*each) for each in (("before", before), ("after", after)))
+        return self._manager.add_hookcall_monitoring(*telling)
 
     def __getattr__(self, hook: str) -> Any:
         caller = self._manager.calling(hook, self._excluded)

@@ -7,22 +7,24 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from whisper_persistence import erasures
 from whisper_persistence import records as rec
-from whisper_persistence.answers import answered, receipts
+from whisper_persistence.answers import answered
 from whisper_persistence.errors import StoreClosedError
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.plugins import Chain
-from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.validation import (
     normalised,
     validate_batch,
     validate_choice,
     validate_cursor,
+    validate_id,
     validate_ids,
     validate_limit,
+    validate_question,
     validate_texts,
 )
 
 if TYPE_CHECKING:
+    from whisper_persistence.records.maintenance import RecordKind
     from whisper_persistence.settings import Settings
 
 A = TypeVar("A", bound="rec.Answer")
@@ -45,7 +47,7 @@ class Store:
             namespace: the bot or character that every record belongs to.
         """
         self.namespace = normalised(namespace)
-        self.chain = chain
+        self.chain = Chain.required(chain)
         chain.open(self.namespace)
         self._hook = chain.hook
         try:
@@ -83,13 +85,12 @@ class Store:
     def ask(self, hook: str, batch: Sequence[Any]) -> Any:
         """Ask one hook with a batch that `validate_batch` has passed."""
         caller = getattr(self._hook, hook)
-        answer = caller(**{caller.spec.argnames[0]: batch})
-        return receipts(hook, batch, answer) if hook.startswith(("save_", "update_")) else answered(hook, answer)
+        return answered(hook, caller(**{caller.spec.argnames[0]: batch}))
 
     def save_strategies(self, strategies: Sequence[rec.Strategy]) -> Sequence[rec.Receipt]:
-        """Put whole strategies."""
+        """Put whole strategies in place of those stored, as imports do; `update_strategies` applies changes."""
         validate_batch(strategies, rec.Strategy)
-        return receipts("save_strategies", strategies, self._hook.save_strategies(strategies=strategies))
+        return answered("save_strategies", self._hook.save_strategies(strategies=strategies))
 
     def load_strategies(self, user_ids: Sequence[str]) -> Mapping[str, rec.Strategy]:
         """Return strategies by user id."""
@@ -99,7 +100,7 @@ class Store:
     def update_strategies(self, changes: Sequence[rec.StrategyChange]) -> Sequence[rec.Receipt]:
         """Apply changes to strategies."""
         validate_batch(changes, rec.StrategyChange)
-        return receipts("update_strategies", changes, self._hook.update_strategies(changes=changes))
+        return answered("update_strategies", self._hook.update_strategies(changes=changes))
 
     def load_outcomes(self, queries: Sequence[rec.OutcomeQuery]) -> Mapping[rec.OutcomeQuery, tuple[rec.Outcome, ...]]:
         """Return pages of the users' learning histories."""
@@ -107,9 +108,9 @@ class Store:
         return answered("load_outcomes", self._hook.load_outcomes(queries=queries))
 
     def save_statistics(self, statistics: Sequence[rec.Statistics]) -> Sequence[rec.Receipt]:
-        """Put whole statistics."""
+        """Put whole statistics in place of those stored, as imports do; `update_statistics` applies changes."""
         validate_batch(statistics, rec.Statistics)
-        return receipts("save_statistics", statistics, self._hook.save_statistics(statistics=statistics))
+        return answered("save_statistics", self._hook.save_statistics(statistics=statistics))
 
     def load_statistics(self, user_ids: Sequence[str]) -> Mapping[str, rec.Statistics]:
         """Return statistics by user id."""
@@ -119,12 +120,12 @@ class Store:
     def update_statistics(self, changes: Sequence[rec.StatisticsChange]) -> Sequence[rec.Receipt]:
         """Apply changes to statistics and scores."""
         validate_batch(changes, rec.StatisticsChange)
-        return receipts("update_statistics", changes, self._hook.update_statistics(changes=changes))
+        return answered("update_statistics", self._hook.update_statistics(changes=changes))
 
     def save_patterns(self, patterns: Sequence[rec.Pattern]) -> Sequence[rec.Receipt]:
-        """Put whole patterns."""
+        """Put whole patterns in place of those stored, as imports do; `update_patterns` applies changes."""
         validate_batch(patterns, rec.Pattern)
-        return receipts("save_patterns", patterns, self._hook.save_patterns(patterns=patterns))
+        return answered("save_patterns", self._hook.save_patterns(patterns=patterns))
 
     def load_patterns(self, user_ids: Sequence[str]) -> Mapping[str, tuple[rec.Pattern, ...]]:
         """Return patterns by user id."""
@@ -134,12 +135,12 @@ class Store:
     def update_patterns(self, changes: Sequence[rec.PatternChange]) -> Sequence[rec.Receipt]:
         """Apply observations to patterns."""
         validate_batch(changes, rec.PatternChange)
-        return receipts("update_patterns", changes, self._hook.update_patterns(changes=changes))
+        return answered("update_patterns", self._hook.update_patterns(changes=changes))
 
     def save_preferences(self, preferences: Sequence[rec.Preferences]) -> Sequence[rec.Receipt]:
-        """Put whole preferences."""
+        """Put whole preferences in place of those stored, as imports do; `update_preferences` applies changes."""
         validate_batch(preferences, rec.Preferences)
-        return receipts("save_preferences", preferences, self._hook.save_preferences(preferences=preferences))
+        return answered("save_preferences", self._hook.save_preferences(preferences=preferences))
 
     def load_preferences(self, user_ids: Sequence[str]) -> Mapping[str, rec.Preferences]:
         """Return preferences by user id."""
@@ -149,7 +150,7 @@ class Store:
     def update_preferences(self, changes: Sequence[rec.PreferencesChange]) -> Sequence[rec.Receipt]:
         """Apply changes to preferences."""
         validate_batch(changes, rec.PreferencesChange)
-        return receipts("update_preferences", changes, self._hook.update_preferences(changes=changes))
+        return answered("update_preferences", self._hook.update_preferences(changes=changes))
 
     def load_scores(self, queries: Sequence[rec.ScoreQuery]) -> Mapping[rec.ScoreQuery, tuple[rec.MemoryScore, ...]]:
         """Return pages of the users' memory scores."""
@@ -159,7 +160,7 @@ class Store:
     def save_messages(self, messages: Sequence[rec.Message]) -> Sequence[rec.Receipt]:
         """Append messages to their conversations."""
         validate_batch(messages, rec.Message)
-        return receipts("save_messages", messages, self._hook.save_messages(messages=messages))
+        return answered("save_messages", self._hook.save_messages(messages=messages))
 
     def load_messages(self, windows: Sequence[rec.Window]) -> Mapping[rec.Window, tuple[rec.Message, ...]]:
         """Return what each window shows, oldest first."""
@@ -169,7 +170,7 @@ class Store:
     def update_messages(self, changes: Sequence[rec.MessageChange]) -> Sequence[rec.Receipt]:
         """Edit, redact or clear messages."""
         validate_batch(changes, rec.MessageEdit, rec.MessageRedaction, rec.ClearMark)
-        return receipts("update_messages", changes, self._hook.update_messages(changes=changes))
+        return answered("update_messages", self._hook.update_messages(changes=changes))
 
     def search_messages(self, queries: Sequence[rec.SearchQuery]) -> Mapping[rec.SearchQuery, rec.SearchResult]:
         """Return what each query finds, the best first."""
@@ -184,7 +185,7 @@ class Store:
     def save_vectors(self, vectors: Sequence[rec.Vector]) -> Sequence[rec.Receipt]:
         """Keep vectors beside their messages."""
         validate_batch(vectors, rec.Vector)
-        return receipts("save_vectors", vectors, self._hook.save_vectors(vectors=vectors))
+        return answered("save_vectors", self._hook.save_vectors(vectors=vectors))
 
     def load_vectors(self, queries: Sequence[rec.VectorQuery]) -> Mapping[rec.VectorQuery, rec.Page]:
         """Return pages of vectors."""
@@ -198,7 +199,7 @@ class Store:
 
     def load_pending(self, follower: str, limit: int) -> tuple[rec.Pending, ...]:
         """Return what a follower has not seen."""
-        validate_ids("follower", [follower])
+        validate_id("follower", follower)
         validate_limit(limit)
         return answered("load_pending", self._hook.load_pending(follower=follower, limit=limit))
 
@@ -213,30 +214,30 @@ class Store:
         return answered("load_revisions", self._hook.load_revisions(things=things))
 
     def scan(self, kind: RecordKind, cursor: str | None, limit: int) -> rec.Page:
-        """Return one page of all records of a kind."""
+        """Return one page of all records of a kind; its ``cursor`` leads to the next, ``None`` to the first."""
         validate_choice("kind", kind, tuple(rec.RECORD_KINDS))
         validate_cursor(cursor)
         validate_limit(limit)
         return answered("scan", self._hook.scan(kind=kind, cursor=cursor, limit=limit))
 
     def erase_users(self, user_ids: Sequence[str]) -> tuple[rec.TierReport, ...]:
-        """Forget users in every tier."""
+        """Forget users in every tier; the reports say what went, and what is out of reach."""
         validate_ids("user_ids", user_ids)
         return answered("erase_users", erasures.erase(self._hook, user_ids))
 
     def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> tuple[rec.TierReport, ...]:
-        """Remove, or only count, what the policies no longer keep."""
+        """Remove what the policies no longer keep; with ``dry_run`` only count it."""
         validate_batch(policies, rec.Retention)
         return answered("expire", self._hook.expire(policies=policies, dry_run=dry_run))
 
     def aggregate(self, question: rec.Question[A]) -> A:
         """Answer one question over many users."""
-        validate_batch([question], *rec.QUESTIONS)
+        validate_question(question, rec.QUESTIONS)
         return answered("aggregate", self._hook.aggregate(question=question))
 
     def check_health(self) -> tuple[rec.TierHealth, ...]:
         """Ask every tier how it is."""
-        return answered("check_health", self._hook.check_health())
+        return self.chain.told(answered("check_health", self._hook.check_health()))
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Return the numbers that every tier's health has, by tier."""

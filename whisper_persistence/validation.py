@@ -34,16 +34,36 @@ def validate_batch(records: object, *allowed: type) -> None:
     """
     if type(records) is Validated:
         return
-    if not isinstance(records, Sequence) or isinstance(records, (str, bytes)):
-        raise ValidationError("batch", f"must be a list or tuple, not {type(records).__name__}")
+    _refuse("batch", checks.check_sequence(records))
     batch = cast("Sequence[Any]", records)
     if len(batch) > checks.MAX_BATCH:
         raise ValidationError("batch", f"has {len(batch):,} items, more than the {checks.MAX_BATCH:,} allowed")
     for record in batch:
         if type(record) not in allowed:
-            names = " or ".join(kind.__name__ for kind in allowed)
-            raise ValidationError("batch", f"holds a {type(record).__name__} where a {names} belongs")
+            raise ValidationError(
+                "batch", f"holds {_named(cast('type[Any]', type(record)))} where {_names(allowed)} belongs"
+            )
         validate(record)
+
+
+def validate_question(question: object, allowed: tuple[type, ...]) -> None:
+    """Refuse what is not one legal question of these classes.
+
+    Raises:
+        ValidationError: names ``question``, or the first field that is not legal.
+    """
+    if type(question) not in allowed:
+        raise ValidationError("question", f"must be {_names(allowed)}, not {_named(type(question))}")
+    validate(question)
+
+
+def _names(kinds: tuple[type, ...]) -> str:
+    names = [kind.__name__ for kind in kinds]
+    return f"one of {', '.join(names)}" if len(names) > 1 else _named(kinds[0])
+
+
+def _named(kind: type[Any]) -> str:
+    return f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"
 
 
 def validate(record: Any) -> None:
@@ -64,6 +84,15 @@ def validate_ids(field: str, ids: object) -> None:
         ValidationError: names ``field``.
     """
     _refuse(field, checks.check_members(ids, checks.check_id))
+
+
+def validate_id(field: str, value: object) -> None:
+    """Refuse what cannot be an identifier.
+
+    Raises:
+        ValidationError: names ``field``.
+    """
+    _refuse(field, checks.check_id(value))
 
 
 def validate_texts(texts: object) -> None:
@@ -113,9 +142,9 @@ def normalised(namespace: str) -> str:
     Raises:
         ValidationError: it is not an identifier.
     """
-    validate_ids("namespace", [namespace])
+    validate_id("namespace", namespace)
     plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", namespace.strip()).casefold())
-    validate_ids("namespace", [plain])
+    validate_id("namespace", plain)
     return plain
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from whisper_persistence.errors import IncompatibleSchemaError, StorageUnavailableError
-from whisper_persistence.records import State, TierHealth
+
+if TYPE_CHECKING:
+    from whisper_persistence.records import TierHealth
+
+_log = logging.getLogger(__name__)
 
 #: What a driver may fail to open with that can be over later.
 BEARABLE: Final = (StorageUnavailableError, IncompatibleSchemaError)
@@ -38,9 +43,10 @@ class Waiting:
                 self._open_one(driver, below)
             except BEARABLE as error:
                 problem = error
+                _log.warning("what is needed cannot be opened yet, and is tried again: %s", problem)
             else:
                 return
-        self._waiting.append((driver, below, self._hush(driver, problem)))
+        self._waiting.append((driver, below, self._hush(driver, below, problem)))
 
     def reopen(self) -> None:
         """Open what waits, from the bottom up.
@@ -56,12 +62,12 @@ class Waiting:
                     impl.function = function
                 del self._waiting[0]
 
-    def _hush(self, driver: object, problem: Exception) -> list[tuple[Any, Any]]:
+    def _hush(self, driver: object, below: Any, problem: Exception) -> list[tuple[Any, Any]]:
         """Have every hook of a driver say that it is not open; return the functions that it had."""
         kept = [(impl, impl.function) for impl in self._impls(driver)]
         for impl, function in kept:
             health = function.__name__ == "check_health"
-            impl.function = _sick(impl.plugin_name, problem) if health else _refusing(problem)
+            impl.function = _sick(impl.plugin_name, below, problem) if health else _refusing(problem)
         return kept
 
 
@@ -72,8 +78,11 @@ def _refusing(problem: Exception) -> Callable[..., Any]:
     return refuse
 
 
-def _sick(name: str, problem: Exception) -> Callable[..., Any]:
+def _sick(name: str, below: Any, problem: Exception) -> Callable[..., Any]:
     def check_health() -> tuple[TierHealth, ...]:
-        return (TierHealth(name, State.DOWN, None, {"error": f"could not be opened yet: {problem}"}),)
+        from whisper_persistence.records import State, TierHealth
+
+        own = TierHealth(name, State.DOWN, None, {"error": f"could not be opened yet: {problem}"})
+        return own, *(below.check_health() or ())
 
     return check_health

@@ -34,8 +34,6 @@ _LONGEST: Final = 64
 _UNSPACED: Final = (
     "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
-_WORD: Final = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+(?:[\u0300-\u036f]+[^\W_{_UNSPACED}]*)*|[^\w\s]")
-_STARTS_UNSPACED: Final = re.compile(f"[{_UNSPACED}]")
 #: A stemmer works on a buffer of its own, which two threads must not share.
 _stemming: Final = threading.Lock()
 if hasattr(os, "register_at_fork"):
@@ -46,12 +44,20 @@ MOST_ASKED: Final = 64
 _STEMMERS: Final = ((0x0900, "hindi"), (0x0600, "arabic"), (0x0400, "russian"), (0x0370, "greek"), (0x0000, "english"))
 
 
+@cache
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return what matches a word, and what matches a letter without blanks around: compiling them takes a while."""
+    word = rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+(?:[\u0300-\u036f]+[^\W_{_UNSPACED}]*)*|[^\w\s]"
+    return re.compile(word), re.compile(f"[{_UNSPACED}]")
+
+
 def split(text: str) -> list[str]:
     """Return the words of a text in its order, normalised, with function words."""
+    word, unspaced = _patterns()
     found: list[str] = []
-    for match in _WORD.finditer(unicodedata.normalize("NFKC", text).casefold()):
+    for match in word.finditer(unicodedata.normalize("NFKC", text).casefold()):
         piece = match.group()
-        if _STARTS_UNSPACED.match(piece):
+        if unspaced.match(piece):
             found.extend(_grams(piece))
         elif piece.isalnum() or len(piece) > 1 or unicodedata.category(piece) == "So":
             found.append(piece[:_LONGEST])

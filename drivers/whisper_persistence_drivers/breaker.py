@@ -109,7 +109,7 @@ class Breaker:
         with self._lock:
             if self._waits:
                 self._term, self._failures, self._waits = self._term + 1, 0, 0
-                _log.warning("a service answers again", extra={"service": self.name})
+                _log.warning("%s: answers again", self.name)
 
     def begin_anew(self) -> None:
         """Start anew in a forked child, where a thread that held the lock, or was the probe, is no more."""
@@ -124,7 +124,7 @@ class Breaker:
         if outcome is Outcome.LATE or self._failures >= FAILURES:
             self.opened += 1
             self._wait()
-            _log.warning("a service does not answer and is left alone", extra={"service": self.name})
+            _log.warning("%s: does not answer and is left alone", self.name)
 
     def _probed(self, outcome: Outcome) -> None:
         if outcome is Outcome.UNKNOWN:
@@ -133,7 +133,7 @@ class Breaker:
             self._wait()
         else:
             self._term, self._failures, self._waits = self._term + 1, 0, 0
-            _log.warning("a service answers again", extra={"service": self.name})
+            _log.warning("%s: answers again", self.name)
 
     def _wait(self) -> None:
         length = min(self.longest, self.shortest * 2.0 ** min(self._waits, 60))

@@ -74,6 +74,7 @@ class ChromaRecallDriver(LifecycleSpecs, ConversationSpecs, SearchSpecs, Mainten
     """
 
     contract_version: ClassVar[int] = 1
+    skippable: ClassVar[bool] = True
     local: ClassVar[bool] = True
 
     path: Path = attrs.field(factory=partial(data_path, "recall"), converter=absolute_path)

@@ -47,6 +47,7 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
     """
 
     contract_version: ClassVar[int] = 1
+    skippable: ClassVar[bool] = True
     local: ClassVar[bool] = True
 
     path: Path = attrs.field(factory=partial(data_path, "analytics"), converter=absolute_path)

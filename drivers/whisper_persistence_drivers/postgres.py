@@ -143,6 +143,7 @@ class PostgresDriver(SqlDriver):
         return PostgresDatabase(
             schema=self.schema,
             arguments=self._arguments(),
+            prepares=self.prepare,
             pool_size=self.pool_size,
             pool_timeout=self.pool_timeout,
             patience=self.statement_timeout + GRACE,
@@ -166,7 +167,7 @@ class PostgresDriver(SqlDriver):
             **address,
             **{name: value for name, value in tls.items() if value is not None},
             "options": " ".join([address.get("options", ""), *settings, _SETTINGS]),
-            "prepare_threshold": 5 if self.prepare else None,
+            "prepare_threshold": None,
             "client_encoding": "UTF8",
         }
 

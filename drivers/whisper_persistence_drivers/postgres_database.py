@@ -27,6 +27,7 @@ from whisper_persistence.records import Tombstone
 from whisper_persistence_drivers.postgres_arrays import teach
 from whisper_persistence_drivers.postgres_connection import PatientConnection
 from whisper_persistence_drivers.postgres_flavour import PostgresFlavour
+from whisper_persistence_drivers.postgres_lending import Lender
 from whisper_persistence_drivers.postgres_policies import check_role, enforce_policies, has_policies
 from whisper_persistence_drivers.postgres_scrubbing import LEFT, scrub
 from whisper_persistence_drivers.sql.database import ConstraintError, Database, Scrubbed, TransactionLostError
@@ -50,6 +51,7 @@ class PostgresDatabase(Database):
     Attributes:
         schema: the schema that our tables live in.
         arguments: what psycopg connects with.
+        prepares: whether connections keep statements prepared.
         pool_size: how many connections at most.
         pool_timeout: how long to wait for a free one, in seconds.
         patience: how long to wait for an answer, in seconds.
@@ -61,6 +63,7 @@ class PostgresDatabase(Database):
 
     schema: str
     arguments: dict[str, Any] = attrs.field(repr=False)
+    prepares: bool
     pool_size: int
     pool_timeout: float
     patience: float
@@ -71,7 +74,7 @@ class PostgresDatabase(Database):
     flavour: Flavour = attrs.field(init=False)
     hash_key: bytes = attrs.field(init=False, default=b"", repr=False)
     errors: Any = attrs.field(init=False, default=(psycopg.Error, PoolTimeoutError), repr=False)
-    _pool: QueuePool = attrs.field(init=False, repr=False)
+    _lender: Lender = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Make an empty pool, and be known to forks."""
@@ -81,15 +84,17 @@ class PostgresDatabase(Database):
 
     def make_pool(self) -> None:
         """Start with no connection; also in a forked child, which must not touch the parent's."""
-        self._pool = QueuePool(
+        pool = QueuePool(
             cast("Any", self._connect),
             pool_size=self.pool_size,
             max_overflow=0,
             timeout=self.pool_timeout,
             recycle=round(self.max_lifetime),
             reset_on_return=None,
+            use_lifo=True,  # what was used last is warm, on both sides
         )
-        event.listen(self._pool, "checkout", _wake)
+        event.listen(pool, "checkout", _wake)
+        self._lender = Lender(pool, _RESTED if self.max_lifetime > _RESTED else 0.0)
 
     def engine(self) -> Engine:
         """Return an engine whose transactions hold the migration lock and find our schema made."""
@@ -99,10 +104,14 @@ class PostgresDatabase(Database):
 
     @contextmanager
     def reading(self) -> Generator[psycopg.Connection[Any]]:
-        """Lend a connection; each statement is a transaction of its own."""
+        """Lend a connection; each statement is a transaction of its own.
+
+        Raises:
+            StoreClosedError: the database was closed meanwhile.
+        """
         if self not in _open:
             raise StoreClosedError("the connections to the PostgreSQL database were closed meanwhile: open a new store")
-        lent = self._pool.connect()
+        lent = self._lender.take()
         connection: psycopg.Connection[Any] = lent.driver_connection  # type: ignore[assignment]
         try:
             yield connection
@@ -111,10 +120,9 @@ class PostgresDatabase(Database):
                 lent.invalidate()
             raise
         finally:
-            lent.info["rested"] = time.monotonic()
-            lent.close()
+            self._lender.give_back(lent)
             if self not in _open:
-                self._pool.dispose()
+                self._lender.close()
 
     @contextmanager
     def writing(self) -> Generator[psycopg.Connection[Any]]:
@@ -140,7 +148,12 @@ class PostgresDatabase(Database):
             return StorageUnavailableError(
                 f"the PostgreSQL server has no such database ({name}): make it, or correct its name"
             )
-        return StorageUnavailableError(f"the PostgreSQL database did not answer ({name}): try again")
+        advice = "try again" if self.hash_key else "start it, or correct host and port"
+        return StorageUnavailableError(f"the PostgreSQL database{self._place()} did not answer ({name}): {advice}")
+
+    def _place(self) -> str:
+        host, port = self.arguments.get("host"), self.arguments.get("port", 5432)
+        return f" at {host}:{port}" if host else ""
 
     def before_migration(self, version: str | None) -> None:
         """Nothing: the upgrade is one transaction, and backups of a server are its operator's."""
@@ -158,7 +171,7 @@ class PostgresDatabase(Database):
         """Return the server's version and our place in it."""
         with self.reading() as connection:
             version = connection.execute("SHOW server_version").fetchall()[0][0]
-        return {"server_version": version, "schema": self.schema, "connections": self._pool.checkedout()}
+        return {"server_version": version, "schema": self.schema, "connections": self._lender.lent()}
 
     def remember(self, tombstones: Sequence[Tombstone]) -> None:
         """Nothing: a server has no place of ours that its backups leave alone; receipts of erases are kept instead."""
@@ -170,11 +183,11 @@ class PostgresDatabase(Database):
     def close(self) -> None:
         """Close every connection."""
         _open.discard(self)
-        self._pool.dispose()
+        self._lender.close()
 
     def _connect(self) -> psycopg.Connection[Any]:
         connection = PatientConnection.connect(**self.arguments, autocommit=True)
-        connection.patience = self.patience
+        connection.patience, connection.prepares = self.patience, self.prepares
         teach(connection)
         return connection
 

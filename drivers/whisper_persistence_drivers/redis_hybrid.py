@@ -98,6 +98,7 @@ class RedisHybridDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs):
     """
 
     contract_version: ClassVar[int] = 1
+    skippable: ClassVar[bool] = True
     # What is held here is answered at once, so that calls do best to gather: one question for the revisions of all.
     max_readers: ClassVar[int] = 2
     max_writers: ClassVar[int] = 2

@@ -89,7 +89,11 @@ class SqliteDriver(SqlDriver, BackupSpecs):
         return restore(self._file(), absolute_path(path), self.tier, self.sealer(), overwrite=overwrite)
 
     def connect(self) -> SqliteDatabase:
-        """Return the file's database; the folder is made, and both must be ours to write."""
+        """Return the file's database; the folder is made.
+
+        Raises:
+            ConfigurationError: the file or its folder cannot be written.
+        """
         try:
             _make(self.path)
         except OSError as error:

@@ -100,7 +100,7 @@ def restore(
     if not backup.is_file():
         raise ConfigurationError(f"there is no backup {backup}: name another file")
     if path.exists() and path.stat().st_size and not overwrite:
-        raise ConfigurationError(f"there is a memory at {path} already: say that it is to be overwritten, or move it")
+        raise ConfigurationError(f"there is a memory at {path} already: overwrite it (--overwrite), or move it")
     made_at, found = check_backup(backup)
     ready = path.with_name(f"{path.name}.restoring")
     remove_with_logs(ready)

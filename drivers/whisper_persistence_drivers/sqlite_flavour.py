@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -18,6 +19,8 @@ from whisper_persistence_drivers.sql.session import Session
 from whisper_persistence_drivers.sql.transaction import Transaction
 
 _DIALECT: Final = sqlite.dialect()
+#: What stands for a text that is no UTF-8: neither JSON nor a legal id.
+_UNREADABLE: Final = "\0"
 #: The columns of a counted row, in order.
 _RAISED: Final = ("thing", "revision", "epoch", "sequence")
 
@@ -76,6 +79,19 @@ class SqliteFlavour(Flavour):
         finally:
             session.connection.execute("COMMIT")
 
+    def fetch(self, session: Session, statement: Prepared, values: dict[str, Any]) -> list[Any]:
+        """Return the rows, with something unreadable in the place of texts that are no UTF-8, as flipped bytes are."""
+        try:
+            return super().fetch(session, statement, values)
+        except sqlite3.OperationalError as error:
+            if "decode to UTF-8" not in str(error) or not statement.sql.startswith("SELECT"):
+                raise
+        kept, session.connection.text_factory = session.connection.text_factory, _readable
+        try:
+            return super().fetch(session, statement, values)
+        finally:
+            session.connection.text_factory = kept
+
     def run_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> int:
         """Run a statement for every set of values, and return how many rows it touched."""
         rows = [statement.bind({**values, "namespace": session.namespace}) for values in sets]
@@ -92,6 +108,13 @@ class SqliteFlavour(Flavour):
         if len(rows) == 1:
             return transaction.rows(_count_one(self), space=space, **dict(zip(_RAISED, rows[0], strict=True)))
         return transaction.rows(_count(self), space=space, things=encode(rows))
+
+
+def _readable(stored: bytes) -> str:
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return _UNREADABLE
 
 
 @cache

@@ -41,7 +41,11 @@ class SqliteTextIndex(TextIndex):
     """The text index of a SQLite file. What is removed from `message_terms` leaves it by a trigger."""
 
     def prepare(self, database: Database) -> None:
-        """Make the index, if this SQLite can."""
+        """Make the index.
+
+        Raises:
+            ConfigurationError: this SQLite has no FTS5.
+        """
         with database.reading() as connection:
             able = connection.execute("SELECT 1 FROM pragma_module_list WHERE name = 'fts5'").fetchall()
             made = connection.execute(

@@ -86,10 +86,10 @@ def test_opening_and_closing_leaves_nothing_behind(tmp_path):
                 await asyncio.gather(store.save_messages(samples.talk(1)), store.load_messages([TALK]))
 
     async def main() -> tuple[int, int, int]:
-        await again(20)
+        await again(10)
         gc.collect()
         threads, files, memory = threading.active_count(), _files(), _traced()
-        await again(50)
+        await again(30)
         gc.collect()
         return threading.active_count() - threads, _files() - files, _traced() - memory
 

@@ -30,11 +30,12 @@ PARTS: Final = {
     "growth": ("growth.py",),
     "postgres": ("on_postgres.py",),
     "redis": ("on_redis.py",),
-    "search": ("on_search.py",),
-    "duckdb": ("on_duckdb.py",),
     "peers-sqlite": ("against_peers.py", "--backend", "sqlite"),
     "peers-postgres": ("against_peers.py", "--backend", "postgres"),
     "peers-redis": ("against_peers.py", "--backend", "redis"),
+    "peers-redis-on-disk": ("against_peers.py", "--backend", "redis-on-disk"),
+    "search": ("on_search.py",),
+    "duckdb": ("on_duckdb.py",),
 }
 
 _say = Console(stderr=True).print

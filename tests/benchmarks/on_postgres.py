@@ -28,7 +28,7 @@ WORDS = "It rained all day, and I thought of what you said about the sea and the
 TASKS = 32
 #: How many users' talk is stored, how many messages are imported, and how often it is measured.
 SCALES: Final = {
-    "full": {"users": 2_000, "rounds": 8, "imported": 20_000},
+    "full": {"users": 10_000, "rounds": 8, "imported": 100_000},
     "quick": {"users": 400, "rounds": 4, "imported": 10_000},
     "micro": {"users": 20, "rounds": 1, "imported": 2_000},
 }

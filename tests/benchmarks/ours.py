@@ -41,6 +41,16 @@ def imported(line: Line) -> Message:
     return Message(conversation, user, author, content, role, key, moment, answers)
 
 
+def lesson(user: str, number: int) -> StrategyChange:
+    """Return that something helped."""
+    return StrategyChange(user, (Outcome(f"i{number}", "gentle_check_in", 0.8),))
+
+
+def scored(user: str, number: int) -> StatisticsChange:
+    """Return that a memory matters."""
+    return StatisticsChange(user, (MemoryScore(user, f"memory-{number}", 0.6, {"recency": 0.5}),))
+
+
 class Ours:
     """`Store` over SQLite."""
 
@@ -64,11 +74,10 @@ class Ours:
         return self._store.load_strategies([user])[user]
 
     def learn(self, user: str, number: int) -> None:
-        self._store.update_strategies([StrategyChange(user, (Outcome(f"i{number}", "gentle_check_in", 0.8),))])
+        self._store.update_strategies([lesson(user, number)])
 
     def score(self, user: str, number: int) -> None:
-        score = MemoryScore(user, f"memory-{number}", 0.6, {"recency": 0.5})
-        self._store.update_statistics([StatisticsChange(user, (score,))])
+        self._store.update_statistics([scored(user, number)])
 
     def pack(self, lines: Sequence[Line]) -> Any:
         return lines

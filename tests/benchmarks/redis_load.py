@@ -101,7 +101,9 @@ class Load:
             if number % 5:
                 await self.store.load_messages([Window(name)])
             else:
-                await self.store.save_messages([Message(name, name, name, WORDS), Message(name, name, "bot", WORDS)])
+                await self.store.save_messages(
+                    [Message(name, name, name, WORDS), Message(name, name, "bot", WORDS, "assistant")]
+                )
             self._operations += 1
 
     async def _used(self) -> int:

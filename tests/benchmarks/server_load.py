@@ -104,7 +104,9 @@ class Pace:
         (stretch.writes if writes else stretch.reads).append(monotonic() - due)
 
     async def _append(self, name: str) -> None:
-        await self.store.save_messages([Message(name, name, name, WORDS), Message(name, name, "bot", WORDS)])
+        await self.store.save_messages(
+            [Message(name, name, name, WORDS), Message(name, name, "bot", WORDS, "assistant")]
+        )
 
 
 async def run(seconds: float, writes: int, reads: int, deadline: float = 0.25) -> list[Stretch]:

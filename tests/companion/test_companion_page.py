@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "companion.md"
-LEARNING, HOLDING_A_DICT, SUBCLASSING = re.findall(
-    r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
-)
+TEXT = PAGE.read_text(encoding="utf-8")
+LEARNING, LIVING, HOLDING_A_DICT, SUBCLASSING = re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+(SAID,) = re.findall(r"^```text\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
 
 
 def run(block: str, folder: Path) -> list[str]:
@@ -40,6 +40,10 @@ def test_the_bot_of_the_page_learns_what_helps_and_remembers_it(tmp_path):
         "learned: {'effective_approaches': ['skill_building'], 'approaches_to_avoid': ['gentle_check_in'], "
         "'communication_style': 'casual', 'support_history_count': 8}"
     )
+
+
+def test_the_bot_with_a_life_knows_and_forgets_whom_it_met(tmp_path):
+    assert run(LIVING, tmp_path) == SAID.splitlines()
 
 
 def test_the_bot_that_holds_a_dict_and_the_subclass_remember(tmp_path):

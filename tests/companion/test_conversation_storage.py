@@ -105,7 +105,7 @@ async def test_in_an_outage_the_conversation_goes_on_and_is_joined_afterwards(st
     with caplog.at_level(logging.WARNING):
         (receipt,) = await storage.append(said(3))
         for n in range(4, 8):
-            await storage.append(said(n))
+            await storage.append(said(n, in_reply_to="m2" if n == 7 else None))
 
     assert receipt.durability is Durability.VOLATILE
     assert storage.knowledge("talk") is Knowledge.UNKNOWN
@@ -114,6 +114,8 @@ async def test_in_an_outage_the_conversation_goes_on_and_is_joined_afterwards(st
     ) == 1
     assert ids(await storage.recent("talk", 4)) == ["m4", "m5", "m6", "m7"]
     assert ids(await storage.recent("talk", 20)) == [f"m{n}" for n in range(1, 8)]
+    assert ids(await storage.recent("talk", 1)) == ["m2", "m7"]
+    assert ids(await storage.window(Window("talk", message_id="m5"))) == ["m5"]
     await storage.edit("talk", "m6", "changed in the outage")
     await storage.redact("talk", "m1")
     switch.down = False

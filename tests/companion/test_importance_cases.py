@@ -97,7 +97,6 @@ async def test_case_09_erasing_one_user_leaves_the_other(engine: MemoryImportanc
         await score(engine, user, "m", JOY)
         await teach(engine, user)
     await store.erase_users(["u"])
-    engine.forget_user("u")
 
     assert await engine.get_importance_statistics("u") == {}
     assert await engine.weights_for("u") == pytest.approx(dict(BASE_WEIGHTS))

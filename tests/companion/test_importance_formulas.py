@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whisper_persistence.companion import MemoryImportanceEngine
 from whisper_persistence.companion import importance_factors as factors
 from whisper_persistence.companion import importance_learning as learning
 from whisper_persistence.companion import importance_reading as reading
@@ -322,6 +323,22 @@ def test_any_memory_at_all_has_factors_in_range(item: dict[str, Any], history: l
 
 def test_without_real_access_counts_no_score_exceeds_what_the_factor_leaves_open() -> None:
     assert score({**dict.fromkeys(NAMES, 1.0), "access_frequency": 0.5}).overall_score == 0.925
+
+
+def test_the_constants_are_whisper_engines():
+    engine = MemoryImportanceEngine
+
+    assert dict(engine.importance_weights) == {
+        "emotional_intensity": 0.30,
+        "personal_relevance": 0.25,
+        "recency": 0.15,
+        "access_frequency": 0.15,
+        "uniqueness": 0.10,
+        "relationship_milestone": 0.05,
+    }
+    assert (engine.base_decay_rate, engine.access_boost_multiplier) == (0.01, 1.5)
+    assert (engine.emotional_preservation_threshold, engine.core_memory_threshold) == (0.8, 0.85)
+    assert engine.max_core_memories == 20
 
 
 def test_the_default_score() -> None:

@@ -10,15 +10,25 @@ import pytest
 
 from whisper_persistence import (
     AsyncStore,
+    ConfigurationError,
     Durability,
     Outcome,
     OutcomeQuery,
     StorageRefusedError,
+    Store,
     Strategy,
     StrategyChange,
     ValidationError,
 )
-from whisper_persistence.companion import Knowledge, PersistentStrategies, SupportStrategy, strategy_entry
+from whisper_persistence.companion import (
+    EmotionalIntelligence,
+    HybridConversationStorage,
+    Knowledge,
+    MemoryImportanceEngine,
+    PersistentStrategies,
+    SupportStrategy,
+    strategy_entry,
+)
 
 NOW = datetime(2025, 3, 1, tzinfo=UTC)
 
@@ -296,7 +306,7 @@ async def test_two_who_meet_one_cold_user_hold_one_value(store):
     assert set(stored.effective_approaches) == {"a", *[f"style-{number}" for number in range(20)]}
 
 
-async def test_what_other_processes_learn_is_seen_after_a_while(store, switch):
+async def test_what_other_processes_learn_is_seen_after_a_while(store, backend):
     seconds = [0.0]
     strategies = PersistentStrategies(store, refresh_after=10, clock=lambda: seconds[0])
     strategies["u"] = value = held()
@@ -309,7 +319,8 @@ async def test_what_other_processes_learn_is_seen_after_a_while(store, switch):
     seconds[0] = 20
     await strategies.ensure("u")
     grown = set(value.effective_approaches)
-    await store.erase_users(["u"])
+    async with backend.store() as other:
+        await other.erase_users(["u"])
     seconds[0] = 40
     await strategies.ensure("u")
 
@@ -345,8 +356,20 @@ async def test_a_forgotten_user_does_not_come_back(store):
     strategies["u"] = held(effective_approaches=["a"])
     await strategies.flush("u")
     await store.erase_users(["u"])
-    strategies.forget("u")
     await strategies.flush_all()
 
     assert await strategies.ensure("u") is Knowledge.ABSENT
     assert "u" not in strategies
+
+
+@pytest.mark.parametrize(
+    "companion", [EmotionalIntelligence, MemoryImportanceEngine, HybridConversationStorage, PersistentStrategies]
+)
+def test_a_store_that_cannot_be_awaited_is_refused_at_once(companion):
+    with (
+        Store.from_settings(url="memory://") as store,
+        pytest.raises(ConfigurationError, match=r"a Store: .* an Async"),
+    ):
+        companion(store)
+    with pytest.raises(ConfigurationError, match=r"a str: give it an AsyncStore"):
+        companion("sqlite:///memory.db")

@@ -125,17 +125,21 @@ def test_circumstances_decide_between_what_helped_there_and_elsewhere():
     assert recommend("u", strategy, outcomes, {"time_of_day": "morning"}).approach == "gentle_check_in"
 
 
-@pytest.mark.parametrize("used", range(1, 41, 13))
-@pytest.mark.parametrize("old", USUAL)
-def test_a_changed_preference_is_followed_within_ten_outcomes(old, used):
+@pytest.mark.parametrize("before", [[], [("everything", 0.1)] * 12, [("everything", 0.5)] * 3], ids=len)
+@pytest.mark.parametrize("now", [0.1, 0.5], ids=["refused", "ignored"])
+@pytest.mark.parametrize("used", [1, 40])
+@pytest.mark.parametrize("old", [USUAL[0], USUAL[-1]])
+def test_a_changed_preference_is_followed_within_ten_outcomes(old, used, now, before):
     new = USUAL[USUAL.index(old) - 1]
-    strategy, outcomes = learned(*[(old, 0.9)] * used)
+    tried_before = [(style, score) for style in USUAL for _, score in before if style != old]
+    strategy, outcomes = learned(*tried_before, *[(old, 0.9)] * used)
+    is_left_for_good = new in strategy.approaches_to_avoid and now > 0.3
     for _ in range(10):
         tried = recommend("u", strategy, outcomes, {}).approach
-        outcomes = [Outcome("u_intervention_1", tried, 0.9 if tried == new else 0.1), *outcomes][:50]
+        outcomes = [Outcome("u_intervention_1", tried, 0.9 if tried == new else now), *outcomes][:50]
         strategy = StrategyChange("u", outcomes[:1]).apply_to(strategy)
 
-    assert recommend("u", strategy, outcomes, {}).approach == new
+    assert recommend("u", strategy, outcomes, {}).approach == (old if is_left_for_good else new)
 
 
 def test_a_preference_that_came_back_is_followed_within_ten_outcomes():

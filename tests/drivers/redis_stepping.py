@@ -30,8 +30,8 @@ from whisper_persistence.testing.redis_servers import RedisServer
 PATIENCE = 60.0
 
 
-class Died(BaseException):
-    """The process of an actor ended."""
+class Died(SystemExit):
+    """The process of an actor ended; as a wish of the program it goes through whatever guards drivers."""
 
 
 class Actor:
@@ -147,9 +147,9 @@ class SteppingExchange(Exchange):
         deaf = not self.sound and self.world.luck.random() < 0.03
         return Answers([None] * len(calls) if lost or deaf else found)
 
-    def post(self, calls: Sequence[Call], heard: Any) -> None:
+    def post(self, calls: Sequence[Call]) -> None:
         """Let what nobody waits for arrive as late as it can: when the next call is sent."""
-        self._unheard.append((Late(self, calls), heard))
+        self._unheard.append(Late(self, calls))  # type: ignore[arg-type]
 
 
 @attrs.define

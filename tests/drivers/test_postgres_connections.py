@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from whisper_persistence_drivers import postgres_connection
 from whisper_persistence_drivers.postgres import PostgresDriver
 
 from whisper_persistence import ConfigurationError, StorageUnavailableError, Store, Window
@@ -120,15 +121,27 @@ def test_statements_are_prepared_on_the_server_unless_a_pooler_is_between(opened
         assert shown(without, prepared) == 0
 
 
-def test_revisions_are_found_after_a_rollback_too_at_which_psycopg_drops_every_prepared_statement(opened):
+@pytest.mark.parametrize("reset", ["DISCARD ALL", "DEALLOCATE ALL"])
+def test_who_resets_what_the_server_prepared_is_noticed_by_nobody(opened, reset):
     with opened(pool_size=1) as store:
         use(store)
         before = store.load_revisions([Thing("conversation", "talk")])
-        for _ in range(2):
-            with pytest.raises(psycopg.Error), database(store).writing() as connection:
-                connection.execute("SELECT 1 / 0")
+        for _ in range(3):
+            with database(store).reading() as connection:
+                connection.execute(reset)
 
             assert store.load_revisions([Thing("conversation", "talk")]) == before != {}
+
+
+def test_a_connection_keeps_no_more_statements_prepared_than_it_should(opened, monkeypatch):
+    monkeypatch.setattr(postgres_connection, "_KEPT", 20)
+    with opened(pool_size=1) as store, database(store).reading() as connection:
+        for number in 2 * list(range(30)):
+            for _ in range(2):
+                assert connection.run(f"SELECT $1::BIGINT + {number}", [1]).fetchall() == [(number + 1,)]
+        kept = connection.execute("SELECT count(*) FROM pg_prepared_statements").fetchall()[0][0]
+
+        assert 0 < kept <= 21
 
 
 # Who we are and where the server is.
@@ -262,7 +275,9 @@ def test_a_connection_that_was_cut_while_it_rested_is_replaced_before_anybody_no
     store = opened(postgres_url, pool_size=1)
     store.save_messages(samples.talk(3))
     before = shown(store, "SELECT pg_backend_pid()")
-    store.chain.drivers["postgres"]._database._pool.connect().info["rested"] = time.monotonic() - 60
+    lender = store.chain.drivers["postgres"]._database._lender
+    lender.give_back(lent := lender.take())
+    lent.info["looked_at"] = lent.info["rested"] = time.monotonic() - 60
     with psycopg.connect(postgres_url, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [before])
 

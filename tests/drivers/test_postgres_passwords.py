@@ -102,7 +102,7 @@ def test_it_works_with_every_library_logging(address, everything_logged):
             shown = [repr(part) for part in (store, chain, chain.drivers, chain.drivers["postgres"])]
             database: Any = chain.drivers["postgres"]._database  # type: ignore[attr-defined]
             with database.reading() as connection:
-                shown += [repr(database), repr(database._pool), repr(connection), str(database._pool.status())]
+                shown += [repr(database), repr(database._lender), repr(connection)]
             shown += [str(store.check_health())]
 
             assert hidden(" ".join(shown))

@@ -84,19 +84,27 @@ def test_one_statement_does_what_several_do(opened, kind):
     ]
 
 
+def counted(connection: Any) -> list[str]:
+    """Return what will be sent through a connection from now on."""
+    sent = list[str]()
+
+    def counting(send: Callable[..., Any]) -> Callable[..., Any]:
+        def count(text: str, *arguments: Any, **options: Any) -> Any:
+            sent.append(text)
+            return send(text, *arguments, **options)
+
+        return count
+
+    for name in ("run", "execute"):
+        setattr(connection, name, counting(getattr(connection, name)))
+    return sent
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_statement_is_all_that_is_sent(opened, kind):
     store = prepared(opened(pool_size=1, namespace=f"counted {kind}"))
-    sent = list[str]()
     with driver(store)._database.reading() as connection:
-        cursors = connection.cursor_factory
-
-        class Counting(cursors):  # type: ignore[misc,valid-type]
-            def execute(self, query: Any, *arguments: Any, **options: Any) -> Any:
-                sent.append(str(query))
-                return super().execute(query, *arguments, **options)
-
-        connection.cursor_factory = Counting
+        sent = counted(connection)
     save(store, kind, [MAKE[kind](user, random.Random(1)) for user in USERS])
 
     assert len(sent) == 1

@@ -20,10 +20,12 @@ from hypothesis import strategies as st
 from whisper_persistence_drivers.redis_cache.clients import connect
 from whisper_persistence_drivers.redis_cache.content import Content
 from whisper_persistence_drivers.redis_cache.near import Near
+from whisper_persistence_drivers.redis_cache.recents import _UNNUMBERED, _line
 from whisper_persistence_drivers.redis_hybrid import RedisHybridDriver
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
 from whisper_persistence import ConfigurationError, Message, Store, Window
+from whisper_persistence.codec import encode
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.hookspecs import Below, ConversationSpecs, LifecycleSpecs, hookimpl
 from whisper_persistence.plugins import Chain
@@ -111,6 +113,24 @@ def test_what_the_newest_messages_answer_is_what_all_of_them_answer(model, talk,
     plain = window.before is None and window.after is None and window.user_id is None
     if plain and window.limit <= recent and answer is None:
         assert content.messages[-window.limit :][0].in_reply_to  # which may be anywhere, or nowhere
+
+
+NASTY = ',"sequence":null,"'
+
+
+@pytest.mark.parametrize("sequence", [None, 3])
+@pytest.mark.parametrize(
+    "message",
+    [
+        Message("talk", NASTY, NASTY, NASTY, message_id="plain", author_name=NASTY, source=NASTY),
+        Message("talk", "ann", "ann", "hi", extra={"a": {"b": 0, "sequence": None, "timestamp": "now"}}),
+        Message("talk", "ann", "ann", "hi", extra={"a": {"b": 0, "sequence": None, "timestamp": "now"}}, sequence=7),
+    ],
+    ids=["texts", "extra", "numbered"],
+)
+def test_a_message_is_numbered_as_if_a_copy_were(message, sequence):
+    assert _line(message, sequence) == encode(attrs.evolve(message, sequence=sequence)).encode()
+    assert _UNNUMBERED in encode(attrs.evolve(message, sequence=None)).encode()
 
 
 def test_many_threads_that_miss_one_conversation_fetch_it_once(tmp_path, redis_url):

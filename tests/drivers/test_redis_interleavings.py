@@ -154,8 +154,8 @@ def clear_untold(monkeypatch: pytest.MonkeyPatch) -> None:
 def append_near_anyway(monkeypatch: pytest.MonkeyPatch) -> None:
     appended = Held.appended
 
-    def careless(self: Held, revision: int, *others: Any) -> Any:
-        return appended(attrs.evolve(self, revision=revision - 1), revision, *others)
+    def careless(self: Held, changes: Any, *others: Any) -> Any:
+        return appended(attrs.evolve(self, revision=changes[0][0] - 1), changes, *others)
 
     monkeypatch.setattr(Held, "appended", careless)
 

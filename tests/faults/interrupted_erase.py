@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from whisper_persistence import Message, Store
+from whisper_persistence.operations.erasure_check import check_tiers
 from whisper_persistence.operations.reading import read_pages
-from whisper_persistence.operations.verifying import check_tiers
 from whisper_persistence.records import RECORD_KINDS, Follower, MemoryScore, Outcome, StatisticsChange, StrategyChange
 
 #: The functions of these files, and what they call of libraries, are the steps.

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from whisper_persistence import Store
-from whisper_persistence.operations.verifying import check_tiers
+from whisper_persistence.operations.erasure_check import check_tiers
 from whisper_persistence.records import ActivityByDay
 from whisper_persistence.testing import samples
 from whisper_persistence.testing.redis_servers import RedisServer

@@ -29,7 +29,11 @@ _NOT_CARRIED = (
 def run_copy(
     source: str, destination: str, checkpoint: str | None, overrides: Mapping[str, Any], *, show_progress: bool
 ) -> tuple[Comparison, ...]:
-    """Copy from one URL to another, and return what the comparison found."""
+    """Copy from one URL to another, and return what the comparison found.
+
+    Raises:
+        StorageUnavailableError: a side did not answer; the same command goes on from there.
+    """
     found, wanted = find_places(source, destination)
     with found.open_source(**overrides) as ours, wanted.open(**overrides) as theirs, shown(show_progress) as report:
         copy = name_copy(found, wanted, ours.namespace)

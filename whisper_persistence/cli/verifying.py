@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from whisper_persistence.operations import ReadingReport
 from whisper_persistence.records import ChainReport
+
+
+def print_reading(report: ReadingReport) -> None:
+    """Print what reading every record found."""
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    for one in report.unreadable:
+        console.print(f"cannot be read: {one.kind} {one.key}")
+    console.print(f"{report.records:,} records can be read, {len(report.unreadable):,} cannot")
 
 
 def print_chains(report: ChainReport) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from whisper_persistence.aio import AsyncStore
+from whisper_persistence.companion.asynchronous import asynchronous
 from whisper_persistence.companion.conversation_entry import ConversationEntry, Waiting
 from whisper_persistence.companion.knowledge import Knowledge
 from whisper_persistence.errors import BrokenDriverError, StorageRefusedError, StorageUnavailableError, ValidationError
@@ -35,7 +36,7 @@ class ConversationBacklog:
         lost: how many that waited were lost, to the limit or because the store refused them.
     """
 
-    store: AsyncStore
+    store: AsyncStore = attrs.field(converter=asynchronous)
     remembered: int = 100
     limit: int = 10_000
     retry_seconds: float = 1.0

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from whisper_persistence.companion.conversation_answers import Later, Stats
 from whisper_persistence.companion.conversation_cache_core import ChannelCache
 from whisper_persistence.companion.conversation_channel import Held
-from whisper_persistence.records import ClearMark, Message, MessageEdit, MessageRedaction, TierReport, fields
+from whisper_persistence.records import ClearMark, Message, MessageEdit, MessageRedaction, TierReport
 
 _LOOK_BEHIND: Final = 5
 
@@ -141,9 +141,7 @@ class HybridConversationCache(ChannelCache):
         user = str(user_id)
         self.forget_user(user)
         await self._writing.drain(self._channels)
-        reports = await self.storage.erase(user)
-        self.forget_user(user)
-        return reports
+        return await self.storage.erase(user)
 
     async def get_conversation(self, user_id: Any, conversation_id: Any) -> dict[str, Any] | None:
         """Return a conversation as the bot's universal chat keeps it, or ``None`` where there is nothing."""
@@ -181,13 +179,6 @@ class HybridConversationCache(ChannelCache):
         if message.role == "assistant":
             return self.reply_scope == "all" or message.user_id == user_id
         return message.author_id == user_id
-
-    def forget_user(self, user_id: str) -> None:
-        """Drop everything that memory holds of a user, after an erase; the network does not bring it back."""
-        self.storage.forget_user(user_id)
-        self._bootstrap.erased.put(user_id, fields.now())
-        for channel in self._channels:
-            channel.drop(lambda message: message.belongs_to((user_id,)))
 
 
 def _faces(shown: Iterable[Held], limit: int, excluded: int | str | None) -> list[Any]:

@@ -18,7 +18,7 @@ from whisper_persistence.companion.conversation_shapes import to_stored
 from whisper_persistence.companion.conversation_storage import HybridConversationStorage
 from whisper_persistence.companion.conversation_writing import Writing
 from whisper_persistence.errors import PersistenceError
-from whisper_persistence.records import State
+from whisper_persistence.records import State, fields
 
 #: Whose replies of the bot a user's context holds: those to this user, or those to everybody.
 ReplyScope = Literal["addressed", "all"]
@@ -69,6 +69,7 @@ class ChannelCache:
         self._bootstrap = Bootstrap(self.storage, bootstrap_limit, self._recorder.record)
         self._writing = Writing(self.storage)
         self._redis_connected = False
+        self.storage.store.forgetters.add(self.forget_user)
         if adopt is not None:
             self.adopt(adopt)
 
@@ -89,6 +90,16 @@ class ChannelCache:
             for message in messages:
                 taken += self._add(channel_id, message)
         return taken
+
+    def forget_user(self, user_id: str) -> None:
+        """Drop everything that memory holds of a user; the network does not bring it back.
+
+        `AsyncStore.erase_users` of the same store does that by itself.
+        """
+        self.storage.forget_user(user_id)
+        self._bootstrap.erased.put(user_id, fields.now())
+        for channel in self._channels:
+            channel.drop(lambda message: message.belongs_to((user_id,)))
 
     async def flush(self) -> int:
         """Write everything that is written behind, and return how much waits for a storage that does not answer."""

@@ -50,15 +50,11 @@ class ConversationEntry:
 
     def view(self, window: Window) -> tuple[Message, ...]:
         """Return what memory alone can show through a window."""
-        shown = [message for message in fold(self.seen, self.pending) if _is_inside(message, window)]
-        return tuple(shown[: window.limit] if window.after is not None else shown[-window.limit :])
+        return window.show(fold(self.seen, self.pending))
 
     def joined(self, window: Window, found: tuple[Message, ...]) -> tuple[Message, ...]:
         """Return what the store showed together with what it has not confirmed."""
-        if not self.pending:
-            return found
-        shown = [message for message in fold(found, self.pending) if _is_inside(message, window)]
-        return tuple(shown[: window.limit] if window.after is not None else shown[-window.limit :])
+        return window.show(fold(found, self.pending)) if self.pending else found
 
     def forget(self, user_id: str) -> None:
         """Drop every message that concerns a user or that they wrote."""
@@ -83,12 +79,3 @@ def fold(messages: Iterable[Message], items: Iterable[Waiting]) -> tuple[Message
 
 def _is_left(message: Message, mark: ClearMark) -> bool:
     return mark.through is not None and (message.sequence is None or message.sequence > mark.through)
-
-
-def _is_inside(message: Message, window: Window) -> bool:
-    """Say whether a window lets a message through; one that has no sequence yet is newer than all that have."""
-    if window.user_id not in (None, message.user_id):
-        return False
-    if message.sequence is None:
-        return window.before is None
-    return (window.before is None or message.sequence < window.before) and message.sequence > (window.after or 0)

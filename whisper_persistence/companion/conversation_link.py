@@ -60,6 +60,7 @@ class ConversationLink:
         self._backlog = ConversationBacklog(store, remembered, max_pending, retry_seconds, clock)
         self._reader = ConversationReader(store, self._backlog, self._policies, now)
         self._entries: OrderedDict[str, ConversationEntry] = OrderedDict()
+        store.forgetters.add(self.forget_user)
 
     @classmethod
     def from_settings(cls, settings: Settings | None = None, **overrides: Any) -> Self:
@@ -132,6 +133,15 @@ class ConversationLink:
             _log.error("closed while the storage did not answer", extra={"waiting": waiting})
         if self._owns_store:
             await self._store.close()
+
+    def forget_user(self, user_id: str) -> None:
+        """Drop everything that memory holds of a user, and what waits of their messages.
+
+        `AsyncStore.erase_users` of the same store does that by itself.
+        """
+        self._backlog.forget(user_id)
+        for entry in self._entries.values():
+            entry.forget(user_id)
 
     async def _write(self, items: tuple[Message, ...] | list[Waiting]) -> tuple[Receipt, ...]:
         await self.open()

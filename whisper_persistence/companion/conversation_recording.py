@@ -55,6 +55,8 @@ class Recorder:
             answered,
             facts.author_name,
             extra=facts.extra,
+            source=facts.source,
+            trust=facts.trust,
         )
         try:
             validate(record)

@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_args
 
 import attrs
 
 from whisper_persistence.records import Message, fields
+from whisper_persistence.records.conversations import Trust
 
 
 class StoredMessage(dict[str, Any]):
@@ -75,6 +76,8 @@ def to_stored(message: Message) -> StoredMessage:
         embeds=bool(extra.get("embeds")),
         mentions=list(extra.get("mentions", ())),
         in_reply_to=message.in_reply_to,
+        source=message.source,
+        trust=message.trust,
         from_cache=True,
     )
 
@@ -91,6 +94,7 @@ class Facts:
         mentions: the ids of those it names.
         answers: the id of the message it refers to, and of that one's author, as far as it says.
         extra: attachments and the like.
+        source, trust: what brought the words in, and how far they may be believed, where a mapping says so.
     """
 
     message_id: str
@@ -102,6 +106,8 @@ class Facts:
     mentions: tuple[str, ...] = ()
     answers: tuple[str | None, str | None] = (None, None)
     extra: dict[str, Any] = attrs.field(factory=dict[str, Any])
+    source: str = ""
+    trust: Trust = "unknown"
 
 
 def read_facts(message: Any) -> Facts:
@@ -153,6 +159,8 @@ def _from_mapping(message: Mapping[str, Any]) -> Facts:
         mentions,
         (_text(message.get("in_reply_to")) or None, _text(given) or None),
         _extra(message.get("guild_id"), message.get("attachments") or (), bool(message.get("embeds")), mentions),
+        _text(message.get("source")),
+        next((level for level in get_args(Trust) if level == message.get("trust")), "unknown"),
     )
 
 

@@ -147,13 +147,4 @@ class HybridConversationStorage(ConversationLink):
             StorageUnavailableError: the storage did not answer, so what it holds is still there.
         """
         await self.open()
-        self.forget_user(user_id)
-        reports = await self._store.erase_users([user_id])
-        self.forget_user(user_id)
-        return reports
-
-    def forget_user(self, user_id: str) -> None:
-        """Drop everything that memory holds of a user, and what waits of their messages, after an erase."""
-        self._backlog.forget(user_id)
-        for entry in self._entries.values():
-            entry.forget(user_id)
+        return await self._store.erase_users([user_id])

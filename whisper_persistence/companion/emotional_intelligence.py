@@ -63,6 +63,7 @@ class EmotionalIntelligence:
         self._session = InterventionSession(
             min_intervention_gap, max_daily_interventions, max_active_interventions, now
         )
+        store.forgetters.add(self.forget_user)
 
     @property
     def active_interventions(self) -> Mapping[str, dict[str, Any]]:
@@ -177,8 +178,8 @@ class EmotionalIntelligence:
         active = [key for key in self._session.active if user_of(key) == user_id]
         return describe_user(user_id, strategy, self._book.knowledge(user_id), self._book.pending, active)
 
-    def forget(self, user_id: str) -> None:
-        """Drop everything that memory holds of a user, after `AsyncStore.erase_users`."""
+    def forget_user(self, user_id: str) -> None:
+        """Drop everything that memory holds of a user; ``erase_users`` of the same store does that by itself."""
         self._book.forget(user_id)
         self._session.forget(user_id)
 

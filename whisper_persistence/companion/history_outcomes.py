@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 from typing import Any, Final, cast
+from uuid import UUID
 
 import msgspec
-import uuid_utils
 
 from whisper_persistence.companion.histories import aware, time_of
-from whisper_persistence.companion.shapes import fields_of, shows
+from whisper_persistence.companion.strategy_shapes import fields_of, shows
 from whisper_persistence.records import Outcome, Strategy, StrategyChange, checks, fields
 
 #: Equal entries give equal JSON, in whichever order their keys came.
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 _BITS_12: Final = (1 << 12) - 1
 _BITS_48: Final = (1 << 48) - 1
+_VERSION_8: Final = 8
+_VARIANT: Final = 2
 
 
 def outcome_of(user_id: str, entry: dict[str, Any], earlier: int, session_id: str) -> Outcome | None:
@@ -83,9 +85,13 @@ def _is_before(entry: dict[str, Any], moment: datetime) -> bool:
 
 
 def _id_of(when: datetime, told: bytes) -> str:
-    """Return an id that follows from a time and what is told; like all ids of ours it begins with the time."""
+    """Return an id that follows from a time and what is told; like all ids of ours it begins with the time.
+
+    It is a UUID of version 8 (RFC 9562, section 5.8).
+    """
     digest = int.from_bytes(hashlib.sha256(told).digest())
-    return str(uuid_utils.uuid8(int(when.timestamp() * 1_000) & _BITS_48, digest & _BITS_12, digest >> 194))
+    moment, low, high = int(when.timestamp() * 1_000) & _BITS_48, digest & _BITS_12, digest >> 194
+    return str(UUID(int=moment << 80 | _VERSION_8 << 76 | low << 64 | _VARIANT << 62 | high))
 
 
 def _problem(outcome: Outcome) -> str | None:

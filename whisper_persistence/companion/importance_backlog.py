@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from whisper_persistence.aio import AsyncStore
+from whisper_persistence.companion.asynchronous import asynchronous
 from whisper_persistence.errors import StorageUnavailableError, StoreClosedError
 from whisper_persistence.records import Durability, fields
 from whisper_persistence.records.checks import MAX_BATCH
@@ -43,7 +44,7 @@ class Backlog:
         lost: how many changes that waited were lost, to the limit or because the store refused them.
     """
 
-    store: AsyncStore
+    store: AsyncStore = attrs.field(converter=asynchronous)
     limit: int = 1_000
     retry_seconds: float = 1.0
     clock: Callable[[], float] = time.monotonic

@@ -39,6 +39,7 @@ class MemoryImportanceEngine(ImportanceRecords):
 
     importance_weights: Final[Mapping[str, float]] = MappingProxyType(dict(BASE_WEIGHTS))
     base_decay_rate: Final = scoring.BASE_DECAY_RATE
+    access_boost_multiplier: Final = 1.5  # nothing uses it, here or in WhisperEngine
     emotional_preservation_threshold: Final = 0.8
     core_memory_threshold: Final = CORE_AT
     max_core_memories: Final = 20
@@ -51,7 +52,7 @@ class MemoryImportanceEngine(ImportanceRecords):
             options: how to score; the defaults are WhisperEngine's own ways.
         """
         self.options = options or ImportanceOptions()
-        backlog = Backlog(store, self.options.waiting_changes, self.options.retry_seconds, self.options.clock)
+        backlog = Backlog(store, self.options.max_pending, self.options.retry_seconds, self.options.clock)
         super().__init__(store, backlog, self.options.remembered_users)
         self.importance_cache = ScoreCache(self.options.cached_scores)
         self._learned = LearnedWeights(
@@ -61,6 +62,7 @@ class MemoryImportanceEngine(ImportanceRecords):
             Bounded(self.options.remembered_users),
         )
         self._accesses = Accesses(backlog, Bounded(self.options.remembered_users))
+        store.forgetters.add(self.forget_user)
 
     async def calculate_memory_importance(
         self,
@@ -90,12 +92,12 @@ class MemoryImportanceEngine(ImportanceRecords):
                 user_id, memory_id, self._measure(memory_data, user_history, access, now), weights, now
             )
         except Exception as error:
-            _log.warning("a memory could not be scored", extra={"error": type(error).__name__})
+            _log.warning("a memory could not be scored: %s", type(error).__name__)
             return scoring.default_score(user_id, memory_id, now)
         try:
             await self.record_score(score)
         except PersistenceError as error:
-            _log.warning("a score could not be recorded", extra={"error": type(error).__name__})
+            _log.warning("a score could not be recorded: %s", error)
         return score
 
     async def record_score(self, score: MemoryScore) -> Durability:
@@ -193,7 +195,7 @@ class MemoryImportanceEngine(ImportanceRecords):
         In an outage it is what the scores of this process say.
         """
         statistics = await self.load_user_statistics(user_id)
-        if self.knowledge_of(user_id) is Knowledge.UNKNOWN:
+        if self.knowledge(user_id) is Knowledge.UNKNOWN:
             return summary_of_scores(self.importance_cache.of_user(user_id)) or summary_of(statistics)
         return summary_of(statistics)
 
@@ -205,7 +207,7 @@ class MemoryImportanceEngine(ImportanceRecords):
             self.importance_cache.clear_user(user_id)
 
     def forget_user(self, user_id: str) -> None:
-        """Forget all that this process holds about a user, waiting changes included; call it with ``erase_users``."""
+        """Forget all that is held about a user, waiting changes included; ``erase_users`` of the store does that."""
         self.clear_cache(user_id)
         self._learned.known.drop(user_id)
         self._accesses.counts.drop(user_id)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import TypeVar
 
 from whisper_persistence.aio import AsyncStore
+from whisper_persistence.companion.asynchronous import asynchronous
 from whisper_persistence.companion.knowledge import Knowledge
 from whisper_persistence.companion.strategy_entry import StrategyEntry
 from whisper_persistence.companion.support import SupportStrategy
@@ -58,7 +59,7 @@ class PersistentStrategies(MutableMapping[str, T]):
             refresh_after: after so many seconds `ensure` reads a user again, for what other processes learned.
             clock: seconds that never go back.
         """
-        self._store = store
+        self._store = asynchronous(store)
         self._class = value_class
         self._refresh_after = refresh_after
         self._clock = clock
@@ -66,6 +67,7 @@ class PersistentStrategies(MutableMapping[str, T]):
         self._entries: dict[str, StrategyEntry[T]] = {}
         for user_id, value in (adopt or {}).items():
             self._entries[user_id] = StrategyEntry(user_id, self.session_id, value, adopted=True)
+        store.forgetters.add(self.forget_user)
 
     def __getitem__(self, user_id: str) -> T:
         """Return what is held of a user; ask `ensure` first.
@@ -105,8 +107,8 @@ class PersistentStrategies(MutableMapping[str, T]):
         entry = self._entries.get(user_id)
         return entry.knowledge if entry else Knowledge.UNKNOWN
 
-    def forget(self, user_id: str) -> None:
-        """Drop everything that memory holds of a user, after an erase."""
+    def forget_user(self, user_id: str) -> None:
+        """Drop everything that memory holds of a user; ``erase_users`` of the same store does that by itself."""
         self._entries.pop(user_id, None)
 
     async def ensure(self, user_id: str) -> Knowledge:

@@ -14,6 +14,12 @@ from whisper_persistence.records import Outcome, Strategy
 SITUATION: Final = ("mood", "topic", "time_of_day")
 #: How much each newer outcome of the same approach takes away from the weight of an older one.
 DECAY: Final = 0.6
+#: How much each newer outcome of any approach takes away from the weight of an older one: what was tried long ago is
+#: less and less known, so that it gets another chance once nothing else helps.
+FADING: Final = 0.93
+#: An approach that helped is given up where its newest outcomes are worth less; 0.5 is what a reply without a word of
+#: thanks or refusal scores.
+STILL_HELPS: Final = 0.55
 #: What an approach that was never tried is expected to score: more than a middling one, less than one that helps.
 UNTRIED: Final = 0.6
 #: How much an outcome counts that came under other circumstances.
@@ -128,10 +134,10 @@ def _candidates(
 def _weigh(outcomes: Iterable[Outcome], situation: Mapping[str, str]) -> dict[str, _Evidence]:
     seen: dict[str, _Evidence] = {}
     ages: dict[str, float] = {}
-    for outcome in outcomes:
+    for newer, outcome in enumerate(outcomes):
         style = outcome.intervention_style
         fits = 1.0 if _fits(outcome.context, situation) else ELSEWHERE
-        weight = fits * DECAY ** ages.get(style, 0.0)
+        weight = fits * DECAY ** ages.get(style, 0.0) * FADING**newer
         ages[style] = ages.get(style, 0.0) + fits
         before = seen.get(style, _Evidence())
         seen[style] = _Evidence(
@@ -164,7 +170,7 @@ def _is_avoided(approach: str, known: Strategy, evidence: _Evidence) -> bool:
 
 
 def _is_effective(approach: str, known: Strategy, evidence: _Evidence) -> bool:
-    return approach in known.effective_approaches and (not evidence.weight or evidence.mean >= 0.5)
+    return approach in known.effective_approaches and (not evidence.weight or evidence.mean >= STILL_HELPS)
 
 
 def _timing(

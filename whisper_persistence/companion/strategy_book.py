@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Final
 
 from whisper_persistence.aio import AsyncStore
-from whisper_persistence.companion.differences import differences
+from whisper_persistence.companion.asynchronous import asynchronous
 from whisper_persistence.companion.knowledge import Knowledge
+from whisper_persistence.companion.strategy_differences import differences
 from whisper_persistence.companion.strategy_page import RECENT_OUTCOMES, StrategyPage
 from whisper_persistence.errors import StorageDamagedError, StorageRefusedError, StorageUnavailableError
 from whisper_persistence.records import (
@@ -50,7 +51,7 @@ class StrategyBook:
             refresh_after: after so many seconds a user is read again, for what other processes learned.
             clock: seconds that never go back.
         """
-        self._store = store
+        self._store = asynchronous(store)
         self._max_users = max_users
         self._max_pending = max_pending
         self._refresh_after = refresh_after

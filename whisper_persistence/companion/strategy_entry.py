@@ -9,10 +9,10 @@ from typing import Final, Generic, TypeVar
 
 import attrs
 
-from whisper_persistence.companion.differences import advance, fold, merge
 from whisper_persistence.companion.history_outcomes import learned
 from whisper_persistence.companion.knowledge import Knowledge
-from whisper_persistence.companion.shapes import blank, to_record, to_value, write_into
+from whisper_persistence.companion.strategy_differences import advance, fold, merge
+from whisper_persistence.companion.strategy_shapes import blank, to_record, to_value, write_into
 from whisper_persistence.records import Strategy, StrategyChange
 from whisper_persistence.validation import Validated, validate_batch
 

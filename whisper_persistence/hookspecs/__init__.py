@@ -17,7 +17,10 @@ password or a private text. Hooks may be called from several threads at once and
 What a driver says of itself. ``local = True`` in the class body: all it asks is in this process or on this machine's
 disk, so that a net above it (memory-fallback) calls it straight, without a deadline. ``bears_outages = True``: where a
 driver below cannot be opened for an outage, this one is opened all the same; until `Below.reopen` succeeds, those below
-raise `StorageUnavailableError`. A driver of record keeps, for writes that are replayed, the rules of
+raise `StorageUnavailableError`. ``skippable = True``: the next driver may answer in its place, for any call, at any
+time, as it may for a cache that believes nothing without asking below. An observer with ``local = True`` is asked on
+the caller's own thread, without a deadline. What happens to drivers that do what they must not is told in
+`whisper_persistence.guarding`. A driver of record keeps, for writes that are replayed, the rules of
 `whisper_persistence.origins`.
 
 Writing a driver. Subclass the spec classes you implement, mark each implementation with `hookimpl`, declare
@@ -28,7 +31,7 @@ neither default nor keyword-only arguments.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from whisper_persistence.hookspecs.analytics import AnalyticsSpecs
 from whisper_persistence.hookspecs.backups import BackupSpecs
@@ -42,7 +45,9 @@ from whisper_persistence.hookspecs.markers import CONTRACT_VERSION, PROJECT, hoo
 from whisper_persistence.hookspecs.search import SearchSpecs
 from whisper_persistence.hookspecs.statistics import StatisticsSpecs
 from whisper_persistence.hookspecs.strategies import StrategySpecs
-from whisper_persistence.records.maintenance import RecordKind
+
+if TYPE_CHECKING:
+    from whisper_persistence.records.maintenance import RecordKind
 
 __all__ = [
     "CONTRACT_VERSION",

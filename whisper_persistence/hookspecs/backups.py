@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from whisper_persistence.hookspecs.markers import hookspec
-from whisper_persistence.records import BackupReport
+
+if TYPE_CHECKING:
+    from whisper_persistence.records import BackupReport
 
 
 class BackupSpecs:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from whisper_persistence.hookspecs.markers import hookspec
-from whisper_persistence.records import SchemaReport, TierHealth
 
 if TYPE_CHECKING:
     from whisper_persistence.hookspecs import Below
+    from whisper_persistence.records import SchemaReport, TierHealth
 
 
 class LifecycleSpecs:

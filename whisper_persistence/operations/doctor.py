@@ -16,6 +16,8 @@ _TO_LOOK_INTO = {
     "dead_letters": "writes were set aside, because the storage refuses them for good",
     "conflicts": "records are kept beside newer ones that another writer put",
     "volatile": "writes wait in memory only, because no journal can be written",
+    "damaged": "stored records cannot be read and are left out: whisper-persistence verify --records names them",
+    "failures": "calls of this plugin ended in mistakes of its own",
     "elsewhere": "writes wait in journals of other processes",
 }
 

@@ -12,8 +12,8 @@ import msgspec
 
 from whisper_persistence.codec import encode
 from whisper_persistence.errors import ConfigurationError, NotSupportedError
+from whisper_persistence.operations.erasure_check import TierCheck, check_tiers
 from whisper_persistence.operations.reading import Report, conversations_of
-from whisper_persistence.operations.verifying import TierCheck, check_tiers
 from whisper_persistence.records import TierReport, Tombstone, fields
 from whisper_persistence.records.fields import Moment
 from whisper_persistence.store import Store

@@ -25,6 +25,7 @@ from whisper_persistence.operations.reading import (
     read_histories,
     read_messages_of,
     read_pages,
+    whole,
 )
 from whisper_persistence.records import RECORD_KINDS
 from whisper_persistence.records.maintenance import RecordKind
@@ -130,7 +131,7 @@ class _Export:
         user_id = self.user_id
         pages = read_pages(self.store, "messages") if user_id is None else read_messages_of(self.store, user_id)
         for page in pages:
-            messages = page.records
+            messages = whole("messages", page).records
             self.report("exporting", "messages", len(messages))
             flags = zip(messages, find_cleared(self.store, messages), strict=True)
             self.cleared.update((message.conversation_id, message.message_id) for message, gone in flags if gone)

@@ -9,11 +9,11 @@ import attrs
 import msgspec
 
 from whisper_persistence.clearing import first_shown
-from whisper_persistence.errors import NotSupportedError
+from whisper_persistence.errors import NotSupportedError, StorageDamagedError
 from whisper_persistence.records import Message, OutcomeQuery, Page, ScoreQuery, checks
 from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.store import Store
-from whisper_persistence.validation import validate_ids
+from whisper_persistence.validation import validate_id
 
 #: What is told of the work: what is being done, with which kind, and how many records more are done.
 Report = Callable[[str, RecordKind, int], None]
@@ -45,8 +45,26 @@ def read_pages(store: Store, kind: RecordKind, cursor: str | None = None) -> Ite
         store: where to look.
         kind: which kind.
         cursor: `Page.cursor` of the page to go on after, or ``None`` to begin.
+
+    Raises:
+        StorageDamagedError: a record cannot be read, so that what is made of the others would not be whole.
     """
-    return walk(lambda after: store.scan(kind, after, checks.MAX_BATCH), cursor)
+    for page in walk(lambda after: store.scan(kind, after, checks.MAX_BATCH), cursor):
+        yield whole(kind, page)
+
+
+def whole(kind: RecordKind, page: Page) -> Page:
+    """Return a page of which nothing is left out.
+
+    Raises:
+        StorageDamagedError: something cannot be read.
+    """
+    if page.damaged:
+        raise StorageDamagedError(
+            f"{len(page.damaged):,} or more stored {kind} cannot be read: name them by whisper-persistence verify "
+            "--records, then restore them from a backup or erase their users"
+        )
+    return page
 
 
 def belongs_to(record: Any, users: frozenset[str]) -> bool:
@@ -62,9 +80,9 @@ def read_messages_of(store: Store, user_id: str) -> Iterator[Page]:
     Raises:
         NotSupportedError: the chain keeps no messages.
     """
-    validate_ids("user_id", [user_id])
+    validate_id("user_id", user_id)
     if not finds_messages(store):
-        for page in read_pages(store, "messages"):
+        for page in walk(lambda after: store.scan("messages", after, checks.MAX_BATCH)):
             wanted = frozenset([user_id])
             yield attrs.evolve(page, records=tuple(record for record in page.records if belongs_to(record, wanted)))
         return

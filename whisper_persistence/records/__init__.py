@@ -1,7 +1,7 @@
 """The records and changes that travel from a bot to its storage and back."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from whisper_persistence.records.conversations import (
     ClearMark,
@@ -11,33 +11,25 @@ from whisper_persistence.records.conversations import (
     MessageRedaction,
     Window,
 )
-from whisper_persistence.records.following import Follower, Pending, Revision, Thing
-from whisper_persistence.records.integrity import ChainProblem, ChainReport
-from whisper_persistence.records.maintenance import (
-    RECORD_KINDS,
-    BackupReport,
-    Page,
-    Retention,
-    SchemaReport,
-    State,
-    TierHealth,
-    TierReport,
-    Tombstone,
-)
 from whisper_persistence.records.memories import MemoryScore, ScoreQuery, Statistics, StatisticsChange
 from whisper_persistence.records.patterns import Pattern, PatternChange, Preferences, PreferencesChange
 from whisper_persistence.records.receipts import Durability, Receipt
-from whisper_persistence.records.searching import (
-    Embedding,
-    SearchHit,
-    SearchQuery,
-    SearchResult,
-    Vector,
-    VectorQuery,
-)
 from whisper_persistence.records.strategies import Outcome, OutcomeQuery, Strategy, StrategyChange
 
 if TYPE_CHECKING:
+    from whisper_persistence.records.following import Follower, Pending, Revision, Thing
+    from whisper_persistence.records.integrity import ChainProblem, ChainReport
+    from whisper_persistence.records.maintenance import (
+        RECORD_KINDS,
+        BackupReport,
+        Page,
+        Retention,
+        SchemaReport,
+        State,
+        TierHealth,
+        TierReport,
+        Tombstone,
+    )
     from whisper_persistence.records.questions import (
         QUESTIONS,
         ActivityByDay,
@@ -70,6 +62,14 @@ if TYPE_CHECKING:
         TopPatternsAnswer,
         TrendAnswer,
         UserImportance,
+    )
+    from whisper_persistence.records.searching import (
+        Embedding,
+        SearchHit,
+        SearchQuery,
+        SearchResult,
+        Vector,
+        VectorQuery,
     )
 
 __all__ = [
@@ -148,11 +148,32 @@ __all__ = [
 ]
 
 
+#: The modules that are imported when something of theirs is first asked for, since few programs ask: attrs makes each
+#: class anew in every process. What is in none of these is in `questions`.
+_ON_USE: Final = {
+    "following": ("Follower", "Pending", "Revision", "Thing"),
+    "integrity": ("ChainProblem", "ChainReport"),
+    "maintenance": (
+        "RECORD_KINDS",
+        "BackupReport",
+        "Page",
+        "Retention",
+        "SchemaReport",
+        "State",
+        "TierHealth",
+        "TierReport",
+        "Tombstone",
+    ),
+    "searching": ("Embedding", "SearchHit", "SearchQuery", "SearchResult", "Vector", "VectorQuery"),
+}
+
+
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        """Return a question or answer: they are half of all records, and few programs ask any."""
+        """Return what is imported on use."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(import_module(f"{__name__}.questions"), name)
+        module = next((module for module, names in _ON_USE.items() if name in names), "questions")
+        value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
         return value

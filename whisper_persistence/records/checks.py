@@ -6,8 +6,9 @@ somebody's private words.
 
 from __future__ import annotations
 
+import enum
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -37,7 +38,7 @@ Check = Callable[[Any], str | None]
 def check_text(value: Any, limit: int = MAX_TEXT_BYTES) -> str | None:
     """Refuse what is not text, holds NUL or a lone surrogate, or is longer than ``limit`` bytes of UTF-8."""
     if type(value) is not str:
-        return f"must be text, not {type(value).__name__}"
+        return _no_text(value)
     if "\0" in value:
         return "holds a NUL character, which not every database can keep"
     try:
@@ -45,6 +46,11 @@ def check_text(value: Any, limit: int = MAX_TEXT_BYTES) -> str | None:
     except UnicodeEncodeError:
         return "holds a lone surrogate, which no database can keep"
     return None if size <= limit else f"has {size:,} bytes of UTF-8, more than the {limit:,} allowed"
+
+
+def _no_text(value: Any) -> str:
+    advice = ": use its value" if isinstance(value, enum.Enum) else ": use str(...)" if type(value) is int else ""
+    return f"must be text, not {type(value).__name__}{advice}"
 
 
 def check_id(value: Any) -> str | None:
@@ -131,18 +137,31 @@ def _text_size(value: Any) -> int:
 def check_listed(value: Any, member: Check) -> str | None:
     """Refuse what is not a list or tuple of at most `MAX_MEMBERS` legal members, which is what a record may hold."""
     kind = cast("type", type(value))
-    return check_members(value, member) if kind in (tuple, list) else f"must be a list or tuple, not {kind.__name__}"
+    return check_members(value, member) if kind in (tuple, list) else _no_list(kind)
 
 
 def check_members(value: Any, member: Check) -> str | None:
     """Refuse what is not a sequence of at most `MAX_MEMBERS` legal members."""
-    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
-        return f"must be a sequence, not {type(value).__name__}"
+    problem = check_sequence(value)
+    if problem:
+        return problem
     members = cast("Sequence[Any]", value)
     if len(members) > MAX_MEMBERS:
         return f"has {len(members):,} members, more than the {MAX_MEMBERS:,} allowed"
     problem = next(filter(None, map(member, members)), None)
-    return problem and f"has a member that {problem}"
+    return problem and f"has item {next(place for place, one in enumerate(members) if member(one))}, which {problem}"
+
+
+def check_sequence(value: Any) -> str | None:
+    """Refuse what is not a sequence; a text is one of characters, which nobody means."""
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        return None
+    return _no_list(cast("type", type(value)))
+
+
+def _no_list(kind: type) -> str:
+    several = issubclass(kind, Iterable) and not issubclass(kind, (str, bytes, dict))
+    return f"must be a list or tuple, not {kind.__name__}: {'make a list of it' if several else 'put it in a list'}"
 
 
 def check_table(value: Any, member: Check) -> str | None:
@@ -165,7 +184,7 @@ def check_object(value: Any) -> str | None:
 def check_choice(value: Any, choices: tuple[str, ...]) -> str | None:
     """Refuse what is not one of ``choices``."""
     if type(value) is not str:
-        return f"must be text, not {type(value).__name__}"
+        return _no_text(value)
     return None if value in choices else f"must be one of {', '.join(choices)}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from typing import Final, Literal
 
 import attrs
@@ -12,6 +12,8 @@ from whisper_persistence.records.fields import Id, JsonObject, Label, Moment, Po
 
 #: Who may have written a message.
 Role = Literal["user", "assistant", "system", "tool"]
+#: How far what a message says may be believed: nobody said, or a bot's own rules said so when it was stored.
+Trust = Literal["unknown", "untrusted", "trusted"]
 #: What stands in the extras of a message that was redacted.
 _REDACTED: Final = {"redacted": True}
 
@@ -33,6 +35,8 @@ class Message:
         edited_at: when it was last edited or redacted.
         extra: attachments and whatever else this version does not know.
         sequence: position in the conversation, given by the store.
+        source: what brought the words in, such as ``user``, ``tool:weather`` or an address; empty where nobody said.
+        trust: how far they may be believed; like all that is stored, it is kept and shown, and never acted on here.
     """
 
     conversation_id: Id
@@ -47,6 +51,8 @@ class Message:
     edited_at: Moment | None = attrs.field(default=None, converter=attrs.converters.optional(fields.to_utc))
     extra: JsonObject = attrs.field(factory=fields.new_table, repr=False)
     sequence: Whole | None = attrs.field(default=None, eq=False)
+    source: Label = attrs.field(default="", repr=False)
+    trust: Trust = "unknown"
 
     def is_redacted(self) -> bool:
         """Say whether it lost its words to a `MessageRedaction`."""
@@ -80,6 +86,27 @@ class Window:
     after: Whole | None = None
     user_id: Id | None = None
     message_id: Id | None = None
+
+    def lets_through(self, message: Message) -> bool:
+        """Say whether a message of the conversation meets its conditions; one without a sequence is the newest."""
+        if self.user_id not in (None, message.user_id) or self.message_id not in (None, message.message_id):
+            return False
+        if message.sequence is None:
+            return self.before is None
+        return (self.before is None or message.sequence < self.before) and message.sequence > (self.after or 0)
+
+    def show(self, messages: Iterable[Message]) -> tuple[Message, ...]:
+        """Return what it shows of a conversation.
+
+        Args:
+            messages: those of the conversation that are not cleared, oldest first.
+        """
+        fitting = [message for message in messages if self.lets_through(message)]
+        if self.after is not None:
+            return tuple(fitting[: self.limit])
+        newest = fitting[-self.limit :]
+        asked = newest[0].in_reply_to if newest else None
+        return (*(message for message in fitting[: -self.limit] if message.message_id == asked), *newest)
 
 
 @attrs.frozen
@@ -120,8 +147,9 @@ class MessageRedaction:
     change_id: Id = attrs.field(factory=fields.new_id)
 
     def apply_to(self, record: Message) -> Message:
-        """Return ``record`` without words, name and extras."""
-        return attrs.evolve(record, content="", author_name="", extra=dict(_REDACTED), edited_at=self.timestamp)
+        """Return ``record`` without words, name, source and extras."""
+        bare = attrs.evolve(record, content="", author_name="", source="", extra=dict(_REDACTED))
+        return attrs.evolve(bare, edited_at=self.timestamp)
 
 
 @attrs.frozen

@@ -48,10 +48,12 @@ class Page:
     Attributes:
         records: the records.
         cursor: where the next page begins; opaque; ``None`` when this was the last.
+        damaged: the keys of records that cannot be read, and are left out: the ids of their fields, in words.
     """
 
     records: tuple[Any, ...]
     cursor: str | None = None
+    damaged: tuple[str, ...] = ()
 
 
 @attrs.frozen

@@ -137,7 +137,7 @@ class StrategyChange:
 
     def __attrs_post_init__(self) -> None:
         """Name the user in every outcome that names none."""
-        if not all(map(_is_named, self.outcomes)):
+        if type(self.outcomes) is tuple and not all(map(_is_named, self.outcomes)):
             object.__setattr__(self, "outcomes", tuple(map(self._named, self.outcomes)))
 
     def apply_to(self, record: Strategy | None) -> Strategy:

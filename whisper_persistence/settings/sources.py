@@ -10,7 +10,7 @@ from typing import Any, Final, Self, cast
 import attrs
 from typed_settings import EnvLoader, SettingsState, TomlFormat
 from typed_settings.converters import TSConverter
-from typed_settings.exceptions import TsError
+from typed_settings.exceptions import ConfigFileNotFoundError, InvalidOptionsError, TsError
 from typed_settings.loaders import clean_settings
 
 from whisper_persistence.errors import ConfigurationError
@@ -153,6 +153,12 @@ def read_file(path: Path) -> Source:
     try:
         found = TomlFormat(SECTION)(path, Said, fields)
         values = clean_settings(found, fields, path)
+    except InvalidOptionsError as error:
+        unknown = str(error).rpartition(": ")[2]
+        known = ", ".join(option.name for option in fields)
+        raise ConfigurationError(f"config file {path}: setting {unknown} is not known: use one of {known}") from None
+    except ConfigFileNotFoundError:
+        raise ConfigurationError(f"config file {path} is not there: name one that is") from None
     except (TsError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"config file {path}: {str(error).partition(chr(10))[0]}") from None
     except OSError as error:

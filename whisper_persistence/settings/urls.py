@@ -45,9 +45,8 @@ def parse_url(url: str) -> Target:
     scheme, separator, rest = url.strip().partition("://")
     driver = SCHEMES.get(scheme.partition("+")[0].lower())
     if not separator or driver is None:
-        raise ConfigurationError(
-            "the url has no scheme that is known: use sqlite:///path, postgresql://user@host/database or memory://"
-        )
+        found = f"has the scheme {scheme!r}, which is not known" if separator and scheme.isalnum() else "has no scheme"
+        raise ConfigurationError(f"the url {found}: use sqlite:///path, postgresql://user@host/database or memory://")
     if driver == "postgres":
         return Target(driver, {"url": url.strip()})
     path, _, query = rest.partition("?")

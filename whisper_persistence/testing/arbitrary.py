@@ -142,6 +142,8 @@ messages: Final = st.builds(
     in_reply_to=message_ids | st.none(),
     author_name=texts,
     extra=objects,
+    source=texts,
+    trust=st.sampled_from(["unknown", "untrusted", "trusted"]),
 )
 edits: Final = st.builds(
     MessageEdit, conversation_id=talks, message_id=message_ids, content=texts, timestamp=moments

@@ -60,7 +60,7 @@ class ComparedStores(RuleBasedStateMachine):
         """Demand that all that is shown of one user and one conversation is what the reference shows."""
         real, model = (samples.read(store, self.claimed, user, talk) for store in (self.real, self.model))
 
-        assert sorted(real) == sorted(model)
+        assert sorted(real) == sorted(model), f"what there is of user {user!r} and conversation {talk!r}"
         for name, found in real.items():
             assert samples.same(found, model[name]), name
 
@@ -72,6 +72,6 @@ class ComparedStores(RuleBasedStateMachine):
         for thing, found, expected in zip(things, real, model, strict=True):
             ahead = self.ahead.setdefault((kind, thing), found.revision - expected.revision)
 
-            assert ahead >= 0
-            assert found.revision - expected.revision == ahead
-            assert (found.sequence is None) == (expected.sequence is None)
+            assert ahead >= 0, f"the revision of {thing!r} was set back"
+            assert found.revision == expected.revision + ahead, f"the revision of {thing!r} is not one more a change"
+            assert (found.sequence is None) == (expected.sequence is None), f"{thing!r}: a sequence where none belongs"

@@ -31,6 +31,19 @@ class EditConformance(Conformance):
         assert samples.same(everything(store)[:1], [redaction.apply_to(samples.full_message())])
         assert everything(store)[0].content == ""
 
+    def test_source_and_trust_stay_with_the_words_and_the_source_goes_with_them(self, store: Store) -> None:
+        levels = ("unknown", "untrusted", "trusted")
+        saved = [samples.message(message_id=trust, source=f"tool:{trust}", trust=trust) for trust in levels]
+        store.save_messages([*saved, samples.message(message_id="told nothing")])
+        store.update_messages([MessageEdit("talk", "untrusted", "new words")])
+        told = [(message.source, message.trust) for message in everything(store)]
+
+        assert told == [*((f"tool:{trust}", trust) for trust in levels), ("", "unknown")]
+
+        store.update_messages([MessageRedaction("talk", trust) for trust in levels])
+
+        assert [(message.source, message.trust) for message in everything(store)[:3]] == [("", t) for t in levels]
+
     def test_a_redacted_message_gets_no_words_again(self, store: Store) -> None:
         store.save_messages(samples.talk(2))
         store.update_messages([MessageRedaction("talk", "m0"), MessageEdit("talk", "m0", "late")])

@@ -118,7 +118,7 @@ def _score(user: str, n: int) -> MemoryScore:
 def _talk(store: Store, user: str, turns: int) -> None:
     talk, sizes = mark("talk"), random.Random(7)  # noqa: S311
     for n in range(turns):
-        told: dict[str, Any] = {"author_name": secret("name"), "extra": _extra("message")}
+        told: dict[str, Any] = {"author_name": secret("name"), "source": secret("source"), "extra": _extra("message")}
         store.save_messages(
             [Message(talk, user, user, secret("said", sizes.randrange(60)), message_id=mark(f"id{n}"), **told)]
         )

@@ -174,6 +174,8 @@ def full_message(conversation_id: str = "talk", user_id: str = "alice", message_
         "Ann \u202e",
         MOMENT + timedelta(days=1),
         nasty.json_object(),
+        source="tool:weather \U0001f327 'x'; --",
+        trust="untrusted",
     )
 
 

@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 from whisper_persistence_opentelemetry import naming
 
-from whisper_persistence import StorageUnavailableError, Store
+from whisper_persistence import BrokenDriverError, StorageUnavailableError, Store
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.hookspecs import SPECS, hook_names
 from whisper_persistence.plugins import Chain
@@ -31,7 +31,8 @@ from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SECRETS = ("alice", "secret words", "talk-id", "message-id", "secret error")
-NAMES = ("update_memory save_messages", "save_messages layer", "save_messages sqlite")
+DRIVER = "whisper_persistence.driver"
+NAMES = ("update_memory save_messages", "save_messages conversations", "save_messages conversations")
 MESSAGE = Message("talk-id", "alice", "alice", "secret words", message_id="message-id")
 
 #: A driver that passes messages on, except for what it cannot bear; and a driver that is not one of ours.
@@ -56,6 +57,11 @@ class Layer:
     def expire(self, policies, dry_run):
         return (TierReport("layer", {"messages": 7}),)
 """
+
+
+def called(span: ReadableSpan) -> str:
+    """Return a span's name, with the driver that it is about, if it is about one."""
+    return " ".join([span.name, *([f"{span.attributes[DRIVER]}"] if DRIVER in span.attributes else [])])
 
 
 @pytest.fixture
@@ -84,7 +90,8 @@ class Watched:
         self.exporter.clear()
 
     def spans(self) -> dict[str, ReadableSpan]:
-        return {span.name: span for span in self.exporter.get_finished_spans()}
+        """Return the spans by name, those of drivers with the driver's."""
+        return {called(span): span for span in self.exporter.get_finished_spans()}
 
     def points(self, name: str) -> list[tuple[dict[str, Any], Any]]:
         data = self.reader.get_metrics_data()
@@ -118,7 +125,12 @@ def test_a_call_is_an_operation_on_the_memory_with_a_span_for_each_tier_within(w
     told.store.save_messages([MESSAGE, samples.message()])
     spans = told.spans()
     whole, upper, lower = (
-        spans[n] for n in ("update_memory save_messages", "save_messages layer", "save_messages sqlite")
+        spans[n]
+        for n in (
+            "update_memory save_messages",
+            "save_messages conversations layer",
+            "save_messages conversations sqlite",
+        )
     )
 
     assert len(spans) == 3
@@ -141,6 +153,7 @@ def test_a_call_is_an_operation_on_the_memory_with_a_span_for_each_tier_within(w
     }
     assert (whole.kind, upper.kind, lower.kind) == (SpanKind.INTERNAL, SpanKind.CLIENT, SpanKind.CLIENT)
     assert lower.end_time <= upper.end_time <= whole.end_time
+    assert (whole.name, upper.name, lower.name) == NAMES
 
 
 def test_a_call_within_a_span_of_the_program_belongs_to_it(watched):
@@ -153,19 +166,19 @@ def test_a_call_within_a_span_of_the_program_belongs_to_it(watched):
     spans = told.spans()
 
     assert spans["search_memory load_messages"].parent.span_id == spans["a turn"].context.span_id
-    assert spans["load_messages sqlite"].attributes["db.response.returned_rows"] == 0
+    assert spans["load_messages conversations sqlite"].attributes["db.response.returned_rows"] == 0
     assert spans["another"].parent is None
 
 
 @pytest.mark.parametrize(
     ("content", "error", "name"),
-    [("down", StorageUnavailableError, "StorageUnavailableError"), ("crash", RuntimeError, "builtins.RuntimeError")],
+    [("down", StorageUnavailableError, "StorageUnavailableError"), ("crash", BrokenDriverError, "BrokenDriverError")],
 )
 def test_an_error_is_told_by_its_class_alone(watched, layer, content, error, name):
     told = watched(layer, "sqlite")
     with pytest.raises(error):
         told.store.save_messages([samples.message(content=content)])
-    span = told.spans()["save_messages layer"]
+    span = told.spans()["save_messages conversations layer"]
 
     assert span.attributes["error.type"] == name
     assert span.status.status_code is StatusCode.ERROR
@@ -222,9 +235,8 @@ def test_calls_of_many_threads_stay_apart(watched, layer):
     by_id = {span.context.span_id: span for span in spans}
 
     assert len(spans) == 240
-    assert {by_id[span.parent.span_id].name for span in spans if span.name == "save_messages sqlite"} == {
-        "save_messages layer"
-    }
+    lower = [span for span in spans if called(span) == "save_messages conversations sqlite"]
+    assert {called(by_id[span.parent.span_id]) for span in lower} == {"save_messages conversations layer"}
     assert len({span.context.trace_id for span in spans}) == 80
 
 
@@ -271,7 +283,7 @@ def test_the_snippet_of_the_readme_runs(tmp_path, monkeypatch):
     )
 
     assert done.returncode == 0, done.stderr
-    assert {"update_memory save_messages", "save_messages sqlite"} <= set(done.stdout.splitlines())
+    assert {"update_memory save_messages", "save_messages conversations"} <= set(done.stdout.splitlines())
 
 
 def test_the_commands_of_the_readme_name_the_observer(monkeypatch):

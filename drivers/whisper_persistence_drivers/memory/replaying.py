@@ -11,8 +11,8 @@ from whisper_persistence.codec import encode
 from whisper_persistence.errors import ErasedMeanwhileError
 from whisper_persistence.origins import Origin, current_origin
 from whisper_persistence.records import ClearMark, Message, MessageEdit, MessageRedaction, Receipt
-from whisper_persistence_drivers.memory.erasures import is_erased_since
 from whisper_persistence_drivers.memory.state import State
+from whisper_persistence_drivers.memory.tombstones import is_erased_since
 
 Act = Callable[[State, Sequence[Any]], Sequence[Receipt]]
 

@@ -13,7 +13,6 @@ from typing import Any
 import attrs
 
 from whisper_persistence import records as rec
-from whisper_persistence.answers import receipts as answered_with
 from whisper_persistence.errors import ErasedMeanwhileError, StorageBusyError, StorageUnavailableError
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.origins import current_origin
@@ -110,7 +109,7 @@ class Net:
             return self._keep(attrs.evolve(entry, tried=not isinstance(error, NotAskedError)), items)
         reached("write: committed, not acknowledged")
         if receipts:
-            self._saw(answered_with(hook, items, receipts)[-1].erasures)
+            self._saw(receipts[-1].erasures)
             self._memory.wrote(hook, items, receipts)
         return receipts
 
@@ -126,7 +125,7 @@ class Net:
             return self._keep(self._entry(hook, items), items)
         reached("write: committed, not acknowledged")
         if receipts:
-            self._saw(answered_with(hook, items, receipts)[-1].erasures)
+            self._saw(receipts[-1].erasures)
         return receipts
 
     def load(self, hook: str, asked: Sequence[Any]) -> Any:

@@ -8,7 +8,6 @@ from typing import Any
 
 import attrs
 
-from whisper_persistence.answers import loaded
 from whisper_persistence.errors import PartlyUnavailableError, StorageUnavailableError
 from whisper_persistence_drivers.net.backlog import Backlog, Call
 from whisper_persistence_drivers.net.calls import Calls
@@ -53,10 +52,9 @@ class Reader:
 
     def _stored(self, hook: str, asked: Sequence[Any]) -> Mapping[Any, Any] | None:
         before = self.memory.begin_read(asked)
-        answer = self.calls.ask(hook, asked)
-        if answer is None:
+        found: Mapping[Any, Any] | None = self.calls.ask(hook, asked)
+        if found is None:
             return None
-        found = loaded(hook, answer)
         self.memory.remember(hook, asked, found, before)
         return found
 
@@ -71,7 +69,7 @@ class Reader:
                 with self.backlog.changed:
                     self.backlog.changed.wait(max(0.0, until - time.monotonic()))
                 continue
-            found = loaded(hook, self.calls.ask(hook, asked) or {})
+            found: Mapping[Any, Any] = self.calls.ask(hook, asked) or {}
             if all(self.backlog.places(thing_of(one)) == places for one, (places, _, _) in waiting.items()):
                 return self._folded(hook, {one: found.get(one) for one in asked}, waiting)
         raise StorageUnavailableError("writes that may be stored already are still being brought in: try again")

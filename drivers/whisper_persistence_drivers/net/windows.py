@@ -28,7 +28,7 @@ def fold_window(window: Window, base: Any, calls: Sequence[tuple[str, Sequence[A
                 shown = _fold(window, shown, item)
     if not known and (window.after is not None or len(shown) < window.limit):
         return unknown
-    return tuple(_cut(window, shown)) or None
+    return window.show(shown) or None
 
 
 def _clears(item: Any) -> bool:
@@ -44,11 +44,3 @@ def _fold(window: Window, shown: list[Message], item: Any) -> list[Message]:
         mark = item.through
         return [] if mark is None else [m for m in shown if m.sequence is None or m.sequence > mark]
     return [item.apply_to(m) if m.message_id == item.message_id else m for m in shown]
-
-
-def _cut(window: Window, shown: list[Message]) -> list[Message]:
-    if window.after is not None:
-        return shown[: window.limit]
-    newest = shown[-window.limit :]
-    question = next((m for m in shown if newest and m.message_id == newest[0].in_reply_to), None)
-    return [question, *newest] if question and question not in newest else newest

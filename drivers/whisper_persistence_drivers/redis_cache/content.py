@@ -34,12 +34,11 @@ class Content:
 
     def show(self, window: Window) -> tuple[Message, ...] | None:
         """Return what a window shows; ``None`` where that cannot be known from here."""
-        messages = self.messages
+        seen = self.messages
         if window.after is not None and not self._reaches(window.after):
             return None
-        seen = (
-            list(messages) if is_plain(window) else [message for message in messages if _lets_through(window, message)]
-        )
+        if not is_plain(window):
+            seen = [message for message in seen if _lets_through(window, message)]
         if window.after is not None:
             return tuple(seen[: window.limit])
         if len(seen) < window.limit and not self.whole:
@@ -51,12 +50,12 @@ class Content:
         first = self.messages[0].sequence if self.messages else None
         return self.whole or (first is not None and sequence >= first - 1)
 
-    def _with_question(self, seen: list[Message], window: Window) -> tuple[Message, ...] | None:
+    def _with_question(self, seen: Sequence[Message], window: Window) -> tuple[Message, ...] | None:
         shown = seen[-window.limit :]
         asked = shown[0].in_reply_to if shown else None
         if asked is None:
             return tuple(shown)
-        earlier = seen[: -window.limit] if len(seen) > window.limit else []
+        earlier = seen[: -window.limit] if len(seen) > window.limit else ()
         found = [message for message in earlier if message.message_id == asked]
         if found or self.whole or any(message.message_id == asked for message in self.messages):
             return (*found, *shown)

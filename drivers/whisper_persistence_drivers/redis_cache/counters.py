@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
@@ -41,6 +42,10 @@ class Counters:
         with self._lock:
             for name, number in numbers.items():
                 setattr(self, name, getattr(self, name) + number)
+
+    def appended(self, answers: Sequence[bytes | None]) -> None:
+        """Count what became of appends."""
+        self.add(appends=answers.count(b"kept"), evictions=answers.count(b"full"))
 
     def took(self, seconds: float) -> None:
         """Remember how long an exchange took."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import attrs
@@ -54,33 +55,37 @@ class _Talk:
 
     server: Server
     ticket: int
-    positions: list[int]
-    connection: Any
+    connection: Any = None
+    positions: list[int] = attrs.field(factory=list[int])
 
     @classmethod
     def begin(cls, server: Server, positions: list[int], calls: Sequence[Call], *, whole: bool) -> _Talk | None:
-        from redis.exceptions import ConnectionError as LostError
-        from redis.exceptions import RedisError
-
         ticket = server.breaker.enter()
         if ticket is None:
             return None
-        outcome = Outcome.UNKNOWN
-        connection: Any = None
-        talk: _Talk | None = None
+        talk = cls(server, ticket)
+        return talk if talk.say(positions, calls, whole=whole) else None
+
+    def say(self, positions: list[int], calls: Sequence[Call], *, whole: bool = False) -> bool:
+        """Send calls, and say whether that went well; where not, no answer comes any more, and the talk is over."""
+        from redis.exceptions import ConnectionError as LostError
+        from redis.exceptions import RedisError
+
+        outcome, well = Outcome.UNKNOWN, False
         try:
-            connection = server.pool.get_connection()
+            connection = self.connection = self.connection or self.server.pool.get_connection()
             run = connection.run
             connection.send_packed_command(connection.pack_commands([call.command(run, whole=whole) for call in calls]))
             if connection.run is not run:
                 raise LostError
-            talk = cls(server, ticket, positions, connection)
+            self.positions += positions
+            well = True
         except (RedisError, OSError) as error:
             outcome = judged(error)
         finally:
-            if talk is None:
-                give_back(server, ticket, connection, outcome, spent=False)
-        return talk
+            if not well:
+                give_back(self.server, self.ticket, self.connection, outcome, spent=False)
+        return well
 
     def answers(self, patience: float) -> list[Any]:
         """Return an answer for each position; ``None`` from the first on that did not come."""
@@ -110,9 +115,26 @@ class Sent:
     """Calls that were sent, or will be, and whose answers are still to come."""
 
     _exchange: Exchange
-    _calls: Sequence[Call]
+    _calls: list[Call]
     _talks: list[_Talk]
     _began: float
+
+    def add(self, calls: Sequence[Call]) -> bool:
+        """Send more calls over the same connections; say no, and send none, where one of them has no such connection.
+
+        Whose connection breaks meanwhile is not asked again: it gives no answer to any of its calls.
+        """
+        first = len(self._calls)
+        talks = {talk.server: talk for talk in self._talks if not talk.server.breaker.is_open()}
+        groups = self._exchange.grouped(calls, first)
+        if first + len(calls) > TOGETHER or not groups.keys() <= talks.keys():
+            return False
+        self._calls += calls
+        for server, positions in groups.items():
+            self._talks.remove(talks[server])
+            if talks[server].say(positions, [calls[position - first] for position in positions]):
+                self._talks.append(talks[server])
+        return True
 
     def answers(self) -> list[Any]:
         """Return the answer to each call; ``None`` where Redis gave none. It must be called once, whatever happens."""
@@ -153,37 +175,52 @@ class Exchange:
     servers: Servers
     counters: Counters
     patience: float
-    _unheard: deque[tuple[Sent, Callable[[list[Any]], object]]] = attrs.field(
-        factory=deque[tuple["Sent", Callable[[list[Any]], object]]], init=False
-    )
+    _unheard: deque[Sent] = attrs.field(factory=deque["Sent"], init=False)
 
-    def post(self, calls: Sequence[Call], heard: Callable[[list[Any]], object]) -> None:
-        """Send calls, `TOGETHER` at most, and wait for nothing: whoever comes next hands on what they were answered."""
-        self._unheard.append((self.send(calls), heard))
+    def post(self, calls: Sequence[Call]) -> None:
+        """Send appends, `TOGETHER` at most, and wait for nothing: whoever comes next counts what they were answered."""
+        added, last = False, self._newest()
+        try:
+            added = last is not None and last.add(calls)
+        finally:
+            if last is not None:
+                self._unheard.append(last)
+        if not added:
+            self._unheard.append(self.send(calls))
+
+    def _newest(self) -> Sent | None:
+        """Take the newest of what nobody waits for, so that nobody fetches its answers meanwhile."""
+        with suppress(IndexError):
+            return self._unheard.pop()
+        return None
 
     def hear(self) -> None:
         """Fetch the answers that nobody waited for; they have mostly come by now."""
         while self._unheard:
             try:
-                sent, heard = self._unheard.popleft()
+                sent = self._unheard.popleft()
             except IndexError:  # another thread was faster
                 return
-            heard(sent.late_answers())
+            self.counters.appended(sent.late_answers())
 
     def send(self, calls: Sequence[Call], *, whole: bool = False) -> Sent:
         """Send calls, `TOGETHER` at most; with ``whole`` the scripts themselves, for servers that do not know them."""
         self.hear()
         began = time.perf_counter()
+        talks = [
+            _Talk.begin(server, positions, [calls[position] for position in positions], whole=whole)
+            for server, positions in self.grouped(calls).items()
+        ]
+        return Sent(self, list(calls), [talk for talk in talks if talk is not None], began)
+
+    def grouped(self, calls: Sequence[Call], first: int = 0) -> dict[Server, list[int]]:
+        """Return the positions of calls, counted from ``first``, by the server that has their keys, if one is known."""
         groups: dict[Server, list[int]] = {}
-        for position, call in enumerate(calls):
+        for position, call in enumerate(calls, first):
             server = self.servers.of(call.key)
             if server is not None:
                 groups.setdefault(server, []).append(position)
-        talks = [
-            _Talk.begin(server, positions, [calls[position] for position in positions], whole=whole)
-            for server, positions in groups.items()
-        ]
-        return Sent(self, calls, [talk for talk in talks if talk is not None], began)
+        return groups
 
     def run(self, calls: Sequence[Call]) -> list[Any]:
         """Send any number of calls and return the answer to each; ``None`` where Redis gave none."""

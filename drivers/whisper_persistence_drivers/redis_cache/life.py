@@ -71,6 +71,7 @@ class Life:
 
     def health(self, tier: str) -> TierHealth:
         """Ask every server how it is."""
+        self.exchange.hear()
         began = time.perf_counter()
         servers = self.exchange.servers.all()
         answers = [told(server, "everything") for server in servers]

@@ -10,9 +10,9 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import Final
+from typing import Final, cast
 
 import attrs
 
@@ -25,10 +25,13 @@ _OVERHEAD: Final = 600
 _MESSAGE: Final = 300
 
 _read: Final = decoder(Message)
-_texts: Final = attrgetter("content", "conversation_id", "user_id", "author_id", "message_id", "author_name")
+_extra: Final = attrgetter("extra")
+_texts: Final = attrgetter("content", "conversation_id", "user_id", "author_id", "message_id", "author_name", "source")
 
 #: A message as it is held: itself, or as its line where it has an ``extra``, which whoever is shown it could change.
 Entry = Message | bytes
+#: A change that stored a message: its revision, and the message's line; none where it was stored before.
+Change = tuple[int, bytes]
 
 
 @attrs.frozen(eq=False)
@@ -61,30 +64,39 @@ class Held:
         """Return so many of the newest messages, 0 for all."""
         entries = self.entries[-wanted:] if wanted else self.entries
         whole = self.whole and len(entries) == len(self.entries)
-        return Content(self.revision, whole, [_shown(entry) for entry in entries])
+        return Content(self.revision, whole, _shown(entries))
 
-    def appended(self, revision: int, line: bytes, recent: int) -> Held | None:
-        """Return them with a message that the database took; ``None`` where a change between is missing."""
-        if revision <= self.revision:
+    def appended(self, changes: Sequence[Change], recent: int) -> Held | None:
+        """Return them with messages that the database took; ``None`` where a change between is missing."""
+        revision, new = self.revision, list[Entry]()
+        for change, line in changes:
+            if change <= revision:
+                continue
+            if change != revision + 1 or not line:
+                return None
+            revision = change
+            new.append(_entry(_read(line)))
+        if not new:
             return self
-        if revision != self.revision + 1 or not line:
-            return None
-        entry = _entry(_read(line))
-        gone = self.entries[: len(self.entries) + 1 - recent] if len(self.entries) >= recent else ()
-        size = self.size + _weight(entry) - sum(map(_weight, gone))
-        entries = (*self.entries[len(gone) :], entry)
-        return Held(revision, self.whole and not gone, entries, size, self.confirmed, self.kept)
+        whole = self.whole and len(self.entries) + len(new) <= recent
+        kept = self.entries[len(new) - recent :] if len(new) < recent else ()
+        gone, new = self.entries[: len(self.entries) - len(kept)], new[-recent:]
+        size = self.size + sum(map(_weight, new)) - sum(map(_weight, gone))
+        return Held(revision, whole, (*kept, *new), size, self.confirmed, self.kept)
 
 
 def _entry(message: Message) -> Entry:
     return encode(message).encode() if message.extra else message
 
 
-def _shown(entry: Entry) -> Message:
-    """Return a message that has no ``extra`` but its own; one that had none gets none that was written into it."""
-    if isinstance(entry, bytes):
-        return _read(entry)
-    return attrs.evolve(entry, extra={}) if entry.extra else entry
+def _shown(entries: tuple[Entry, ...]) -> Sequence[Message]:
+    """Return messages that have no ``extra`` but their own; those that had none get none that was written into it."""
+    if bytes not in map(type, entries) and not any(map(_extra, entries)):
+        return cast("tuple[Message, ...]", entries)
+    return [
+        _read(entry) if isinstance(entry, bytes) else attrs.evolve(entry, extra={}) if entry.extra else entry
+        for entry in entries
+    ]
 
 
 def _weight(entry: Entry) -> int:
@@ -136,12 +148,12 @@ class Near:
                 if held is not None and held.revision >= confirmed.revision:
                     self._held[name] = attrs.evolve(held, confirmed=moment)
 
-    def append(self, name: str, revision: int, line: bytes) -> None:
-        """Add a message that the database took, or remove what lacks a change before it."""
+    def append(self, name: str, changes: Sequence[Change]) -> None:
+        """Add messages that the database took, or remove what lacks a change before them."""
         with self._lock:
             there = self._held.get(name)
             if there is not None:
-                grown = there.appended(revision, line, self.recent)
+                grown = there.appended(changes, self.recent)
                 self._remove(name) if grown is None else self._place(name, grown)
 
     def drop(self, revisions: Mapping[str, int]) -> None:

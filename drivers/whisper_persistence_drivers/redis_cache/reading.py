@@ -12,6 +12,7 @@ from whisper_persistence.hookspecs import Below
 from whisper_persistence.records import Message, Revision, Thing, Window
 from whisper_persistence_drivers.redis_cache.content import Content, is_plain
 from whisper_persistence_drivers.redis_cache.flights import Flights
+from whisper_persistence_drivers.redis_cache.near import Held
 from whisper_persistence_drivers.redis_cache.recents import BEYOND, Hit, Lease, Recents
 
 
@@ -31,7 +32,8 @@ class Reader:
 
     def load(self, windows: Sequence[Window]) -> Mapping[Window, tuple[Message, ...]] | None:
         """Return what each window shows; windows that show nothing are absent."""
-        if len(windows) == 1 and (at_hand := self._at_hand(windows[0])) is not None:
+        at_hand = self._at_hand(windows)
+        if at_hand is not None:
             return at_hand
         wanted = self._wanted(windows)
         cached, fetched = self._contents(wanted) if wanted else ({}, {})
@@ -82,27 +84,39 @@ class Reader:
         found = self.below.load_revisions(things=list(things.values())) or {}
         return {name: found.get(thing, Revision()).revision for name, thing in things.items()}
 
-    def _at_hand(self, window: Window) -> dict[Window, tuple[Message, ...]] | None:
-        """Answer what is asked most, the newest messages of one conversation, where they are held here and current.
+    def _at_hand(self, windows: Sequence[Window]) -> dict[Window, tuple[Message, ...]] | None:
+        """Answer what is asked most, the newest messages of conversations, where all are held here and current.
 
         It is what the rest of this class would do, less what it takes to be ready for anything else.
         """
-        if not (is_plain(window) and self._may_show(window)):
-            return None
         near, began = self.recents.near, time.monotonic()
-        held = near.get(window.conversation_id, window.limit + 1)
-        if held is None:
-            return None
-        if began - held.confirmed > self.recents.limits.staleness:
-            if self.revisions([window.conversation_id])[window.conversation_id] != held.revision:
+        held: dict[str, Held] = {}
+        for window in windows:
+            each = near.get(window.conversation_id, window.limit + 1) if self._is_common(window) else None
+            if each is None:
                 return None
-            if self.recents.limits.staleness:
-                near.confirm({window.conversation_id: held}, began)
-        answer = held.content(window.limit + 1).show(window)
-        if answer is None:
+            held[window.conversation_id] = each
+        if not self._are_current(held, began):
             return None
-        self.recents.exchange.counters.add(hits=1)
-        return {window: answer} if answer else {}
+        shown = {w: held[w.conversation_id].content(w.limit + 1).show(w) for w in windows}
+        if None in shown.values():
+            return None
+        self.recents.exchange.counters.add(hits=len(windows))
+        return {window: answer for window, answer in shown.items() if answer}
+
+    def _are_current(self, held: Mapping[str, Held], began: float) -> bool:
+        """Say whether what was found here at a moment may all be shown, asking the database if need be."""
+        staleness = self.recents.limits.staleness
+        doubtful = {name: each for name, each in held.items() if began - each.confirmed > staleness}
+        revisions = self.revisions(doubtful)
+        if any(revisions[name] != each.revision for name, each in doubtful.items()):
+            return False
+        if staleness and doubtful:
+            self.recents.near.confirm(doubtful, began)
+        return True
+
+    def _is_common(self, window: Window) -> bool:
+        return is_plain(window) and self._may_show(window)
 
     def _may_show(self, window: Window) -> bool:
         """Say whether the newest messages may be what a window shows; one message by its id is asked for below."""

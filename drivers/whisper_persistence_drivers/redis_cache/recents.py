@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from itertools import chain
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -17,7 +17,7 @@ from whisper_persistence.records import Message, Receipt
 from whisper_persistence_drivers.redis_cache import scripts
 from whisper_persistence_drivers.redis_cache.content import Content
 from whisper_persistence_drivers.redis_cache.exchange import TOGETHER, Call, Exchange, Sent
-from whisper_persistence_drivers.redis_cache.near import Near
+from whisper_persistence_drivers.redis_cache.near import Change, Near
 
 #: How long a lease holds, in milliseconds: longer than a fill takes, short since nobody else may fill meanwhile.
 LEASE: Final = 5_000
@@ -25,8 +25,8 @@ LEASE: Final = 5_000
 BEYOND: Final = 1 << 52
 
 _read_all: Final = decoder(list[Message])
-#: How a message ends that has no sequence yet.
-_UNNUMBERED: Final = b'"sequence":null}'
+#: Stands in a message that has no sequence yet; for the last time there, since only plain texts follow.
+_UNNUMBERED: Final = b',"sequence":null,"'
 
 
 @attrs.frozen
@@ -171,21 +171,23 @@ class Recents:
 
         Where every read asks the database, nobody waits for Redis' answer: it may be as late as it likes.
         """
-        items: dict[str, list[Any]] = {}
+        items: dict[str, list[Change]] = {}
         for message, receipt in zip(messages, receipts, strict=True):
             text = _line(message, receipt.sequence) if receipt.repeated is False else b""
-            self.near.append(message.conversation_id, receipt.revision, text)
-            items.setdefault(message.conversation_id, []).extend((receipt.revision, text))
+            items.setdefault(message.conversation_id, []).append((receipt.revision, text))
         limits = (self._life(), self.limits.recent, self.limits.max_bytes, self.limits.max_memory)
-        calls = [self._call(scripts.APPEND, conversation, *limits, *item) for conversation, item in items.items()]
+        calls: list[Call] = []
+        for conversation, changes in items.items():
+            self.near.append(conversation, changes)
+            calls.append(self._call(scripts.APPEND, conversation, *limits, *chain.from_iterable(changes)))
         if self.limits.staleness or len(calls) > TOGETHER:
-            self._done(items, self.exchange.run(calls))
+            self.exchange.counters.appended(self.exchange.run(calls))
         else:
-            self.exchange.post(calls, partial(self._done, items))
+            self.exchange.post(calls)
 
     def drop(self, revisions: Mapping[str, int]) -> list[str]:
         """Remove what lacks the change of each revision; return the conversations that Redis was not told about."""
-        return self._done(revisions, [answer for _, answer in self._drop(revisions, "-")])
+        return [conversation for conversation, answer in self._drop(revisions, "-") if answer is None]
 
     def reclaim(self, revisions: Mapping[str, int]) -> tuple[str, dict[str, bytes | None]]:
         """Remove what lacks the change of each revision, for a lease on it; return its token and what was answered."""
@@ -216,10 +218,6 @@ class Recents:
         text = b"".join(line + b"\n" for line in lines)
         return self._call(scripts.FILL, conversation_id, token, *head, self._life(), self.limits.max_memory, text)
 
-    def _done(self, conversations: Iterable[str], answers: Sequence[bytes | None]) -> list[str]:
-        self.exchange.counters.add(appends=answers.count(b"kept"), evictions=answers.count(b"full"))
-        return [conversation for conversation, answer in zip(conversations, answers, strict=True) if answer is None]
-
     def _call(self, script: Any, conversation_id: str, *arguments: Any) -> Call:
         return Call(script, self.key(conversation_id), arguments)
 
@@ -230,6 +228,9 @@ class Recents:
 def _line(message: Message, sequence: int | None) -> bytes:
     """Return a message as one line: JSON, in which no line ends."""
     text = encode(message).encode()
-    if text.endswith(_UNNUMBERED):  # a tenth of what it takes to number a copy first
-        return b"%s%d}" % (text[: -len(b"null}")], sequence) if sequence is not None else text
-    return text if message.sequence == sequence else encode(attrs.evolve(message, sequence=sequence)).encode()
+    if message.sequence == sequence:
+        return text
+    before, found, after = text.rpartition(_UNNUMBERED)
+    if found and message.sequence is None and sequence is not None:  # a quarter of what it takes to number a copy first
+        return b'%s,"sequence":%d,"%s' % (before, sequence, after)
+    return encode(attrs.evolve(message, sequence=sequence)).encode()

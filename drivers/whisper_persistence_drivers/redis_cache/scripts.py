@@ -36,14 +36,15 @@ if raw then
     count, checked, at = string.match(raw, '^%x+ %d+ %a (%d+) (%d+)\\n()')
   end
 end
-local function put(text, ...)
-  local done = redis.pcall('SET', key, run .. ' ' .. text, ...)
+local function set(text, ...)
+  local done = redis.pcall('SET', key, text, ...)
   if type(done) == 'table' and done.err then
     redis.call('DEL', key)
     return false
   end
   return true
 end
+local function put(text, ...) return set(run .. ' ' .. text, ...) end
 local function room(bound)
   if bound == '0' then return true end
   return tonumber(string.match(redis.call('INFO', 'memory'), 'used_memory:(%d+)')) <= tonumber(bound)
@@ -124,7 +125,7 @@ if kind == 'l' then
   put(last .. ' l ' .. token, 'KEEPTTL')
   return 'leased'
 end
-local current, number, body = tonumber(rev), tonumber(count), {string.sub(raw, at)}
+local current, number, lines = tonumber(rev), tonumber(count), {}
 for i = 5, #ARGV, 2 do
   local revision = tonumber(ARGV[i])
   if revision > current then
@@ -133,22 +134,24 @@ for i = 5, #ARGV, 2 do
       return 'gap'
     end
     current = revision
-    number = number + 1
-    body[#body + 1] = ARGV[i + 1] .. '\\n'
+    lines[#lines + 1] = ARGV[i + 1] .. '\\n'
   end
 end
 if not room(ARGV[4]) then
   redis.call('DEL', key)
   return 'full'
 end
-local text, from = table.concat(body), 1
-while number > 0 and (number > tonumber(ARGV[2]) or #text - from + 1 > tonumber(ARGV[3])) do
-  from = skip(text, from, 1)
-  number = number - 1
-  kind = 'p'
+number = number + #lines
+local new, first, most, size = table.concat(lines), 1, tonumber(ARGV[2]), tonumber(ARGV[3])
+while at <= #raw and (number > most or #raw - at + 1 + #new > size) do
+  at, number, kind = skip(raw, at, 1), number - 1, 'p'
 end
-local line = table.concat({last, kind, string.format('%d', number), checked}, ' ')
-return put(line .. '\\n' .. string.sub(text, from), 'PX', ARGV[1]) and 'kept' or 'full'
+while number > 0 and (number > most or #new - first + 1 > size) do
+  first, number, kind = skip(new, first, 1), number - 1, 'p'
+end
+local line = table.concat({run, last, kind, string.format('%d', number), checked}, ' ')
+local text = line .. '\\n' .. string.sub(raw, at) .. string.sub(new, first)
+return set(text, 'PX', ARGV[1]) and 'kept' or 'full'
 """
 )
 

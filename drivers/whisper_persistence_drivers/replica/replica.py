@@ -69,6 +69,9 @@ class Replica:
         Args:
             question: the question.
             fresh: whether all that was written before must be counted; else the newest snapshot answers.
+
+        Raises:
+            StorageRefusedError: the question needs more memory than the driver may use.
         """
         if fresh or self.folder.newest() is None:
             self.refresh()

@@ -46,7 +46,11 @@ _SAID: Final = Walk(
 
 
 def aggregate(session: Session, question: rec.Question[Any]) -> Any:
-    """Answer one question, or ``None`` for one that is not known."""
+    """Answer one question, or ``None`` for one that is not known.
+
+    Raises:
+        StorageDamagedError: a stored record cannot be read.
+    """
     answer = _ANSWERS.get(type(question))
     if answer is None:
         return None

@@ -34,6 +34,9 @@ def expire(read: Ask, write: Ask, policies: Sequence[Retention], *, dry_run: boo
         write: runs a function in a transaction of its own.
         policies: what is kept.
         dry_run: whether only to count.
+
+    Raises:
+        ValidationError: there are more policies of one kind than one statement takes.
     """
     counts: dict[str, int] = {}
     for kind in RECORD_KINDS:

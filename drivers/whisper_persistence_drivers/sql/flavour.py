@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
+from whisper_persistence_drivers.sql.damage import Damage
 from whisper_persistence_drivers.sql.tables import Tables, tables
 
 if TYPE_CHECKING:
@@ -70,10 +71,12 @@ class Flavour(ABC):
     Attributes:
         schema: the schema they live in, or ``None`` for the database's own.
         prefix: what their names begin with.
+        damage: what could not be read.
     """
 
     schema: str | None = None
     prefix: str = ""
+    damage: Damage = attrs.field(factory=Damage, eq=False, repr=False)
 
     @property
     def tables(self) -> Tables:
@@ -101,6 +104,15 @@ class Flavour(ABC):
     def member(self, record: ColumnElement[str], name: str) -> ColumnElement[str]:
         """Return the text of one member of the JSON object in a column; ``name`` is one of our fields' names."""
 
+    def execute(self, session: Session, statement: Prepared, values: dict[str, Any]) -> Any:
+        """Run a statement with these values by name; the answer has `fetchall` and ``rowcount``."""
+        return session.connection.execute(statement.sql, statement.bind(values))
+
+    def fetch(self, session: Session, statement: Prepared, values: dict[str, Any]) -> list[Any]:
+        """Run a statement with these values by name, and return its rows."""
+        rows: list[Any] = self.execute(session, statement, values).fetchall()
+        return rows
+
     @abstractmethod
     def each(self, build: Build, **types: TypeEngine[Any]) -> Prepared:
         """Return a statement that runs for each of many sets of values.
@@ -113,10 +125,6 @@ class Flavour(ABC):
     @abstractmethod
     def fetch_each(self, session: Session, statement: Prepared, sets: Sequence[dict[str, Any]]) -> list[list[Any]]:
         """Return the rows of a SELECT of `each` for every set of values, in their order."""
-
-    def fetch_numbers(self, session: Session, statement: Prepared, thing: str) -> list[tuple[int, ...]]:
-        """Return the rows, of whole numbers alone, of a SELECT whose only parameter is called ``thing``."""
-        return session.rows(statement, thing=thing)
 
     @abstractmethod
     def moment(self, record: ColumnElement[str], field: str) -> ColumnElement[str]:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import attrs
-from sqlalchemy import BigInteger, bindparam, delete, literal_column, select
+from sqlalchemy import BigInteger, bindparam, delete, select
 from sqlalchemy.types import TypeEngine
 
 from whisper_persistence.records import Follower, Pending, Revision, Thing
@@ -45,9 +45,7 @@ def _statements(flavour: Flavour) -> _Statements:
         return delete(tables.outbox).where(mine(outbox), *same, outbox.revision <= given["revision"])
 
     text: dict[str, TypeEngine[Any]] = dict.fromkeys(("follower", "kind", "thing_id", "item"), PlainText)
-    # A thing that was only held while somebody looked has a row, and was never written.
     standing = select(revisions.revision, revisions.epoch, revisions.sequence)
-    written = standing.where(revisions.revision > literal_column("0"))
     own = (mine(followers), followers.name == bindparam("name"))
     forget = delete(tables.followers).where(*own)
     return _Statements(
@@ -56,8 +54,8 @@ def _statements(flavour: Flavour) -> _Statements:
         remove_follower=flavour.prepare(forget),
         load_pending=flavour.prepare(in_order),
         clear_pending=flavour.each(done, **text, revision=BigInteger()),
-        load_revisions=flavour.prepare(written.add_columns(revisions.thing).where(flavour.among(revisions.thing))),
-        load_revision=flavour.prepare(written.where(revisions.thing == bindparam("thing"))),
+        load_revisions=flavour.prepare(standing.add_columns(revisions.thing).where(flavour.among(revisions.thing))),
+        load_revision=flavour.prepare(standing.where(revisions.thing == bindparam("thing"))),
     )
 
 
@@ -97,8 +95,9 @@ def load_revisions(session: Session, things: Sequence[Thing]) -> dict[Thing, Rev
     """Return the revisions of the things that were ever written."""
     keyed = {session.thing_key(thing.kind, thing.thing_id): thing for thing in things}
     sql = _statements(session.flavour)
+    # A thing that was only held while somebody looked has a row, and was never written.
     if len(keyed) == 1:  # as a cache asks at each read
-        alone = session.flavour.fetch_numbers(session, sql.load_revision, *keyed)
-        return {thing: Revision(*row) for thing in keyed.values() for row in alone}
+        alone = session.rows(sql.load_revision, thing=next(iter(keyed)))
+        return {thing: Revision(*row) for thing in keyed.values() for row in alone if row[0]}
     rows = session.listed(sql.load_revisions, keyed)
-    return {keyed[key]: Revision(*standing) for *standing, key in rows}
+    return {keyed[key]: Revision(*standing) for *standing, key in rows if standing[0]}

@@ -21,7 +21,7 @@ from whisper_persistence_drivers.sql.following import load_pending
 from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.terms import FOLLOWER, Key, TermRow, term_row
 from whisper_persistence_drivers.sql.text_index import Scope
-from whisper_persistence_drivers.sql.windows import read_messages
+from whisper_persistence_drivers.sql.windows import readable_messages
 
 #: Up to so many messages that are not indexed yet are asked for by name; more are looked for in the scope.
 _SHORT: Final = 500
@@ -123,7 +123,7 @@ def read_tail(session: Session, scope: Scope) -> list[TermRow]:
     else:
         named = scope.named()
         statement = _scoped(session.flavour, tuple(named)).tail
-        messages = read_messages(session.each(statement, [{**named, "limit": 1 << 40}])[0])
+        messages = readable_messages(session, session.each(statement, [{**named, "limit": 1 << 40}])[0])
     rows = [term_row(session, message, message.sequence or 0) for message in messages if not message.is_redacted()]
     wanted = sorted(filter(scope.shows, rows), key=lambda row: (row.conversation_id, row.sequence))
     return indexing.place(session, wanted)
@@ -132,7 +132,9 @@ def read_tail(session: Session, scope: Scope) -> list[TermRow]:
 def read_named(session: Session, keys: Iterable[tuple[str, str]]) -> list[Message]:
     """Return messages by conversation and message id, as far as they are there."""
     sets = [{"conversation_id": conversation_id, "message_id": message_id} for conversation_id, message_id in keys]
-    return read_messages([row for rows in session.each(_statements(session.flavour).named, sets) for row in rows])
+    return readable_messages(
+        session, [row for rows in session.each(_statements(session.flavour).named, sets) for row in rows]
+    )
 
 
 def count_terms(session: Session, scope: Scope, limit: int) -> int:
@@ -185,7 +187,9 @@ def _spans(rows: Iterable[TermRow]) -> list[dict[str, Any]]:
 def read_all(session: Session, keys: Sequence[Key]) -> list[Message]:
     """Return messages by conversation and sequence, as far as they are there."""
     sets = [{"conversation_id": conversation_id, "sequence": sequence} for conversation_id, sequence in keys]
-    return read_messages([row for rows in session.each(_statements(session.flavour).placed, sets) for row in rows])
+    return readable_messages(
+        session, [row for rows in session.each(_statements(session.flavour).placed, sets) for row in rows]
+    )
 
 
 def read_importance(session: Session, messages: Sequence[Message]) -> list[dict[str, float]]:

@@ -108,7 +108,9 @@ class SqlLifecycle(LifecycleSpecs):
             return rec.TierHealth(self.tier, rec.State.DOWN, None, {"error": str(error)})
         details["schema_version"] = SCHEMA_VERSION
         details["installation"] = blake2b(b"installation", key=self._database.hash_key, digest_size=8).hexdigest()
-        return rec.TierHealth(self.tier, rec.State.UP, time.perf_counter() - began, details)
+        damaged = details["damaged"] = len(self._database.flavour.damage)
+        state = rec.State.DEGRADED if damaged else rec.State.UP
+        return rec.TierHealth(self.tier, state, time.perf_counter() - began, details)
 
     def _read(self, function: Callable[..., T], *arguments: Any) -> T:
         return retry(lambda careful: self._ask(function, *arguments), self.tier)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -10,9 +10,11 @@ import attrs
 from sqlalchemy import select
 
 from whisper_persistence.codec import decoder, encode
+from whisper_persistence.errors import StorageDamagedError
 from whisper_persistence.records import Pattern, PatternChange, Preferences, PreferencesChange, Receipt
 from whisper_persistence.records.following import FollowedKind
 from whisper_persistence_drivers.sql.columns import PlainText
+from whisper_persistence_drivers.sql.damage import partly_damaged, read_each, sorted_out
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.transaction import Transaction
@@ -54,16 +56,30 @@ def _statements(flavour: Flavour) -> _Statements:
 
 def load_patterns(session: Session, user_ids: Sequence[str]) -> dict[str, tuple[Pattern, ...]]:
     """Return the patterns of the users that have any, by user id."""
+    rows = session.listed(_statements(session.flavour).load_patterns, user_ids)
+    try:
+        return _by_user((row[0], _pattern(row[1])) for row in rows)
+    except StorageDamagedError:
+        read = read_each(session, "patterns", rows, lambda row: _pattern(row[1]))
+    unknown = frozenset(row[0] for row in {*rows} - {row for row, _ in read})
+    found = _by_user((row[0], pattern) for row, pattern in read if row[0] not in unknown)
+    raise partly_damaged("patterns", found, unknown)
+
+
+def _by_user(patterns: Iterable[tuple[str, Pattern]]) -> dict[str, tuple[Pattern, ...]]:
     found: dict[str, list[Pattern]] = {}
-    for user_id, record in session.listed(_statements(session.flavour).load_patterns, user_ids):
-        found.setdefault(user_id, []).append(_pattern(record))
-    return {user_id: tuple(patterns) for user_id, patterns in found.items()}
+    for user_id, pattern in patterns:
+        found.setdefault(user_id, []).append(pattern)
+    return {user_id: tuple(kept) for user_id, kept in found.items()}
 
 
 def load_preferences(session: Session, user_ids: Sequence[str]) -> dict[str, Preferences]:
     """Return the preferences that exist, by user id."""
     rows = session.listed(_statements(session.flavour).load_preferences, user_ids)
-    return {user_id: _preferences(record) for user_id, record in rows}
+    try:
+        return {user_id: _preferences(record) for user_id, record in rows}
+    except StorageDamagedError:
+        raise sorted_out(session, "preferences", rows, lambda row: _preferences(row[1])) from None
 
 
 def save_patterns(transaction: Transaction, patterns: Sequence[Pattern]) -> list[Receipt]:

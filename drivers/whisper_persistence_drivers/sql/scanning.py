@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import cache
 from typing import Annotated, Any, cast
@@ -12,8 +12,9 @@ import msgspec
 from sqlalchemy import BigInteger, bindparam, select, tuple_
 
 from whisper_persistence.codec import decoder, encode
-from whisper_persistence.errors import ValidationError
+from whisper_persistence.errors import StorageDamagedError, ValidationError
 from whisper_persistence.records import MemoryScore, Message, Outcome, Page, Pattern, Preferences, Statistics, Strategy
+from whisper_persistence_drivers.sql.damage import read_each
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.scores import read_score
 from whisper_persistence_drivers.sql.session import NEWEST, Session, mine
@@ -89,12 +90,25 @@ def scan(session: Session, kind: str, cursor: str | None, limit: int) -> Page:
         rows = session.rows(
             _statement(session.flavour, kind, first=cursor is None), limit=min(limit, NEWEST - 1) + 1, **after
         )
-        records = tuple(scanned.read(*row) for row in rows[:limit])
+        page = _page(session, kind, rows, limit)
         if whole:
-            loaded = load_statistics(session, [record.user_id for record in records])
-            records = tuple(loaded[record.user_id] for record in records)
-    more = len(rows) > limit
-    return Page(records, encode(list(rows[limit - 1][: len(scanned.key)])) if more else None)
+            loaded = load_statistics(session, [record.user_id for record in page.records])
+            page = attrs.evolve(page, records=tuple(loaded[record.user_id] for record in page.records))
+    return page
+
+
+def _page(session: Session, kind: str, rows: Sequence[Any], limit: int) -> Page:
+    """Return a page of a kind from one row more than it has, if there are as many."""
+    scanned, shown = _KINDS[kind], rows[:limit]
+    keys = len(scanned.key)
+    cursor = encode(list(rows[limit - 1][:keys])) if len(rows) > limit else None
+    try:
+        return Page(tuple([scanned.read(*row) for row in shown]), cursor)
+    except StorageDamagedError:
+        read = read_each(session, kind, shown, lambda row: scanned.read(*row), lambda row: tuple(row[-2:]))
+    kept = {id(row) for row, _ in read}
+    damaged = tuple(" ".join(map(str, row[:keys])) for row in shown if id(row) not in kept)
+    return Page(tuple(record for _, record in read), cursor, damaged)
 
 
 @cache
@@ -121,8 +135,7 @@ def scan_messages(session: Session, user_id: str, cursor: str | None, limit: int
         ways = (_of_user(session.flavour, way, first=cursor is None) for way in ("user_id", "other_author"))
         found = [session.rows(way, **values) for way in ways]
     rows = sorted(tuple(row) for way in found for row in way)
-    records = tuple(_message(*row) for row in rows[:limit])
-    return Page(records, encode(list(rows[limit - 1][:2])) if len(rows) > limit else None)
+    return _page(session, "messages", rows, limit)
 
 
 def _parts(scanned: _Kind, cursor: str) -> dict[str, Any]:

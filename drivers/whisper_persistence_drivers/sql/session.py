@@ -66,8 +66,7 @@ class Session:
     def rows(self, statement: Prepared, **values: Any) -> list[Any]:
         """Run a statement and return its rows."""
         values["namespace"] = self.namespace
-        rows: list[Any] = self.connection.execute(statement.sql, statement.bind(values)).fetchall()
-        return rows
+        return self.flavour.fetch(self, statement, values)
 
     def listed(self, statement: Prepared, texts: Iterable[str], **values: Any) -> list[Any]:
         """Run a statement over the distinct texts of a list, bound as ``listed``, and return its rows."""

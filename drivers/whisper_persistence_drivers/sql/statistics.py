@@ -11,9 +11,11 @@ import attrs
 from sqlalchemy import BigInteger, ColumnElement, delete, func, select
 
 from whisper_persistence.codec import decoder, encode
+from whisper_persistence.errors import StorageDamagedError
 from whisper_persistence.records import MemoryScore, Receipt, Statistics, StatisticsChange
 from whisper_persistence.records.fields import from_units, quantise, to_units
 from whisper_persistence_drivers.sql.columns import PlainText
+from whisper_persistence_drivers.sql.damage import sorted_out
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.transaction import Step, Transaction
@@ -93,10 +95,15 @@ def load_statistics(session: Session, user_ids: Sequence[str]) -> dict[str, Stat
             medians = {user_id: _median(middles) for user_id, *_, middles in found if middles}
         else:
             medians = _medians(session, {user_id: stored for user_id, _, stored, *_ in found if stored})
-    return {
-        user_id: _ordered(_statistics(record), stored, low, high, medians.get(user_id))
-        for user_id, record, stored, low, high, *_ in found
-    }
+
+    def read(row: Any) -> Statistics:
+        user_id, record, stored, low, high, *_ = row
+        return _ordered(_statistics(record), stored, low, high, medians.get(user_id))
+
+    try:
+        return {row[0]: read(row) for row in found}
+    except StorageDamagedError:
+        raise sorted_out(session, "statistics", found, read) from None
 
 
 def _ordered(record: Statistics, stored: int, low: int | None, high: int | None, median: float | None) -> Statistics:
@@ -125,7 +132,8 @@ def save_statistics(transaction: Transaction, statistics: Sequence[Statistics]) 
     users = [record.user_id for record in statistics]
     transaction.ensure_users(users)
     steps = transaction.advance("user", [(user_id, 1, 0) for user_id in users])
-    stored = {user_id: count for user_id, (_, count) in _find(transaction, users).items()}
+    # What is to be replaced need not be readable.
+    stored = {row[0]: row[2] for row in transaction.listed(_statements(transaction.flavour).find, users)}
     _put(transaction, {record.user_id: (record, stored.get(record.user_id, 0)) for record in statistics})
     for user_id, step in zip(users, steps, strict=True):
         transaction.tell("statistics", user_id, "", step.revision)

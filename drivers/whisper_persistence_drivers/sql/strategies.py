@@ -10,9 +10,11 @@ import attrs
 from sqlalchemy import BigInteger, select
 
 from whisper_persistence.codec import decoder, encode
+from whisper_persistence.errors import StorageDamagedError
 from whisper_persistence.records import Outcome, OutcomeQuery, Receipt, Strategy, StrategyChange
 from whisper_persistence.records.fields import to_units
 from whisper_persistence_drivers.sql.columns import PlainText
+from whisper_persistence_drivers.sql.damage import Asked, read_more, sorted_out
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import NEWEST, Session, mine, set_sequence, to_micros
 from whisper_persistence_drivers.sql.transaction import Step, Transaction
@@ -58,9 +60,11 @@ def _statements(flavour: Flavour) -> _Statements:
 
 def load_strategies(session: Session, user_ids: Sequence[str]) -> dict[str, Strategy]:
     """Return the strategies that exist, by user id."""
-    return {
-        user_id: _strategy(record) for user_id, record in session.listed(_statements(session.flavour).load, user_ids)
-    }
+    rows = session.listed(_statements(session.flavour).load, user_ids)
+    try:
+        return {user_id: _strategy(record) for user_id, record in rows}
+    except StorageDamagedError:
+        raise sorted_out(session, "strategies", rows, lambda row: _strategy(row[1])) from None
 
 
 def load_outcomes(session: Session, queries: Sequence[OutcomeQuery]) -> dict[OutcomeQuery, tuple[Outcome, ...]]:
@@ -69,10 +73,16 @@ def load_outcomes(session: Session, queries: Sequence[OutcomeQuery]) -> dict[Out
         {"user_id": query.user_id, "before": NEWEST if query.before is None else query.before, "limit": query.limit}
         for query in queries
     ]
-    pages = session.each(_statements(session.flavour).load_outcomes, sets)
-    return {
-        query: tuple([read_outcome(*row) for row in rows]) for query, rows in zip(queries, pages, strict=True) if rows
-    }
+    statement = _statements(session.flavour).load_outcomes
+    pages = zip(queries, sets, session.each(statement, sets), strict=True)
+    return {query: _outcomes(session, statement, values, rows) for query, values, rows in pages if rows}
+
+
+def _outcomes(session: Session, statement: Prepared, values: dict[str, Any], rows: list[Any]) -> tuple[Outcome, ...]:
+    try:
+        return tuple([read_outcome(*row) for row in rows])
+    except StorageDamagedError:
+        return tuple(read_more(session, Asked("outcomes", statement, values), rows, lambda row: read_outcome(*row)))
 
 
 def read_outcome(sequence: int, record: str) -> Outcome:

@@ -121,7 +121,7 @@ class Transaction(Session):
     def run(self, statement: Prepared, **values: Any) -> int:
         """Run a statement and return how many rows it touched."""
         values["namespace"] = self.namespace
-        touched: int = self.connection.execute(statement.sql, statement.bind(values)).rowcount
+        touched: int = self.flavour.execute(self, statement, values).rowcount
         return touched
 
     def run_listed(self, statement: Prepared, texts: Iterable[str], **values: Any) -> int:

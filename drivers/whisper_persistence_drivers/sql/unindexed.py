@@ -17,7 +17,7 @@ from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.marks import read_marks
 from whisper_persistence_drivers.sql.session import Session, mine
-from whisper_persistence_drivers.sql.windows import load_messages, read_messages
+from whisper_persistence_drivers.sql.windows import load_messages, readable_messages
 
 #: So many messages are looked at, the newest: some 70 ms.
 MOST: Final = 2_000
@@ -41,7 +41,7 @@ def _search(session: Session, query: SearchQuery) -> SearchResult:
     scope = {"user_id": query.user_id, "conversation_id": query.conversation_id}
     conditions = {name: value for name, value in scope.items() if value is not None}
     rows = session.each(_newest(session.flavour, tuple(conditions)), [{**conditions, "limit": MOST + 1}])[0]
-    messages = read_messages(rows[:MOST]) + gathering.read_named(session, query.among or ())
+    messages = readable_messages(session, rows[:MOST]) + gathering.read_named(session, query.among or ())
     seen = {_place(each): each for each in messages if all(getattr(each, k) == v for k, v in conditions.items())}
     cleared = read_marks(session, {message.conversation_id for message in messages})
     shown = [

@@ -18,7 +18,7 @@ from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import NEWEST, Session, mine
 from whisper_persistence_drivers.sql.transaction import Transaction
-from whisper_persistence_drivers.sql.windows import read_messages
+from whisper_persistence_drivers.sql.windows import readable_messages
 
 _read_cursor = msgspec.json.Decoder(tuple[str, int])
 
@@ -97,7 +97,9 @@ def save_vectors(transaction: Transaction, vectors: Sequence[Vector]) -> list[Re
     """
     steps = transaction.advance("conversation", [(vector.conversation_id, 0, 0) for vector in vectors])
     sets = [{"conversation_id": vector.conversation_id, "message_id": vector.message_id} for vector in vectors]
-    found = [read_messages(rows) for rows in transaction.each(_statements(transaction.flavour).find, sets)]
+    found = [
+        readable_messages(transaction, rows) for rows in transaction.each(_statements(transaction.flavour).find, sets)
+    ]
     sequences = [messages[0].sequence if messages and not messages[0].is_redacted() else None for messages in found]
     rows: dict[tuple[Any, ...], bytes] = {}
     for vector, sequence in zip(vectors, sequences, strict=True):

@@ -11,8 +11,10 @@ from sqlalchemy import BigInteger, func, literal_column, select
 from sqlalchemy.types import TypeEngine
 
 from whisper_persistence.codec import decoder
+from whisper_persistence.errors import StorageDamagedError
 from whisper_persistence.records import Message, Window
 from whisper_persistence_drivers.sql.columns import PlainText
+from whisper_persistence_drivers.sql.damage import Asked, read_each, read_more
 from whisper_persistence_drivers.sql.flavour import Build, Flavour, Prepared
 from whisper_persistence_drivers.sql.session import NEWEST, Session, mine
 
@@ -81,7 +83,9 @@ def load_messages(session: Session, windows: Sequence[Window]) -> dict[Window, t
     shown: dict[Window, tuple[Message, ...]] = {}
     for statement, group in asked.items():
         pages = session.each(statement, [_bounds(session, window) for window in group])
-        shown.update((window, _show(session, window, rows)) for window, rows in zip(group, pages, strict=True) if rows)
+        for window, rows in zip(group, pages, strict=True):
+            if rows:
+                shown[window] = _show(session, window, _read(session, statement, window, rows))
     return {window: messages for window, messages in shown.items() if messages}
 
 
@@ -114,13 +118,38 @@ def read_messages(rows: Sequence[Any]) -> list[Message]:
     return messages
 
 
-def _show(session: Session, window: Window, rows: list[Any]) -> tuple[Message, ...]:
+def readable_messages(session: Session, rows: Sequence[Any]) -> list[Message]:
+    """Return messages from rows of record and sequence, without those that cannot be read."""
+    try:
+        return read_messages(rows)
+    except StorageDamagedError:
+        return [message for _, message in read_each(session, "messages", rows, read_message, named)]
+
+
+def named(row: Any) -> tuple[Any, ...]:
+    """Return what names a row that cannot be read, wherever it is met."""
+    return row[1], row[0]
+
+
+def read_message(row: Any) -> Message:
+    """Return the message of one row of record and sequence."""
+    return read_messages([row])[0]
+
+
+def _read(session: Session, statement: Prepared, window: Window, rows: Sequence[Any]) -> list[Message]:
+    try:
+        return read_messages(rows)
+    except StorageDamagedError:
+        bounds = _bounds(session, window)
+        return read_more(session, Asked("messages", statement, bounds, named), rows, read_message)
+
+
+def _show(session: Session, window: Window, messages: list[Message]) -> tuple[Message, ...]:
     if window.message_id is not None:
-        return tuple(message for message in read_messages(rows) if window.user_id in (None, message.user_id))
+        return tuple(message for message in messages if window.user_id in (None, message.user_id))
     if window.after is not None:
-        return tuple(read_messages(rows))
-    rows.reverse()
-    messages = read_messages(rows)
+        return tuple(messages)
+    messages.reverse()
     return tuple(messages if len(messages) <= window.limit else _with_question(session, window, messages))
 
 
@@ -133,5 +162,5 @@ def _with_question(session: Session, window: Window, messages: list[Message]) ->
     if asked == spare.message_id:
         return [spare, *messages]
     bounds = {**_bounds(session, window), "before": messages[0].sequence, "message_id": asked}
-    found = read_messages(session.each(_statements(session.flavour).named, [bounds])[0])
+    found = readable_messages(session, session.each(_statements(session.flavour).named, [bounds])[0])
     return [question for question in found if window.user_id in (None, question.user_id)] + messages

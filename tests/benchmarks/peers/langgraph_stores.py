@@ -1,4 +1,4 @@
-"""langgraph: stores, one item a message under the conversation's namespace, found newest first."""
+"""langgraph: stores, one item a message under the conversation's namespace, found newest first; one item a record."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from langgraph.store.sqlite import SqliteStore
 from langgraph.store.sqlite.aio import AsyncSqliteStore
 
 from peers.side import PRAGMAS
+from peers.values import Value, Values
 
 _numbers = count(1)
 
@@ -33,7 +34,11 @@ def _batches(turns: Iterable[Turn]) -> Iterable[list[PutOp]]:
         yield [put for turn in batch for put in _puts(turn)]
 
 
-class Store:
+def _records(values: list[Value]) -> list[PutOp]:
+    return [PutOp((table, user), key, value) for table, user, key, value in values]
+
+
+class Store(Values):
     """A synchronous store, called in the event loop."""
 
     def __init__(self, store: Any, stack: ExitStack) -> None:
@@ -66,11 +71,18 @@ class Store:
         for batch in _batches(turns):
             self._store.batch(batch)
 
+    async def get(self, table: str, user: str, key: str) -> dict[str, Any] | None:
+        item = self._store.get((table, user), key)
+        return item and item.value
+
+    async def put(self, values: list[Value]) -> None:
+        self._store.batch(_records(values))
+
     async def close(self) -> None:
         self._stack.close()
 
 
-class AsyncStore:
+class AsyncStore(Values):
     """An asynchronous store."""
 
     def __init__(self, store: Any, stack: AsyncExitStack) -> None:
@@ -101,6 +113,13 @@ class AsyncStore:
     async def fill(self, turns: Iterable[Turn]) -> None:
         for batch in _batches(turns):
             await self._store.abatch(batch)
+
+    async def get(self, table: str, user: str, key: str) -> dict[str, Any] | None:
+        item = await self._store.aget((table, user), key)
+        return item and item.value
+
+    async def put(self, values: list[Value]) -> None:
+        await self._store.abatch(_records(values))
 
     async def close(self) -> None:
         await self._stack.aclose()

@@ -26,8 +26,10 @@ from whisper_persistence.cli.commands.new_driver import new_driver
 from whisper_persistence.cli.commands.reindex import reindex
 from whisper_persistence.cli.commands.report import report
 from whisper_persistence.cli.commands.restore import restore
+from whisper_persistence.cli.commands.rollback import rollback
 from whisper_persistence.cli.commands.search import search
 from whisper_persistence.cli.commands.show import show
+from whisper_persistence.cli.commands.sources import sources
 from whisper_persistence.cli.commands.verify import verify
 
 __all__ = ["main"]
@@ -50,8 +52,10 @@ _COMMANDS: Final[tuple[click.Command, ...]] = (
     reindex,
     report,
     restore,
+    rollback,
     search,
     show,
+    sources,
     verify,
 )
 

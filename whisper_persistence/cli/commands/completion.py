@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from whisper_persistence.cli.commands.common import as_json_option, print_json
 from whisper_persistence.cli.commands.manual import Command
 
 
@@ -18,8 +19,9 @@ from whisper_persistence.cli.commands.manual import Command
     ),
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@as_json_option
 @click.pass_context
-def completion(ctx: click.Context, shell: str) -> None:
+def completion(ctx: click.Context, shell: str, *, as_json: bool) -> None:
     """Print a script with which a shell completes commands and options."""
     from click.shell_completion import get_completion_class
 
@@ -27,4 +29,8 @@ def completion(ctx: click.Context, shell: str) -> None:
     if program is None:
         raise click.ClickException(f"there is no completion for {shell}")
     root = ctx.find_root()
-    click.echo(program(root.command, {}, "whisper-persistence", "_WHISPER_PERSISTENCE_COMPLETE").source())
+    script = program(root.command, {}, "whisper-persistence", "_WHISPER_PERSISTENCE_COMPLETE").source()
+    if as_json:
+        print_json({"shell": shell, "script": script})
+        return
+    click.echo(script)

@@ -13,9 +13,10 @@ from whisper_persistence.cli.commands.manual import Command
 
 @click.command(
     cls=Command,
-    fails="something is not as it was written",
+    fails="something is not as it was written, or cannot be read",
     examples=(
         "whisper-persistence verify",
+        "whisper-persistence verify --records",
         "whisper-persistence verify --user alice --json",
         "whisper-persistence verify --json > heads.json && whisper-persistence verify --against heads.json",
         "whisper-persistence verify --switch-off --yes",
@@ -29,6 +30,7 @@ from whisper_persistence.cli.commands.manual import Command
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Also compare with what --json printed before and was kept elsewhere.",
 )
+@click.option("--records", is_flag=True, help="Only read every record, and name what cannot be read; needs no chains.")
 @click.option("--switch-off", is_flag=True, help="Then remove the chains; afterwards, take the option out of settings.")
 @yes_option
 @as_json_option
@@ -39,6 +41,7 @@ def verify(
     conversations: tuple[str, ...],
     *,
     against: Path | None,
+    records: bool,
     switch_off: bool,
     yes: bool,
     as_json: bool,
@@ -46,16 +49,23 @@ def verify(
     """Say whether anybody changed conversations past the store: the first altered, missing or reordered message.
 
     The database must keep hash chains: option tamper_evidence of sqlite and postgres. What this shows and what
-    not: see docs/privacy.md.
+    not: see docs/privacy.md. With --records it reads every record of every kind instead, and names what is damaged.
     """
     from whisper_persistence import codec
-    from whisper_persistence.cli.progress import show_status
-    from whisper_persistence.cli.verifying import print_chains
-    from whisper_persistence.operations import remove_chains, verify_chains
+    from whisper_persistence.cli.progress import show_progress, show_status
+    from whisper_persistence.cli.verifying import print_chains, print_reading
+    from whisper_persistence.operations import find_unreadable, remove_chains, verify_chains
 
-    if switch_off and (users or conversations):
-        raise click.UsageError("--switch-off is about all conversations of the namespace")
+    if (switch_off or records) and (users or conversations):
+        raise click.UsageError("--switch-off and --records are about all of the namespace")
+    if records and (switch_off or against):
+        raise click.UsageError("--records looks at no chains: leave out --against and --switch-off")
     with open_store(overrides) as store:
+        if records:
+            with show_progress(not as_json) as progress:
+                read = find_unreadable(store, progress)
+            print_json(codec.to_mapping(read)) if as_json else print_reading(read)
+            raise SystemExit(1 if read.unreadable else 0)
         with show_status("walking along the chains", shown=not as_json):
             report = verify_chains(store, users, conversations, against)
         print_json(codec.to_mapping(report)) if as_json else print_chains(report)

@@ -30,6 +30,7 @@ class AuditObserver:
     """
 
     contract_version: ClassVar[int] = 1
+    local: ClassVar[bool] = True
 
     path: Path = attrs.field(converter=absolute_path)
     ids: Ids = attrs.field(default="keyed", validator=attrs.validators.in_(("keyed", "plain", "none")))

@@ -50,7 +50,7 @@ class EncryptionDriver(EncryptionLifecycle, StrategySpecs, StatisticsSpecs, Conv
         self, queries: Sequence[rec.OutcomeQuery]
     ) -> Mapping[rec.OutcomeQuery, tuple[rec.Outcome, ...]] | None:
         """Load and open outcomes."""
-        return self._reader.mapping(lambda: self._below.load_outcomes(queries=queries))
+        return self._reader.pages(lambda asked: self._below.load_outcomes(queries=asked), queries)
 
     @hookimpl
     def save_statistics(self, statistics: Sequence[rec.Statistics]) -> Sequence[rec.Receipt] | None:
@@ -102,9 +102,13 @@ class EncryptionDriver(EncryptionLifecycle, StrategySpecs, StatisticsSpecs, Conv
         self, queries: Sequence[rec.ScoreQuery]
     ) -> Mapping[rec.ScoreQuery, tuple[rec.MemoryScore, ...]] | None:
         """Load and open scores; the score that a page begins after goes down without its words."""
-        plain = [_without_words(query) for query in queries]
-        names = list(zip(queries, plain, strict=True))
-        return self._reader.mapping(under_their_names(lambda: self._below.load_scores(queries=plain), names))
+
+        def ask(asked: Sequence[rec.ScoreQuery]) -> Any:
+            plain = [_without_words(query) for query in asked]
+            names = list(zip(asked, plain, strict=True))
+            return under_their_names(lambda: self._below.load_scores(queries=plain), names)()
+
+        return self._reader.pages(ask, queries)
 
     @hookimpl
     def save_messages(self, messages: Sequence[rec.Message]) -> Sequence[rec.Receipt] | None:
@@ -114,7 +118,7 @@ class EncryptionDriver(EncryptionLifecycle, StrategySpecs, StatisticsSpecs, Conv
     @hookimpl
     def load_messages(self, windows: Sequence[rec.Window]) -> Mapping[rec.Window, tuple[rec.Message, ...]] | None:
         """Load and open messages."""
-        return self._reader.mapping(lambda: self._below.load_messages(windows=windows))
+        return self._reader.pages(lambda asked: self._below.load_messages(windows=asked), windows)
 
     @hookimpl
     def update_messages(self, changes: Sequence[rec.MessageChange]) -> Sequence[rec.Receipt] | None:

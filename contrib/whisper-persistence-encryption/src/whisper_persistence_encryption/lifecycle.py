@@ -101,4 +101,6 @@ class EncryptionLifecycle(LifecycleSpecs, MaintenanceSpecs):
             details = {"owners": self._keys.store.count(), **self._rewrapping.describe()}
         except PersistenceError as error:
             return rec.TierHealth(_TIER, rec.State.DOWN, None, {"error": str(error)})
-        return rec.TierHealth(_TIER, rec.State.UP, time.perf_counter() - began, details)
+        altered = details["damaged"] = self._reader.altered()
+        state = rec.State.DEGRADED if altered else rec.State.UP
+        return rec.TierHealth(_TIER, state, time.perf_counter() - began, details)

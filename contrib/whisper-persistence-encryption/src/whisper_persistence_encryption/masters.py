@@ -74,7 +74,11 @@ class LocalKeys:
         return nonce + self._ciphers[self.key_id].encrypt(nonce, plain, context)
 
     def unwrap(self, key_id: str, wrapped: bytes, context: bytes) -> bytes:
-        """Unwrap with the key of this id."""
+        """Unwrap with the key of this id.
+
+        Raises:
+            ValueError: there is no such key, or it is not the one that wrapped this.
+        """
         if key_id not in self._ciphers:
             raise ValueError("unknown master key")
         try:

@@ -25,7 +25,7 @@ class Rule(Protocol):
 
     def open(self, sealer: Sealer, place: Place, value: Any) -> Any:
         """Return the field as it was; what only changes carry is never read back."""
-        raise place.unreadable()
+        raise place.altered()
 
 
 @attrs.frozen
@@ -101,7 +101,7 @@ class Document(Rule):
         if not value:
             return {}
         if list(value) != [_WHOLE] or type(value[_WHOLE]) is not str:
-            raise place.unreadable()
+            raise place.altered()
         return cast("dict[str, Any]", read_json(sealer, place, value[_WHOLE]))
 
 
@@ -126,11 +126,12 @@ def read_json(sealer: Sealer, place: Place, sealed: Any) -> Any:
         UnreadableError: it does not open.
     """
     if type(sealed) is not str:
-        raise place.unreadable()
+        raise place.altered()
+    text = sealer.open(sealed, place)
     try:
-        return _read_json(sealer.open(sealed, place))
+        return _read_json(text)
     except StorageDamagedError:
-        raise place.unreadable() from None
+        raise place.altered() from None
 
 
 def _at(place: Place, part: str) -> Place:

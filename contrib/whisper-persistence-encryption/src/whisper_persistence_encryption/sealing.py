@@ -15,6 +15,7 @@ import os
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import attrs
@@ -30,12 +31,17 @@ from whisper_persistence_encryption.rings import Ring
 _TEXT: Final = 1
 _SQUEEZED: Final = 2
 _WORD: Final = 3
-_HEAD: Final = 9
+#: How many letters of base64 the first 9 bytes take: how it was sealed, and the key id.
+_HEAD_LETTERS: Final = 12
 _NONCE: Final = 12
 
 
 class UnreadableError(StorageDamagedError):
     """What is stored does not open with the keys at hand."""
+
+
+class AlteredError(UnreadableError):
+    """What is stored was sealed with the keys at hand and is not any more what was sealed, or not where."""
 
 
 @attrs.frozen
@@ -60,6 +66,10 @@ class Place:
             f"{self.field} of {self.kind} cannot be opened: give the key store and the master key that it was sealed "
             "with, or restore it from a backup"
         )
+
+    def altered(self) -> AlteredError:
+        """Return the error for what was sealed with the keys at hand and does not open all the same."""
+        return AlteredError(f"{self.field} of {self.kind} cannot be opened: it was altered; restore it from a backup")
 
 
 @attrs.define(eq=False)
@@ -101,16 +111,29 @@ class Sealer:
         Raises:
             UnreadableError: it was not sealed here with these keys, or it was altered.
         """
-        raw = _raw(sealed, place)
-        head, nonce = raw[:_HEAD], raw[_HEAD : _HEAD + _NONCE]
-        cipher = self._ciphers.get(head[1:])
-        if cipher is None:
+        head = _decoded(sealed[:_HEAD_LETTERS])
+        if head[1:] not in self._ciphers:
+            if self._opens_under_another_head(sealed, place):
+                raise place.altered()
             return self._other(place).open(sealed, place)
         try:
-            plain = cipher.decrypt(nonce, raw[_HEAD + _NONCE :], head + self._bound(place))
-            return (_unsqueezed(plain) if head[0] == _SQUEEZED else plain).decode()
+            return self._plain(head, _decoded(sealed[_HEAD_LETTERS:]), place).decode()
         except (InvalidTag, ValueError, zlib.error):
-            raise place.unreadable() from None
+            raise place.altered() from None
+
+    def _plain(self, head: bytes, rest: bytes, place: Place) -> bytes:
+        bound = head + self._bound(place)
+        plain = self._ciphers[head[1:]].decrypt(rest[:_NONCE], rest[_NONCE:], bound)
+        return _unsqueezed(plain) if head[0] == _SQUEEZED else plain
+
+    def _opens_under_another_head(self, sealed: str, place: Place) -> bool:
+        """Say whether only the version or the key id of a text was altered, which else names keys that are not here."""
+        rest = _decoded(sealed[_HEAD_LETTERS:])
+        for head in (bytes((way,)) + key_id for way in (_TEXT, _SQUEEZED) for key_id in self._ciphers):
+            with suppress(InvalidTag, ValueError, zlib.error):
+                self._plain(head, rest, place)
+                return True
+        return False
 
     def seal_word(self, word: str, place: Place) -> str:
         """Return a word sealed for one place, always alike."""
@@ -123,7 +146,7 @@ class Sealer:
         Raises:
             UnreadableError: it was not sealed here with these keys, or it was altered.
         """
-        raw = _raw(sealed, place)
+        raw = _decoded(sealed) or b"\0"
         try:
             if raw[0] == _WORD:
                 return self._names.decrypt(raw[1:], [self._bound(place)]).decode()
@@ -143,11 +166,12 @@ class Sealer:
         return encode((*owner, place.kind, place.field, place.ids, place.part)).encode()
 
 
-def _raw(sealed: str, place: Place) -> bytes:
+def _decoded(letters: str) -> bytes:
+    """Return bytes from base64; nothing from what is none."""
     try:
-        return urlsafe_b64decode(sealed.encode("ascii")) or b"\0"
+        return urlsafe_b64decode(letters.encode("ascii"))
     except ValueError:
-        raise place.unreadable() from None
+        return b""
 
 
 def _unsqueezed(plain: bytes) -> bytes:

@@ -127,6 +127,7 @@ SHAPES: Final[Mapping[type, tuple[Field, ...]]] = {
     rec.Message: (
         Field("content", Text(None), "messages", _MESSAGE),
         Field("author_name", Text(), "messages", _MESSAGE),
+        Field("source", Text(), "messages", _MESSAGE),
         Field("extra", Document(), "messages", _MESSAGE),
     ),
     rec.MessageEdit: (Field("content", Text(None), "messages", _MESSAGE),),
@@ -192,7 +193,7 @@ def _each(record: Any, sealer: Sealer, way: str) -> Any:
 def _fields(record: Any) -> tuple[Field, ...]:
     fields = SHAPES[type(record)]
     if isinstance(record, rec.Message) and record.is_redacted():
-        return tuple(field for field in fields if field.name == "author_name")
+        return tuple(field for field in fields if field.name in ("author_name", "source"))
     return fields
 
 

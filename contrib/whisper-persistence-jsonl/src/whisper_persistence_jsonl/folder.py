@@ -42,7 +42,11 @@ class Folder:
     _key: bytes = attrs.field(init=False, default=b"")
 
     def prepare(self) -> None:
-        """Make the directory, and the key that turns conversation ids into file names."""
+        """Make the directory, and the key that turns conversation ids into file names.
+
+        Raises:
+            StorageDamagedError: there are files, and the key that names them is gone.
+        """
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.locked():
             key = self.path / "key"

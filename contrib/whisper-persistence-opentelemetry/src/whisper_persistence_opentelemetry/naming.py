@@ -69,6 +69,12 @@ def tier_attributes(hook: str, driver: str, namespace: str, arguments: Mapping[s
     }
 
 
+def tier_name(attributes: Mapping[str, Any]) -> str:
+    """Return what the span of one driver is called: the operation, and the collection or namespace that it is about."""
+    target = attributes.get("db.collection.name", attributes["db.namespace"])
+    return f"{attributes['db.operation.name']} {target}"
+
+
 def system(driver: str) -> str:
     """Return what a driver talks to; a stranger's driver is called by its own name."""
     return _SYSTEMS.get(driver, driver)

@@ -34,6 +34,7 @@ class TelemetryObserver:
     """
 
     contract_version: ClassVar[int] = 1
+    local: ClassVar[bool] = True
 
     tracer_provider: TracerProvider | None = None
     meter_provider: MeterProvider | None = None

@@ -44,8 +44,7 @@ class Call:
             told = {"gen_ai.operation.name": operation, "gen_ai.memory.store.id": attributes["db.namespace"]}
             spans.append(tracer.start_span(f"{operation} {hook}", within, SpanKind.INTERNAL, told))
             within = trace.set_span_in_context(spans[0], within)
-        name = f"{hook} {attributes['whisper_persistence.driver']}"
-        spans.append(tracer.start_span(name, within, SpanKind.CLIENT, attributes))
+        spans.append(tracer.start_span(naming.tier_name(attributes), within, SpanKind.CLIENT, attributes))
         token = context.attach(trace.set_span_in_context(spans[-1], within))
         return cls(hook, attributes, outermost, dry_run, time.perf_counter(), tuple(spans), token)
 

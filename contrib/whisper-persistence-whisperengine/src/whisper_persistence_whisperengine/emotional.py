@@ -79,9 +79,9 @@ class EmotionalMemory:
 
         return remember
 
-    def forget(self, user_id: str) -> None:
+    def forget_user(self, user_id: str) -> None:
         """Drop everything that the bot's object holds of a user, and what waits to be stored."""
-        self.strategies.forget(user_id)
+        self.strategies.forget_user(user_id)
         assessments, active = (
             getattr(self.target, name, None) for name in ("user_assessments", "active_interventions")
         )

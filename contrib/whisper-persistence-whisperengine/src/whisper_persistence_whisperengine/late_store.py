@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from whisper_persistence import AsyncStore, StorageUnavailableError, StoreClosedError
+from whisper_persistence.forgetters import Forgetters
 
 #: How long a storage that could not be opened is left alone, in seconds.
 RETRY_SECONDS: Final = 5.0
@@ -38,6 +39,11 @@ class LateStore:
         self._open = self._closed = False
         self._opening: asyncio.Task[None] | None = None
         self._again_at = float("-inf")
+
+    @property
+    def forgetters(self) -> Forgetters:
+        """Whoever is told when users are erased, as the store has them, open or not."""
+        return self._store.forgetters
 
     async def open(self) -> None:
         """Open the store, or leave that to a later call where the storage does not answer.

@@ -126,10 +126,7 @@ class Persistence:
         Raises:
             StorageUnavailableError: the storage did not answer, so what it holds is still there.
         """
-        self._forget(user_id)
-        reports = await self.store.erase_users([user_id])
-        self._forget(user_id)
-        return reports
+        return await self.store.erase_users([user_id])
 
     async def flush(self) -> int:
         """Send everything that waits, and return how many users and changes still wait; an outage does not raise."""
@@ -161,6 +158,7 @@ class Persistence:
             self._when_gone()
             await self._close_store()
             raise
+        self.store.forgetters.add(self._forget)
         self._adopt_emotional(getattr(self.core, "phase2_integration", None))
         engine = getattr(getattr(self.core, "phase3_memory_networks", None), "importance_engine", None)
         self._importance = BotImportance.adopt(engine, self.store, self._errands, self._patches)
@@ -184,7 +182,7 @@ class Persistence:
 
     def _forget(self, user_id: str) -> None:
         if self._emotional:
-            self._emotional.forget(user_id)
+            self._emotional.forget_user(user_id)
         if self._importance:
             self._importance.forget_user(user_id)
         if self._conversations:

@@ -10,7 +10,7 @@ import attrs
 
 from whisper_persistence.companion.histories import in_time_order, new_entries
 from whisper_persistence.companion.history_outcomes import outcome_of
-from whisper_persistence.companion.shapes import NEVER, blank
+from whisper_persistence.companion.strategy_shapes import NEVER, blank
 from whisper_persistence.records import Outcome, Strategy, StrategyChange, fields
 from whisper_persistence.records.strategies import HISTORY_LIMIT
 
@@ -39,8 +39,8 @@ def advance(
 ) -> tuple[list[StrategyChange], Strategy | None]:
     """Return the changes that `differences` returns, and the state that they lead to.
 
-    What is one object in both states is not looked into; `whisper_persistence.companion.shapes.to_record` takes care
-    that this is most of it.
+    What is one object in both states is not looked into; `to_record` of `whisper_persistence.companion.strategy_shapes`
+    takes care that this is most of it.
 
     Args:
         before: as `differences` takes it.

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from whisper_persistence import Strategy, StrategyChange, ValidationError
 from whisper_persistence.companion import SupportStrategy
-from whisper_persistence.companion.differences import advance, differences, fold, merge
 from whisper_persistence.companion.histories import in_time_order
 from whisper_persistence.companion.history_outcomes import learned
-from whisper_persistence.companion.shapes import blank, to_record, to_value, write_into
+from whisper_persistence.companion.strategy_differences import advance, differences, fold, merge
+from whisper_persistence.companion.strategy_shapes import blank, to_record, to_value, write_into
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
 NAMES = st.sampled_from(["gentle_check_in", "direct_support", "humour", "", "ä\u202e", "a" * 100])

@@ -1,0 +1,206 @@
+"""A record that is damaged in SQL: reported and left out among others, an error by its own key, never returned."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import attrs
+import psycopg
+import pytest
+from whisper_persistence_drivers.postgres import PostgresDriver
+from whisper_persistence_drivers.sqlite import SqliteDriver
+
+from whisper_persistence import (
+    AsyncStore,
+    MessageEdit,
+    OutcomeQuery,
+    PatternChange,
+    Preferences,
+    PreferencesChange,
+    ScoreQuery,
+    StatisticsChange,
+    StorageDamagedError,
+    Store,
+    Strategy,
+    StrategyChange,
+    Window,
+)
+from whisper_persistence.errors import PartlyDamagedError
+from whisper_persistence.plugins import Chain
+from whisper_persistence.records import RECORD_KINDS, SearchQuery, State
+from whisper_persistence.testing import samples
+
+USERS = ("alice", "bob")
+TABLES = {
+    "strategies": "user_support_strategies",
+    "statistics": "user_memory_statistics",
+    "patterns": "memory_importance_patterns",
+    "preferences": "user_memory_preferences",
+    "outcomes": "support_strategy_history",
+    "scores": "memory_importance_scores",
+    "messages": "conversation_history",
+}
+#: What flipped bytes do to the text of a record; the last only to a file.
+FLIPS = {"cut": "{", "torn": '"not an object"', "holed": '{"user_id": 5}', "no UTF-8": b'{"content":"\xff\xfe"}'}
+
+
+@attrs.define(eq=False)
+class World:
+    """A store and the way to its tables behind its back."""
+
+    store: Store
+    namespace: str
+    run: Callable[..., list[Any]]
+
+    def damage(self, kind: str, flip: str = "cut", where: str = "user_id = 'alice'") -> None:
+        """Damage the records of a kind that a condition names."""
+        text, condition = FLIPS[flip], f"namespace = {{}} AND {where}"
+        statement = f"UPDATE {{}}{TABLES[kind]} SET record = {{}} WHERE {condition}"  # noqa: S608
+        self.run(statement, text, self.namespace)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """A store of each kind of database, with something of every kind for two users."""
+    namespace = f"damaged {os.getpid()} {request.node.name}"
+    if request.param == "sqlite":
+        driver: Any = SqliteDriver(tmp_path / "memory.db", search=True)
+
+        def run(statement: str, *values: Any) -> list[Any]:
+            with closing(sqlite3.connect(tmp_path / "memory.db")) as connection, connection:
+                sql = statement.format("", *["CAST(? AS TEXT)", "?"][: len(values)])
+                return connection.execute(sql, values).fetchall()
+    else:
+        url = request.getfixturevalue("postgres_shared_url")
+        driver = PostgresDriver(url, search=True)
+
+        def run(statement: str, *values: Any) -> list[Any]:
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(statement.format("whisper_persistence.", *["%s"] * len(values)), values)  # type: ignore[call-overload]
+            return []
+
+    with Store(Chain.of({request.param: driver}), namespace) as store:
+        fill(store)
+        yield World(store, store.namespace, run)
+
+
+def fill(store: Store) -> None:
+    for user in USERS:
+        store.save_strategies([Strategy(user, f"{user}_strategy")])
+        store.update_strategies([StrategyChange(user, [samples.outcome(0.9, outcome_id=f"{user} {n}")]) for n in "123"])
+        store.update_statistics([StatisticsChange(user, [samples.score(f"m{n}", n / 10, user) for n in range(4)])])
+        store.update_patterns([PatternChange(user, "p1"), PatternChange(user, "p2")])
+        store.save_preferences([Preferences(user, {"quiet": True})])
+    for n in range(8):
+        store.save_messages([samples.message(content=f"the lighthouse {n}", user_id=USERS[n % 2], message_id=f"m{n}")])
+
+
+def ids(store: Store, window: Window) -> list[str]:
+    return [message.message_id for message in store.load_messages([window]).get(window, ())]
+
+
+@pytest.mark.parametrize("flip", FLIPS)
+def test_a_message_damaged_in_sql_is_skipped_in_windows_scans_and_searches_and_reported(
+    world: World, flip: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = world.store
+    if flip == "no UTF-8" and "postgres" in store.chain.drivers:
+        flip = "holed"  # a server takes no such text
+    world.damage("messages", flip, "message_id IN ('m2', 'm5')")
+    with caplog.at_level(logging.ERROR):
+        assert ids(store, Window("talk")) == ["m0", "m1", "m3", "m4", "m6", "m7"]
+        assert ids(store, Window("talk", 4)) == ["m3", "m4", "m6", "m7"]  # as full as if there were no damage
+        assert ids(store, Window("talk", 3, after=1)) == ["m1", "m3", "m4"]
+        assert ids(store, Window("talk", user_id="alice")) == ["m0", "m4", "m6"]
+        assert ids(store, Window("talk", message_id="m2")) == []
+        page = store.scan("messages", None, 100)
+        mine = store.chain.hook.scan_messages(user_id="alice", cursor=None, limit=100)
+        found = store.search_messages([query := SearchQuery("lighthouse", "alice")])[query]
+
+    assert [message.message_id for message in page.records] == ["m0", "m1", "m3", "m4", "m6", "m7"]
+    assert page.damaged == ("talk 3", "talk 6")
+    assert mine is not None
+    assert ([m.message_id for m in mine.records], mine.damaged) == (["m0", "m4", "m6"], ("talk 3",))
+    assert sorted(hit.message.message_id for hit in found.hits) == ["m0", "m4", "m6"]
+    assert [record.message for record in caplog.records] == ["a stored record cannot be read and is left out"] * 2
+    assert "lighthouse" not in caplog.text
+    (health,) = store.check_health()
+    assert (health.state, health.details["damaged"]) == (State.DEGRADED, 2)
+    with pytest.raises(StorageDamagedError):
+        store.update_messages([MessageEdit("talk", "m2", "words over damage")])
+
+
+def test_pages_of_histories_go_on_past_damage(world: World) -> None:
+    world.damage("outcomes", where="outcome_id = 'alice 2'")
+    world.damage("scores", where="user_id = 'alice' AND memory_id = 'm2'")
+    outcomes = OutcomeQuery("alice", 2)
+    top, recent = ScoreQuery("alice", "top", 2), ScoreQuery("alice", "recent", 2)
+    scores = world.store.load_scores([top, recent])
+
+    assert [o.outcome_id for o in world.store.load_outcomes([outcomes])[outcomes]] == ["alice 3", "alice 1"]
+    assert [[score.memory_id for score in scores[query]] for query in (top, recent)] == [["m3", "m1"]] * 2
+
+
+@pytest.mark.parametrize("kind", ["strategies", "statistics", "patterns", "preferences"])
+def test_a_record_damaged_in_sql_is_never_taken_for_absent(world: World, kind: str) -> None:
+    store = world.store
+    world.damage(kind, where="user_id = 'alice'")
+    load, update = getattr(store, f"load_{kind}"), getattr(store, f"update_{kind}")
+    change: Any = {
+        "strategies": StrategyChange("alice", communication_style="new"),
+        "statistics": StatisticsChange("alice", weight_adjustments={"recency": 0.1}),
+        "patterns": PatternChange("alice", "p1"),
+        "preferences": PreferencesChange("alice", {"loud": True}),
+    }[kind]
+
+    with pytest.raises(PartlyDamagedError) as told:
+        load(["alice", "bob", "carol"])
+    assert (set(told.value.found), told.value.unknown) == ({"bob"}, {"alice"})
+    assert "alice" not in str(told.value)
+    with pytest.raises(StorageDamagedError):
+        update([change])
+    assert set(load(["bob", "carol"])) == {"bob"}
+    page = store.scan(kind, None, 10)
+    assert {record.user_id for record in page.records} == {"bob"}
+    assert page.damaged[0].startswith("alice")
+
+    store.erase_users(["alice"])
+    assert set(load(["alice", "bob"])) == {"bob"}
+
+
+def test_what_is_saved_whole_takes_the_place_of_what_is_damaged(world: World) -> None:
+    bob = {kind: world.store.scan(kind, None, 10).records[-1] for kind in ("strategies", "statistics", "preferences")}
+    for kind, record in bob.items():
+        world.damage(kind, where="user_id = 'bob'")
+        getattr(world.store, f"save_{kind}")([record])
+
+        assert getattr(world.store, f"load_{kind}")(["bob"]) == {"bob": record}
+
+
+def test_callers_that_travel_with_one_whose_record_is_damaged_get_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "memory.db"
+    with Store(Chain.of({"sqlite": SqliteDriver(path)})) as store:
+        fill(store)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE user_support_strategies SET record = '{' WHERE user_id = 'alice'")
+
+    async def main() -> list[Any]:
+        async with AsyncStore(Chain.of({"sqlite": SqliteDriver(path)})) as store:
+            loads = (store.load_strategies([user]) for user in ("alice", "bob", "carol"))
+            return await asyncio.gather(*loads, return_exceptions=True)
+
+    alice, bob, carol = asyncio.run(main())
+
+    assert isinstance(alice, PartlyDamagedError)
+    assert (set(bob), carol) == ({"bob"}, {})
+
+
+def test_every_kind_has_its_table() -> None:
+    assert TABLES.keys() == RECORD_KINDS.keys()

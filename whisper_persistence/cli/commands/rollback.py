@@ -1,0 +1,61 @@
+"""The ``rollback`` command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from whisper_persistence.cli.commands.common import as_json_option, confirm, open_store, print_json, yes_option
+from whisper_persistence.cli.commands.manual import Command
+
+
+@click.command(
+    cls=Command,
+    arguments={"SOURCE": "What brought the words in, as `sources` names it; may be left out where --trust is given."},
+    examples=(
+        "whisper-persistence rollback https://example.com/page --dry-run",
+        "whisper-persistence rollback tool:weather --user alice --since 2026-01-01",
+        "whisper-persistence rollback --trust untrusted --yes --json",
+    ),
+)
+@click.argument("source", required=False)
+@click.option("--trust", type=click.Choice(["unknown", "untrusted", "trusted"]), help="Only what was believed so far.")
+@click.option("--user", metavar="ID", help="Only of this user.")
+@click.option("--since", type=click.DateTime(), help="Only messages from this time on, in UTC.")
+@click.option("--dry-run", is_flag=True, help="Only count what would go.")
+@yes_option
+@as_json_option
+@click.pass_obj
+def rollback(
+    overrides: dict[str, Any],
+    /,
+    source: str | None,
+    *,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    **filters: Any,
+) -> None:
+    """Take the words of all messages that a source brought in, for good, in every tier.
+
+    The messages stay as redacted ones, so that conversations keep their order; the scores of those memories go. Run it
+    again if it was interrupted.
+    """
+    from whisper_persistence import codec
+    from whisper_persistence.cli import sourcing
+    from whisper_persistence.cli.progress import show_progress
+    from whisper_persistence.operations import roll_back
+
+    if as_json and not (dry_run or yes):
+        raise click.UsageError("--json asks nothing: add --dry-run or --yes")
+    origin = sourcing.to_origin(source, filters)
+    with open_store(overrides) as store:
+        with show_progress(not as_json) as report:
+            done = roll_back(store, origin, dry_run=dry_run or not yes, report=report)
+        if not (dry_run or yes) and done.messages:
+            sourcing.show_rollback(done)
+            confirm(f"Take the words of {done.messages:,} messages for good?", yes=yes)
+            with show_progress(not as_json) as report:
+                done = roll_back(store, origin, dry_run=False, report=report)
+    print_json(codec.to_mapping(done)) if as_json else sourcing.show_rollback(done)

@@ -1,0 +1,37 @@
+"""The ``sources`` command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from whisper_persistence.cli.commands.common import as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.manual import Command
+
+
+@click.command(
+    cls=Command,
+    arguments={"SOURCE": "List the messages that this brought in, instead of the sources."},
+    examples=(
+        "whisper-persistence sources",
+        "whisper-persistence sources --trust untrusted --since 2026-01-01 --json",
+        "whisper-persistence sources tool:weather --user alice",
+    ),
+)
+@click.argument("source", required=False)
+@click.option("--trust", type=click.Choice(["unknown", "untrusted", "trusted"]), help="Only what was believed so far.")
+@click.option("--user", metavar="ID", help="Only of this user; costs what they have, not what everybody has.")
+@click.option("--since", type=click.DateTime(), help="Only messages from this time on, in UTC.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most this many messages.")
+@as_json_option
+@click.pass_obj
+def sources(overrides: dict[str, Any], /, source: str | None, *, limit: int, as_json: bool, **filters: Any) -> None:
+    """Say what brought the kept messages in, and how far they may be believed."""
+    from whisper_persistence.cli import sourcing
+    from whisper_persistence.cli.progress import show_progress
+
+    origin = sourcing.to_origin(source, filters)
+    with open_store(overrides) as store, show_progress(not as_json) as report:
+        found = sourcing.look(store, origin, limit, report)
+    print_json(sourcing.describe(found)) if as_json else sourcing.show(found)
