@@ -1,5 +1,8 @@
 """A memory for AI companions: how to support each user, which memories matter, and the talk itself."""
 
+from typing import TYPE_CHECKING, Any
+
+from whisper_persistence import records
 from whisper_persistence.aio import AsyncStore
 from whisper_persistence.errors import (
     BrokenDriverError,
@@ -37,10 +40,7 @@ from whisper_persistence.records import (
     Preferences,
     PreferencesChange,
     Receipt,
-    Retention,
     ScoreQuery,
-    SearchQuery,
-    SearchResult,
     Statistics,
     StatisticsChange,
     Strategy,
@@ -48,6 +48,9 @@ from whisper_persistence.records import (
     Window,
 )
 from whisper_persistence.store import Store
+
+if TYPE_CHECKING:
+    from whisper_persistence.records import Retention, SearchQuery, SearchResult
 
 __all__ = [
     "AsyncStore",
@@ -95,3 +98,12 @@ __all__ = [
     "Window",
     "hookimpl",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Return a record that is imported on use."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(records, name)

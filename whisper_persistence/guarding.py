@@ -17,13 +17,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
-from pathlib import PurePath
 from typing import Any, Final, cast
 
 import attrs
 
+from whisper_persistence import records as rec
 from whisper_persistence.errors import BrokenDriverError, PersistenceError, StorageUnavailableError
-from whisper_persistence.records import Page, Receipt, State, TierHealth
 
 #: So many mistakes in a row are enough.
 FAILURES: Final = 3
@@ -72,7 +71,7 @@ class Watched:
             if name not in kept:
                 impl.function = stand_in
 
-    def told(self, reports: Sequence[TierHealth]) -> tuple[TierHealth, ...]:
+    def told(self, reports: Sequence[rec.TierHealth]) -> tuple[rec.TierHealth, ...]:
         """Return the reports of all tiers with what is known of this one."""
         if not self.failures:
             return tuple(reports)
@@ -80,7 +79,7 @@ class Watched:
         if self.left_out:
             facts["left_out"] = self.left_out
         if all(tier.tier != self.name for tier in reports):
-            return (*reports, TierHealth(self.name, State.DEGRADED, None, facts))
+            return (*reports, rec.TierHealth(self.name, rec.State.DEGRADED, None, facts))
         return tuple(_degraded(tier, facts) if tier.tier == self.name else tier for tier in reports)
 
 
@@ -193,6 +192,8 @@ def is_wish(error: BaseException) -> bool:
 
 def let_escape(error: BaseException) -> str:
     """Return what happened and where, without the error's own words, which may be private."""
+    from pathlib import PurePath
+
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -204,8 +205,8 @@ def _absent(*_: Any) -> None:
     """Answer as a driver that has not the hook."""
 
 
-def _degraded(tier: TierHealth, facts: dict[str, Any]) -> TierHealth:
-    state = State.DEGRADED if tier.state is State.UP else tier.state
+def _degraded(tier: rec.TierHealth, facts: dict[str, Any]) -> rec.TierHealth:
+    state = rec.State.DEGRADED if tier.state is rec.State.UP else tier.state
     return attrs.evolve(tier, state=state, details={**tier.details, **facts})
 
 
@@ -214,7 +215,7 @@ def _check_of(hook: str) -> Callable[[Any, Any], bool]:
     if hook.startswith(("save_", "update_")):
         return _are_receipts
     if hook in ("scan", "scan_messages"):
-        return lambda answer, _: isinstance(answer, Page)
+        return lambda answer, _: isinstance(answer, rec.Page)
     if hook == "search_messages" or (hook.startswith("load_") and hook not in ("load_pending", "load_erasures")):
         return lambda answer, _: answer.__class__ is dict or isinstance(answer, Mapping)
     return lambda answer, _: True
@@ -224,4 +225,4 @@ def _are_receipts(answer: Any, items: Any) -> bool:
     if answer.__class__ is not list and not isinstance(answer, Sequence):
         return False
     receipts = cast("Sequence[Any]", answer)
-    return len(receipts) == len(items) and (not receipts or isinstance(receipts[-1], Receipt))
+    return len(receipts) == len(items) and (not receipts or isinstance(receipts[-1], rec.Receipt))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 import pluggy
@@ -14,8 +14,10 @@ from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.hooking import HookManager
 from whisper_persistence.hookspecs import PROJECT, Below
-from whisper_persistence.records import TierHealth
 from whisper_persistence.waiting import Waiting
+
+if TYPE_CHECKING:
+    from whisper_persistence.records import TierHealth
 
 _NONE: Final[Mapping[str, object]] = {}
 _log = logging.getLogger(__name__)
