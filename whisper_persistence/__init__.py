@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from whisper_persistence import records
 from whisper_persistence.aio import AsyncStore
 from whisper_persistence.errors import (
     BrokenDriverError,
@@ -102,10 +103,7 @@ __all__ = [
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        """Return what is imported on use, as `whisper_persistence.records` does."""
-        if name not in ("Retention", "SearchQuery", "SearchResult"):
+        """Return a record that is imported on use."""
+        if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from whisper_persistence import records
-
-        value = globals()[name] = getattr(records, name)
-        return value
+        return getattr(records, name)

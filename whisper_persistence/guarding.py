@@ -18,15 +18,12 @@ import logging
 import os
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 import attrs
 
+from whisper_persistence import records as rec
 from whisper_persistence.errors import BrokenDriverError, PersistenceError, StorageUnavailableError
-from whisper_persistence.records import Receipt
-
-if TYPE_CHECKING:
-    from whisper_persistence.records import TierHealth
 
 #: So many mistakes in a row are enough.
 FAILURES: Final = 3
@@ -75,17 +72,15 @@ class Watched:
             if name not in kept:
                 impl.function = stand_in
 
-    def told(self, reports: Sequence[TierHealth]) -> tuple[TierHealth, ...]:
+    def told(self, reports: Sequence[rec.TierHealth]) -> tuple[rec.TierHealth, ...]:
         """Return the reports of all tiers with what is known of this one."""
         if not self.failures:
             return tuple(reports)
         facts: dict[str, Any] = {"failures": self.failures}
         if self.left_out:
             facts["left_out"] = self.left_out
-        from whisper_persistence.records import State, TierHealth
-
         if all(tier.tier != self.name for tier in reports):
-            return (*reports, TierHealth(self.name, State.DEGRADED, None, facts))
+            return (*reports, rec.TierHealth(self.name, rec.State.DEGRADED, None, facts))
         return tuple(_degraded(tier, facts) if tier.tier == self.name else tier for tier in reports)
 
 
@@ -211,10 +206,8 @@ def _absent(*_: Any) -> None:
     """Answer as a driver that has not the hook."""
 
 
-def _degraded(tier: TierHealth, facts: dict[str, Any]) -> TierHealth:
-    from whisper_persistence.records import State
-
-    state = State.DEGRADED if tier.state is State.UP else tier.state
+def _degraded(tier: rec.TierHealth, facts: dict[str, Any]) -> rec.TierHealth:
+    state = rec.State.DEGRADED if tier.state is rec.State.UP else tier.state
     return attrs.evolve(tier, state=state, details={**tier.details, **facts})
 
 
@@ -230,13 +223,11 @@ def _check_of(hook: str) -> tuple[type | None, Callable[[Any, Any], bool]]:
 
 
 def _is_page(answer: Any, _: Any) -> bool:
-    from whisper_persistence.records import Page
-
-    return isinstance(answer, Page)
+    return isinstance(answer, rec.Page)
 
 
 def _are_receipts(answer: Any, items: Any) -> bool:
     if answer.__class__ is not list and not isinstance(answer, Sequence):
         return False
     receipts = cast("Sequence[Any]", answer)
-    return len(receipts) == len(items) and (not receipts or isinstance(receipts[-1], Receipt))
+    return len(receipts) == len(items) and (not receipts or isinstance(receipts[-1], rec.Receipt))

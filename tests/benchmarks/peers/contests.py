@@ -73,7 +73,8 @@ class Contest(Generic[Kind]):
         return Player(entry.name, side, given, filled)
 
     async def _race(self, players: list[Player[Kind]], rounds: int, left_out: list[str]) -> dict[str, dict[str, Spent]]:
-        spent: dict[str, dict[str, Spent]] = {}
+        filled = {player.name: Spent([player.filled]) for player in players}
+        spent = {self.filling: filled} if self.filling else {}
         for title in self.workloads:
             _say(f"measuring: {title}")
             gc.collect()
@@ -88,8 +89,6 @@ class Contest(Generic[Kind]):
                         elif number:  # the first round warms up
                             racing[player.name] += single
             players = [player for player in players if player.name in racing]
-        if self.filling:
-            spent[self.filling] = {player.name: Spent([player.filled]) for player in players}
         return spent
 
     async def _turn(self, player: Player[Kind], title: str, number: int, left_out: list[str]) -> Spent | None:
