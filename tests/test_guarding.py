@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -89,6 +90,19 @@ class Cache(Planted):
 
 
 Opener = Callable[..., Store]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new database, made once."""
+    path = tmp_path_factory.mktemp("template") / "memory.db"
+    Store(Chain.of({"sqlite": SqliteDriver(path)})).close()
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _made(template: Path, tmp_path: Path) -> None:
+    shutil.copyfile(template, tmp_path / "memory.db")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -71,6 +72,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """A store of each kind of database, with something of every kind for two users."""
     namespace = f"damaged {os.getpid()} {request.node.name}"
     if request.param == "sqlite":
+        shutil.copyfile(request.getfixturevalue("migrated"), tmp_path / "memory.db")
         driver: Any = SqliteDriver(tmp_path / "memory.db", search=True)
 
         def run(statement: str, *values: Any) -> list[Any]:
