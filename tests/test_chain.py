@@ -319,6 +319,12 @@ def test_a_hook_with_other_arguments_is_refused_as_an_error_of_ours():
         chain_of("mistaken")
 
 
+@pytest.mark.parametrize("face", [Store, AsyncStore])
+def test_a_store_of_a_url_says_how_it_is_opened(face):
+    with pytest.raises(ConfigurationError, match=r"not a str: use from_settings\(url=\.\.\.\)"):
+        face("sqlite:///memory.db")
+
+
 @pytest.mark.usefixtures("layers")
 def test_below_is_asked_with_named_arguments():
     with Store(chain_of("layer", "owner")) as store:

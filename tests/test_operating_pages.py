@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,14 @@ def test_every_command_stands_on_the_page():
         for name, made in main.commands.items()
         if not made.hidden and f"whisper-persistence {name}" not in page and name != "demo"
     ]
+
+
+def test_the_page_on_privacy_says_of_every_driver_and_observer_what_it_keeps_where():
+    root = DOCS.parent
+    projects = [root / "pyproject.toml", *root.glob("contrib/*/pyproject.toml")]
+    entries = [tomllib.loads(file.read_text(encoding="utf-8"))["project"].get("entry-points", {}) for file in projects]
+    names = {name for groups in entries for group, found in groups.items() if "whisper" in group for name in found}
+    page = (DOCS / "privacy.md").read_text(encoding="utf-8").split("## Forgetting somebody")[0]
+
+    assert {"sqlite", "encryption", "audit"} <= names
+    assert [name for name in names - {"opentelemetry"} if f"| `{name}`: " not in page] == [], "telemetry keeps nothing"

@@ -30,6 +30,7 @@ OWN_TESTS = {
 }
 #: What runs the blocks of other languages, and those of other pages.
 ELSEWHERE = {
+    ("companion.md", "text"): "tests/companion/test_companion_page.py",
     ("conversations.md", "text"): "tests/companion/test_conversations_page.py",
     ("format.md", "json"): "tests/test_operating_pages.py",
     ("performance.md", "text"): "tests/test_benchmarks_all.py",

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from whisper_persistence import records
 from whisper_persistence.aio import AsyncStore
 from whisper_persistence.errors import (
     BrokenDriverError,
@@ -103,7 +102,10 @@ __all__ = [
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        """Return a record that is imported on use."""
-        if name not in __all__:
+        """Return what is imported on use, as `whisper_persistence.records` does."""
+        if name not in ("Retention", "SearchQuery", "SearchResult"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(records, name)
+        from whisper_persistence import records
+
+        value = globals()[name] = getattr(records, name)
+        return value

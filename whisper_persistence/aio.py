@@ -41,8 +41,8 @@ class AsyncStore:
             namespace: as `Store` takes it.
             workers: how many threads talk to the drivers, and how many batches of one hook may be on their way.
         """
-        self._chain, self._namespace, self._workers, self._crew = chain, namespace, workers, Crew(workers)
-        self.forgetters = Forgetters()
+        self._chain, self._namespace = Chain.required(chain), namespace
+        self._workers, self._crew, self.forgetters = workers, Crew(workers), Forgetters()
         self._store: Store | None = None
         self._moving: asyncio.Future[None] | None = None
         self._lanes = NOT_OPEN

@@ -15,14 +15,18 @@ Observers are guarded by `whisper_persistence.observing`.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
-from whisper_persistence import records as rec
 from whisper_persistence.errors import BrokenDriverError, PersistenceError, StorageUnavailableError
+from whisper_persistence.records import Receipt
+
+if TYPE_CHECKING:
+    from whisper_persistence.records import TierHealth
 
 #: So many mistakes in a row are enough.
 FAILURES: Final = 3
@@ -71,15 +75,17 @@ class Watched:
             if name not in kept:
                 impl.function = stand_in
 
-    def told(self, reports: Sequence[rec.TierHealth]) -> tuple[rec.TierHealth, ...]:
+    def told(self, reports: Sequence[TierHealth]) -> tuple[TierHealth, ...]:
         """Return the reports of all tiers with what is known of this one."""
         if not self.failures:
             return tuple(reports)
         facts: dict[str, Any] = {"failures": self.failures}
         if self.left_out:
             facts["left_out"] = self.left_out
+        from whisper_persistence.records import State, TierHealth
+
         if all(tier.tier != self.name for tier in reports):
-            return (*reports, rec.TierHealth(self.name, rec.State.DEGRADED, None, facts))
+            return (*reports, TierHealth(self.name, State.DEGRADED, None, facts))
         return tuple(_degraded(tier, facts) if tier.tier == self.name else tier for tier in reports)
 
 
@@ -103,11 +109,13 @@ class Turn:
     _pause: float = SHORTEST
 
     def enter(self) -> None:
-        """Let one call pass where its time has come, and no other while that is on its way.
+        """Let calls pass, but where it is refused only one whose time has come, and no other while that is on its way.
 
         Raises:
             StorageUnavailableError: its time has not come.
         """
+        if not self.until:
+            return
         now = time.monotonic()
         if now < self.until:
             raise StorageUnavailableError(
@@ -140,10 +148,10 @@ class Turn:
 
 def guarded(turn: Turn, function: Callable[..., Any]) -> Callable[..., Any]:
     """Return an implementation of a driver's hook that answers as it must, or raises one of our errors."""
-    fits = _check_of(turn.hook)
+    plain, fits = _check_of(turn.hook)
 
     def call(*arguments: Any) -> Any:
-        if turn.until:
+        if turn.misses:
             turn.enter()
         try:
             answer = function(*arguments)
@@ -155,7 +163,7 @@ def guarded(turn: Turn, function: Callable[..., Any]) -> Callable[..., Any]:
             if is_wish(error):
                 raise
             return turn.missed(let_escape(error))
-        if answer is not None and not fits(answer, arguments[0] if arguments else ()):
+        if answer.__class__ is not plain and answer is not None and not fits(answer, arguments[0] if arguments else ()):
             return turn.missed(f"answered with a {type(answer).__name__} that is not what is asked for")
         if turn.misses:
             turn.mend()
@@ -192,12 +200,10 @@ def is_wish(error: BaseException) -> bool:
 
 def let_escape(error: BaseException) -> str:
     """Return what happened and where, without the error's own words, which may be private."""
-    from pathlib import PurePath
-
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    where = f" ({PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})" if trace else ""
+    where = f" ({trace.tb_frame.f_code.co_filename.rpartition(os.sep)[2]}:{trace.tb_lineno})" if trace else ""
     return f"let {type(error).__name__} escape{where}"
 
 
@@ -205,24 +211,32 @@ def _absent(*_: Any) -> None:
     """Answer as a driver that has not the hook."""
 
 
-def _degraded(tier: rec.TierHealth, facts: dict[str, Any]) -> rec.TierHealth:
-    state = rec.State.DEGRADED if tier.state is rec.State.UP else tier.state
+def _degraded(tier: TierHealth, facts: dict[str, Any]) -> TierHealth:
+    from whisper_persistence.records import State
+
+    state = State.DEGRADED if tier.state is State.UP else tier.state
     return attrs.evolve(tier, state=state, details={**tier.details, **facts})
 
 
-def _check_of(hook: str) -> Callable[[Any, Any], bool]:
-    """Return what tells whether an answer is of the kind that a hook must answer with."""
+def _check_of(hook: str) -> tuple[type | None, Callable[[Any, Any], bool]]:
+    """Return a class that a hook's answer may have without a further look, and what tells of any other answer."""
     if hook.startswith(("save_", "update_")):
-        return _are_receipts
+        return None, _are_receipts
     if hook in ("scan", "scan_messages"):
-        return lambda answer, _: isinstance(answer, rec.Page)
+        return None, _is_page
     if hook == "search_messages" or (hook.startswith("load_") and hook not in ("load_pending", "load_erasures")):
-        return lambda answer, _: answer.__class__ is dict or isinstance(answer, Mapping)
-    return lambda answer, _: True
+        return dict, lambda answer, _: isinstance(answer, Mapping)
+    return None, lambda answer, _: True
+
+
+def _is_page(answer: Any, _: Any) -> bool:
+    from whisper_persistence.records import Page
+
+    return isinstance(answer, Page)
 
 
 def _are_receipts(answer: Any, items: Any) -> bool:
     if answer.__class__ is not list and not isinstance(answer, Sequence):
         return False
     receipts = cast("Sequence[Any]", answer)
-    return len(receipts) == len(items) and (not receipts or isinstance(receipts[-1], rec.Receipt))
+    return len(receipts) == len(items) and (not receipts or isinstance(receipts[-1], Receipt))

@@ -71,6 +71,17 @@ class Chain:
         manager.check(watching)
         return cls(dict(drivers), manager, watching)
 
+    @staticmethod
+    def required(given: object) -> Chain:
+        """Return the chain that a store was given.
+
+        Raises:
+            ConfigurationError: it was given something else, such as a URL or a path.
+        """
+        if isinstance(given, Chain):
+            return given
+        raise ConfigurationError(f"a store takes a chain, not a {type(given).__name__}: use from_settings(url=...)")
+
     @property
     def hook(self) -> Below:
         """Every hook of the whole chain."""

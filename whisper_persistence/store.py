@@ -47,7 +47,7 @@ class Store:
             namespace: the bot or character that every record belongs to.
         """
         self.namespace = normalised(namespace)
-        self.chain = chain
+        self.chain = Chain.required(chain)
         chain.open(self.namespace)
         self._hook = chain.hook
         try:

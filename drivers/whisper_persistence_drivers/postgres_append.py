@@ -65,18 +65,22 @@ def append_messages(session: Session, messages: Sequence[Message], seen: int | N
 @cache
 def _statement(flavour: PostgresFlavour, size: int) -> Prepared:
     text: TypeEngine[Any] = Text()
-    things, found = counted(flavour, sequenced=True, size=size)
-    rows = given({"of": text, "number": BigInteger(), **dict.fromkeys(_COLUMNS, text)}, "rows", size)
+    found = counted(flavour, sequenced=True, size=size)
+    rows = given({"of": text, "later": BigInteger(), **dict.fromkeys(_COLUMNS, text)}, "rows", size)
     held = _held(flavour, found, size)
-    joined = rows.join(found, found.c.thing == rows.c.of).join(things, things.c.thing == rows.c.of)
-    joined = joined.join(held, held.c.user_id == rows.c.user_id, isouter=True)
-    place = found.c.sequence - things.c.taken + rows.c.number
+    joined = rows.join(found, found.c.thing == rows.c.of).join(held, held.c.user_id == rows.c.user_id, isouter=True)
+    place = found.c.sequence - rows.c.later
     texts = (held.c.user_id if name == "user_id" else rows.c[name] for name in _COLUMNS)
     wanted = select(NAMESPACE, place, *texts).select_from(joined)
     columns = ["namespace", "sequence", *_COLUMNS]
     added = postgresql.insert(flavour.tables.messages).from_select(columns, wanted).cte("added")
     items: dict[str, ColumnElement[Any]] = {"messages": rows.c.message_id, "conversations": NO_ITEM}
-    return finished(flavour, found, added, told(flavour, rows, found, rows.c.conversation_id, items))
+    return finished(
+        flavour,
+        found,
+        added,
+        told(flavour, rows, found, rows.c.conversation_id, items, revision=found.c.revision - rows.c.later),
+    )
 
 
 def _held(flavour: PostgresFlavour, found: CTE, size: int) -> CTE:

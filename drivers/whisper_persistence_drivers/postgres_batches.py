@@ -55,8 +55,8 @@ def given(types: Mapping[str, TypeEngine[Any]], name: str, size: int) -> FromCla
     return values(*columns, name=name).data(rows)
 
 
-def counted(flavour: PostgresFlavour, *, sequenced: bool, size: int) -> tuple[FromClause, CTE]:
-    """Return the things of a batch, and the part of a statement that raises and locks them in the order of their keys.
+def counted(flavour: PostgresFlavour, *, sequenced: bool, size: int) -> CTE:
+    """Return the part of a statement that raises and locks the things of a batch, in the order of their keys.
 
     It finds none where the namespace has seen a newer erase than the writer followed.
 
@@ -76,11 +76,17 @@ def counted(flavour: PostgresFlavour, *, sequenced: bool, size: int) -> tuple[Fr
     insert = postgresql.insert(revisions).from_select(columns, first)
     raised = {name: revisions.c[name] + insert.excluded[name] for name in ("revision", "sequence")}
     counting = insert.on_conflict_do_update(index_elements=["thing"], set_=raised)
-    return things, counting.returning(*(revisions.c[name] for name in columns[:4])).cte("counted")
+    return counting.returning(*(revisions.c[name] for name in columns[:4])).cte("counted")
 
 
 def told(
-    flavour: PostgresFlavour, rows: FromClause, found: CTE, thing_id: Any, items: dict[str, ColumnElement[Any]]
+    flavour: PostgresFlavour,
+    rows: FromClause,
+    found: CTE,
+    thing_id: Any,
+    items: dict[str, ColumnElement[Any]],
+    *,
+    revision: ColumnElement[int],
 ) -> CTE:
     """Return the part of a statement that adds what was written to the followers' pending work.
 
@@ -90,6 +96,7 @@ def told(
         found: the things, as `counted` returns them.
         thing_id: the column of ``rows`` that says which user or conversation.
         items: the kinds of record that changed, and of each the column of ``rows`` that names the record in it.
+        revision: that of a row.
     """
     tables = flavour.tables
     followers = tables.followers.c
@@ -98,7 +105,7 @@ def told(
     keys = (NAMESPACE, followers.name, followers.kind, thing_id, item)
     wanted = (followers.namespace == NAMESPACE) & followers.kind.in_(list(kinds.values()))
     joined = rows.join(found, found.c.thing == rows.c.of).join(tables.followers, wanted)
-    pending = select(*keys, func.max(found.c.revision)).select_from(joined).group_by(*keys)
+    pending = select(*keys, func.max(revision)).select_from(joined).group_by(*keys)
     columns = ["namespace", "follower", "kind", "thing_id", "item", "revision"]
     insert = postgresql.insert(tables.outbox).from_select(columns, pending)
     return insert.on_conflict_do_update(index_elements=columns[:5], set_={"revision": insert.excluded.revision}).cte(
@@ -138,9 +145,10 @@ def write(
     for key in things:
         counts[key] = counts.get(key, 0) + 1
         numbers.append(counts[key])
+    later = [counts[key] - number for key, number in zip(things, numbers, strict=True)]
     ordered = sorted(counts)
     taken = [counts[key] for key in ordered]
-    rows: dict[str, list[Any]] = {"thing": ordered, "taken": taken, "of": list(things), "number": numbers, **columns}
+    rows: dict[str, list[Any]] = {"thing": ordered, "taken": taken, "of": list(things), "later": later, **columns}
     bound = _bound(rows, size_of(rows["of"]))
     followed = NEWEST if seen is None else seen
     found = session.rows(statement, space=session.space_key(), seen=followed, **bound)

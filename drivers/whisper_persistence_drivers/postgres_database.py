@@ -91,6 +91,7 @@ class PostgresDatabase(Database):
             timeout=self.pool_timeout,
             recycle=round(self.max_lifetime),
             reset_on_return=None,
+            use_lifo=True,  # what was used last is warm, on both sides
         )
         event.listen(pool, "checkout", _wake)
         self._lender = Lender(pool, _RESTED if self.max_lifetime > _RESTED else 0.0)

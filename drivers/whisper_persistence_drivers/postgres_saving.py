@@ -82,7 +82,7 @@ def save_records(session: Session, records: Sequence[Record]) -> list[Receipt] |
 
 @cache
 def _statement(flavour: PostgresFlavour, kind: _Kind, size: int) -> Prepared:
-    _, found = counted(flavour, sequenced=False, size=size)
+    found = counted(flavour, sequenced=False, size=size)
     text: TypeEngine[Any] = Text()
     names = filter(None, ["of", "user_id", kind.item, "record"])
     numbers = dict.fromkeys(("created_at", *kind.noted), BigInteger()) if kind.noted else {}
@@ -92,7 +92,10 @@ def _statement(flavour: PostgresFlavour, kind: _Kind, size: int) -> Prepared:
     if kind.noted:
         parts.append(_put(tables.profiles, rows, found, ("created_at",)))
     item: ColumnElement[str] = rows.c[kind.item] if kind.item else NO_ITEM
-    return finished(flavour, found, *parts, told(flavour, rows, found, rows.c.user_id, {kind.table: item}))
+    items: dict[str, ColumnElement[Any]] = {kind.table: item}
+    return finished(
+        flavour, found, *parts, told(flavour, rows, found, rows.c.user_id, items, revision=found.c.revision)
+    )
 
 
 def _put(table: Table, rows: FromClause, found: CTE, kept: tuple[str, ...]) -> CTE:

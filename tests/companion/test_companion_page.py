@@ -43,7 +43,7 @@ def test_the_bot_of_the_page_learns_what_helps_and_remembers_it(tmp_path):
 
 
 def test_the_bot_with_a_life_knows_and_forgets_whom_it_met(tmp_path):
-    assert run(LIVING, tmp_path) == run(LIVING, tmp_path) == SAID.splitlines()
+    assert run(LIVING, tmp_path) == SAID.splitlines()
 
 
 def test_the_bot_that_holds_a_dict_and_the_subclass_remember(tmp_path):

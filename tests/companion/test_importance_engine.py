@@ -73,7 +73,7 @@ async def test_statistics_are_exact_whatever_is_scored_again(engine: MemoryImpor
 
 async def test_nothing_scored_means_no_statistics(engine: MemoryImportanceEngine) -> None:
     assert await engine.get_importance_statistics("nobody") == {}
-    assert engine.knowledge_of("nobody") is Knowledge.ABSENT
+    assert engine.knowledge("nobody") is Knowledge.ABSENT
     assert await engine.load_user_statistics("nobody") is None
     assert await engine.identify_core_memories("nobody") == []
 
@@ -84,7 +84,7 @@ async def test_saved_statistics_come_back_whole(engine: MemoryImportanceEngine) 
 
     assert durability is Durability.DURABLE
     assert await engine.load_user_statistics("alice") == saved
-    assert engine.knowledge_of("alice") is Knowledge.LOADED
+    assert engine.knowledge("alice") is Knowledge.LOADED
 
 
 async def test_preferences_are_put_changed_and_kept(engine: MemoryImportanceEngine, store: AsyncStore) -> None:
@@ -123,7 +123,7 @@ async def test_what_no_driver_can_keep_is_scored_and_not_recorded(engine: Memory
     found = [await score(engine, *ids) for ids in (("", "m"), ("alice", "\0"), ("alice", "x" * 600))]
 
     assert all(0 < one.overall_score < 1 for one in found)
-    assert engine.pending_changes == 0
+    assert engine.pending == 0
     assert await engine.get_importance_statistics("alice") == {}
 
 

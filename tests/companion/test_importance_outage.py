@@ -82,8 +82,8 @@ async def test_case_03_down_from_the_start_everything_answers_as_with_a_storage(
     engine = bench.engine()
     without = await use_everything(engine)
 
-    assert engine.pending_changes == 5
-    assert engine.knowledge_of("alice") is Knowledge.UNKNOWN
+    assert engine.pending == 5
+    assert engine.knowledge("alice") is Knowledge.UNKNOWN
     bench.on()
     assert await engine.flush() == 0
     assert await engine.load_user_statistics("alice") == await bench.engine().load_user_statistics("alice")
@@ -128,7 +128,7 @@ async def test_what_was_known_before_the_outage_goes_on_being_used(bench: Bench)
 
     assert await engine.weights_for("alice") == learned
     assert await engine.load_user_statistics("alice") == statistics
-    assert engine.knowledge_of("alice") is Knowledge.UNKNOWN
+    assert engine.knowledge("alice") is Knowledge.UNKNOWN
     assert await engine.update_user_preferences("alice", {"tone": "dry"}, ["topic"]) is Durability.VOLATILE
     assert await engine.load_user_preferences("alice") == {"tone": "dry"}
 
@@ -171,7 +171,7 @@ async def test_a_storage_that_does_not_answer_is_left_alone_for_a_moment(bench: 
     await asyncio.gather(*(score(engine, memory_id=str(number)) for number in range(50)))
 
     assert bench.switch.calls.total() == asked
-    assert engine.pending_changes == 51
+    assert engine.pending == 51
     bench.seconds += 1
     await score(engine)
     assert bench.switch.calls.total() == asked + 1
@@ -234,7 +234,7 @@ async def test_what_waits_is_sent_in_order_and_in_few_batches(bench: Bench) -> N
 
 
 async def test_too_many_that_wait_lose_the_oldest_and_say_so(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    engine = bench.engine(waiting_changes=10)
+    engine = bench.engine(max_pending=10)
     bench.off()
     with caplog.at_level(logging.WARNING):
         for number in range(15):
@@ -243,7 +243,7 @@ async def test_too_many_that_wait_lose_the_oldest_and_say_so(bench: Bench, caplo
     await engine.flush()
     kept = [entry.memory_id for entry in engine.importance_cache.of_user("alice")]
 
-    assert (engine.pending_changes, engine.lost_changes, len(kept)) == (0, 5, 15)
+    assert (engine.pending, engine.lost, len(kept)) == (0, 5, 15)
     assert (await engine.get_importance_statistics("alice"))["total_memories_scored"] == 10
     assert len([line for line in caplog.messages if "does not answer" in line]) == 1
     assert "alice" not in caplog.text
@@ -259,7 +259,7 @@ async def test_a_change_refused_while_others_waited_does_not_hold_them_up(bench:
     bench.on()
 
     assert await engine.flush() == 0
-    assert engine.lost_changes == 1
+    assert engine.lost == 1
     bench.switch.refused = ""
     for user_id, count in (("alice", 1), ("bob", 1), ("mallory", 0)):
         assert (await engine.get_importance_statistics(user_id)).get("total_memories_scored", 0) == count
@@ -271,7 +271,7 @@ async def test_a_refusal_is_no_outage(bench: Bench) -> None:
     found = await score(engine, "mallory")
 
     assert 0 < found.overall_score < 1
-    assert (engine.pending_changes, engine.lost_changes) == (0, 0)
+    assert (engine.pending, engine.lost) == (0, 0)
     with pytest.raises(StorageRefusedError):
         await engine.save_user_statistics(Statistics("mallory"))
 
@@ -289,7 +289,7 @@ async def test_a_cancelled_score_is_recorded_once(bench: Bench) -> None:
     statistics = await engine.load_user_statistics("alice")
 
     assert statistics is not None
-    assert (statistics.adjustments, engine.pending_changes) == (1, 0)
+    assert (statistics.adjustments, engine.pending) == (1, 0)
 
 
 async def test_accesses_counted_in_an_outage_add_to_those_that_are_stored(bench: Bench) -> None:
@@ -316,7 +316,7 @@ async def test_forgetting_a_user_forgets_what_waits_about_them_alone(bench: Benc
     engine.forget_user("u")
     bench.on()
 
-    assert engine.pending_changes == 2
+    assert engine.pending == 2
     assert await engine.get_importance_statistics("u") == {}
     assert await engine.load_user_preferences("u") == {}
     assert (await engine.get_importance_statistics("u_1"))["total_memories_scored"] == 1

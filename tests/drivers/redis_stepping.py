@@ -30,8 +30,8 @@ from whisper_persistence.testing.redis_servers import RedisServer
 PATIENCE = 60.0
 
 
-class Died(BaseException):
-    """The process of an actor ended."""
+class Died(SystemExit):
+    """The process of an actor ended; as a wish of the program it goes through whatever guards drivers."""
 
 
 class Actor:

@@ -15,7 +15,7 @@ from whisper_persistence_drivers.net.calls import Calls
 
 @pytest.fixture
 def calls():
-    made = Calls(cast("Any", SimpleNamespace()), local=False, deadline=1.0, in_flight=2, breaker=Breaker("test"))
+    made = Calls(cast("Any", SimpleNamespace()), local=False, deadline=0.6, in_flight=2, breaker=Breaker("test"))
     yield made
     made.close()
 
@@ -40,10 +40,10 @@ def test_an_answer_that_came_while_this_process_was_held_up_is_taken(calls):
         time.sleep(0.05)  # what is left to do afterwards
         return "answer"
 
-    holding = threading.Thread(target=hold_everybody_up, args=(asked, 1.5))
+    holding = threading.Thread(target=hold_everybody_up, args=(asked, 0.8))
     holding.start()
     try:
-        assert calls.timed(answer, 1.0) == "answer"
+        assert calls.timed(answer, 0.6) == "answer"
     finally:
         holding.join()
 

@@ -212,8 +212,19 @@ def test_what_goes_from_the_history_goes_from_the_index_with_it(tmp_path):
         }
 
 
+def places(store: Store, name: str) -> dict[str, list[int]]:
+    """Return where the messages of each conversation are among each other, by the index, in their order."""
+    rows = store.chain.drivers[name]._read(gathering.read_terms, Scope(), 1_000)
+    found: dict[str, list[int]] = {}
+    for row in sorted(rows, key=lambda row: row.sequence):
+        found.setdefault(row.conversation_id, []).append(row.place)
+    return found
+
+
 @pytest.mark.parametrize("name", ["sqlite", "postgres"])
-def test_two_stores_that_index_the_same_messages_index_each_once(tmp_path, postgres_url, monkeypatch, name):
+def test_two_stores_that_index_the_same_messages_index_each_once_and_in_its_place(
+    tmp_path, postgres_url, monkeypatch, name
+):
     monkeypatch.setattr(indexer, "_GATHERING", 0.0)
     monkeypatch.setattr(search_hooks, "_BATCH", 8)
     place = {"path": tmp_path / "memory.db"} if name == "sqlite" else {"url": postgres_url}
@@ -231,6 +242,12 @@ def test_two_stores_that_index_the_same_messages_index_each_once(tmp_path, postg
         counted = gathering.count_terms
         assert one.chain.drivers[name]._read(counted, Scope(), 1_000) == 400
         assert [store.check_health()[0].details["search_failures"] for store in (one, other)] == [0, 0]
+        assert places(one, name) == {f"talk {n}": list(range(100)) for n in range(4)}
+
+        reindex(one)
+        wait_for_indexes(one, 120.0)
+
+        assert places(one, name) == {f"talk {n}": list(range(100)) for n in range(4)}
 
 
 @pytest.mark.parametrize("name", ["sqlite", "postgres"])

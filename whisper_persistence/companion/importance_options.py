@@ -22,7 +22,7 @@ class ImportanceOptions:
             memory out of its own history; without it, memories in the shape of WhisperEngine's manager show no emotion.
         cached_scores: how many scores `MemoryImportanceEngine.importance_cache` holds.
         remembered_users: of how many users weights and last answers are remembered.
-        waiting_changes: how many changes may wait in an outage.
+        max_pending: how many changes may wait in an outage.
         weights_max_age: seconds after which a user's weights are read again, because another process may have learned.
         retry_seconds: how long a storage that did not answer is left alone.
         random: where the random access factor comes from; seed it to repeat scores.
@@ -34,7 +34,7 @@ class ImportanceOptions:
     lift_memory_shape: bool = False
     cached_scores: int = 10_000
     remembered_users: int = 10_000
-    waiting_changes: int = 1_000
+    max_pending: int = 1_000
     weights_max_age: float = 60.0
     retry_seconds: float = 1.0
     random: Random = attrs.field(factory=Random, repr=False)

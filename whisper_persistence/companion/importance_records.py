@@ -37,12 +37,12 @@ class ImportanceRecords:
         self._silent: Bounded[str, bool] = Bounded(remembered_users)
 
     @property
-    def pending_changes(self) -> int:
+    def pending(self) -> int:
         """How many changes wait for the storage to answer."""
         return len(self._backlog)
 
     @property
-    def lost_changes(self) -> int:
+    def lost(self) -> int:
         """How many changes that waited were lost: too many waited, or the storage refused them."""
         return self._backlog.lost
 
@@ -50,7 +50,7 @@ class ImportanceRecords:
         """Send what waits, as far as the storage takes it, and return how many changes still wait; for a shutdown."""
         return await self._backlog.flush()
 
-    def knowledge_of(self, user_id: str) -> Knowledge:
+    def knowledge(self, user_id: str) -> Knowledge:
         """Return whether a user's statistics, when last asked for, were loaded, absent, or unknown in an outage."""
         key = ("load_statistics", user_id)
         if key not in self._last or user_id in self._silent:
@@ -72,7 +72,7 @@ class ImportanceRecords:
     async def load_user_statistics(self, user_id: str) -> Statistics | None:
         """Return a user's statistics, the median exact; ``None`` where there are none, or none are known in an outage.
 
-        `knowledge_of` tells the two apart.
+        `knowledge` tells the two apart.
         """
         found: Statistics | None = await self._load("load_statistics", user_id)
         return found

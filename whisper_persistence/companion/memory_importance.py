@@ -52,7 +52,7 @@ class MemoryImportanceEngine(ImportanceRecords):
             options: how to score; the defaults are WhisperEngine's own ways.
         """
         self.options = options or ImportanceOptions()
-        backlog = Backlog(store, self.options.waiting_changes, self.options.retry_seconds, self.options.clock)
+        backlog = Backlog(store, self.options.max_pending, self.options.retry_seconds, self.options.clock)
         super().__init__(store, backlog, self.options.remembered_users)
         self.importance_cache = ScoreCache(self.options.cached_scores)
         self._learned = LearnedWeights(
@@ -195,7 +195,7 @@ class MemoryImportanceEngine(ImportanceRecords):
         In an outage it is what the scores of this process say.
         """
         statistics = await self.load_user_statistics(user_id)
-        if self.knowledge_of(user_id) is Knowledge.UNKNOWN:
+        if self.knowledge(user_id) is Knowledge.UNKNOWN:
             return summary_of_scores(self.importance_cache.of_user(user_id)) or summary_of(statistics)
         return summary_of(statistics)
 

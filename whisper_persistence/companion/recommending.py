@@ -16,10 +16,10 @@ SITUATION: Final = ("mood", "topic", "time_of_day")
 DECAY: Final = 0.6
 #: How much each newer outcome of any approach takes away from the weight of an older one: what was tried long ago is
 #: less and less known, so that it gets another chance once nothing else helps.
-FADING: Final = 0.93
+FADING: Final = 0.97
 #: An approach that helped is given up where its newest outcomes are worth less; 0.5 is what a reply without a word of
 #: thanks or refusal scores.
-STILL_HELPS: Final = 0.55
+STILL_HELPS: Final = 0.52
 #: What an approach that was never tried is expected to score: more than a middling one, less than one that helps.
 UNTRIED: Final = 0.6
 #: How much an outcome counts that came under other circumstances.

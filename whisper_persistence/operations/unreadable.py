@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import attrs
 
 from whisper_persistence.errors import NotSupportedError
 from whisper_persistence.operations.reading import Report, walk
-from whisper_persistence.records import RECORD_KINDS, checks
+from whisper_persistence.records import RECORD_KINDS, Page, checks
 from whisper_persistence.records.fields import Whole
 from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.store import Store
@@ -48,10 +50,14 @@ def find_unreadable(store: Store, report: Report) -> ReadingReport:
     records, found = 0, list[Unreadable]()
     for kind in RECORD_KINDS:
         try:
-            for page in walk(lambda after, kind=kind: store.scan(kind, after, checks.MAX_BATCH)):
+            for page in walk(partial(_scan, store, kind)):
                 records += len(page.records)
                 found += [Unreadable(kind, key) for key in page.damaged]
                 report("reading", kind, len(page.records))
         except NotSupportedError:
             continue
     return ReadingReport(records, tuple(found))
+
+
+def _scan(store: Store, kind: RecordKind, after: str | None) -> Page:
+    return store.scan(kind, after, checks.MAX_BATCH)

@@ -25,8 +25,8 @@ LEASE: Final = 5_000
 BEYOND: Final = 1 << 52
 
 _read_all: Final = decoder(list[Message])
-#: Stands in a message that has no sequence yet, and once more at most: in its ``extra``, which comes before.
-_UNNUMBERED: Final = b',"sequence":null,"timestamp":"'
+#: Stands in a message that has no sequence yet; for the last time there, since only plain texts follow.
+_UNNUMBERED: Final = b',"sequence":null,"'
 
 
 @attrs.frozen
@@ -232,5 +232,5 @@ def _line(message: Message, sequence: int | None) -> bytes:
         return text
     before, found, after = text.rpartition(_UNNUMBERED)
     if found and message.sequence is None and sequence is not None:  # a quarter of what it takes to number a copy first
-        return b'%s,"sequence":%d,"timestamp":"%s' % (before, sequence, after)
+        return b'%s,"sequence":%d,"%s' % (before, sequence, after)
     return encode(attrs.evolve(message, sequence=sequence)).encode()

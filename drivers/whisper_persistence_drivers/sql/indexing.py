@@ -88,9 +88,9 @@ def _statements(flavour: Flavour) -> _Statements:
 def _tell_all(flavour: Flavour) -> Any:
     messages = flavour.tables.messages.c
     kind: ColumnElement[str] = literal_column("'messages'")
-    never: ColumnElement[int] = literal_column("0")
-    message = (messages.conversation_id, messages.message_id)
-    every = select(messages.namespace, literal(FOLLOWER), kind, *message, never).where(mine(messages))
+    # In their order, since a turn's place is counted from that of the turn before; no revision is below its sequence.
+    message = (messages.conversation_id, messages.message_id, messages.sequence)
+    every = select(messages.namespace, literal(FOLLOWER), kind, *message).where(mine(messages))
     columns = ["namespace", "follower", "kind", "thing_id", "item", "revision"]
     return insert(flavour.tables.outbox).from_select(columns, every)
 

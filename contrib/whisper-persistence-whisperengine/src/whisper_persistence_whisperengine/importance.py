@@ -146,7 +146,7 @@ class BotImportance(MemoryImportanceEngine):
                 await asyncio.sleep(GATHER_SECONDS)
                 self._unread.discard(user_id)
                 found = await self.load_user_statistics(user_id)
-                if self.knowledge_of(user_id) is not Knowledge.UNKNOWN:
+                if self.knowledge(user_id) is not Knowledge.UNKNOWN:
                     self._show(found or Statistics(user_id))
         finally:
             self._reading.discard(user_id)
