@@ -42,7 +42,7 @@ _DIALECT: Final = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore
 _RAISED: Final = ("revision", "epoch", "sequence")
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class PostgresFlavour(Flavour):
     """PostgreSQL's SQL."""
 

@@ -25,7 +25,7 @@ _UNREADABLE: Final = "\0"
 _RAISED: Final = ("thing", "revision", "epoch", "sequence")
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class SqliteFlavour(Flavour):
     """SQLite's SQL."""
 
