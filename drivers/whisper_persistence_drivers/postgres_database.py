@@ -88,13 +88,13 @@ class PostgresDatabase(Database):
             cast("Any", self._connect),
             pool_size=self.pool_size,
             max_overflow=0,
-            timeout=self.pool_timeout,
             recycle=round(self.max_lifetime),
             reset_on_return=None,
             use_lifo=True,  # what was used last is warm, on both sides
         )
         event.listen(pool, "checkout", _wake)
-        self._lender = Lender(pool, _RESTED if self.max_lifetime > _RESTED else 0.0)
+        freshness = _RESTED if self.max_lifetime > _RESTED else 0.0
+        self._lender = Lender(pool, self.pool_size, self.pool_timeout, freshness)
 
     def engine(self) -> Engine:
         """Return an engine whose transactions hold the migration lock and find our schema made."""
@@ -171,7 +171,7 @@ class PostgresDatabase(Database):
         """Return the server's version and our place in it."""
         with self.reading() as connection:
             version = connection.execute("SHOW server_version").fetchall()[0][0]
-        return {"server_version": version, "schema": self.schema, "connections": self._lender.lent()}
+        return {"server_version": version, "schema": self.schema, "connections": self._lender.lent}
 
     def remember(self, tombstones: Sequence[Tombstone]) -> None:
         """Nothing: a server has no place of ours that its backups leave alone; receipts of erases are kept instead."""

@@ -297,6 +297,29 @@ def test_a_connection_that_is_cut_in_the_middle_fails_one_call_and_is_replaced(p
     assert len(store.load_messages([TALK])[TALK]) == 3
 
 
+def test_who_waits_longest_for_a_connection_gets_it_first(opened):
+    store, got = opened(pool_size=1), list[int]()
+    lender = database(store)._lender
+
+    def ask(number: int) -> None:
+        lent = lender.take()
+        got.append(number)
+        lender.give_back(lent)
+
+    lent = lender.take()
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(5)]
+    for number, thread in enumerate(threads):
+        thread.start()
+        while len(lender._waiting) <= number:
+            time.sleep(0.001)
+    lender.give_back(lent)
+    for thread in threads:
+        thread.join(30)
+
+    assert got == [0, 1, 2, 3, 4]
+    assert (lender.lent, lender.pool.checkedout()) == (0, 1)
+
+
 def test_opening_and_closing_two_hundred_times_leaves_no_connection(postgres_url, opened):
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     for _ in range(200):

@@ -21,6 +21,8 @@ from whisper_persistence.testing import samples
 
 #: How long the database takes to answer, and by how much the loop may come late meanwhile, in seconds.
 SLOW, LAG = 0.5, 0.02
+#: How often a wait is tried, at most.
+WAITS = 8
 
 
 @contextmanager
@@ -58,7 +60,7 @@ async def lag(work: Callable[[], Any]) -> tuple[float, float]:
 
 
 async def lags(url: str) -> list[float]:
-    """Return the lags of three waits, of which what else the machine does can spoil one or two, but hardly all."""
+    """Return the lags of waits until one was short: what else the machine does can spoil some, but hardly all."""
     found: list[float] = []
     async with AsyncStore(Chain.of({"postgres": PostgresDriver(url)})) as store:
         await store.save_messages([samples.message(f"talk {n}", user_id=f"user {n}") for n in range(8)])
@@ -72,7 +74,7 @@ async def lags(url: str) -> list[float]:
                 *(store.load_messages([Window(f"talk {n}")]) for n in range(8)),
             )
 
-        for _ in range(3):
+        while len(found) < WAITS and min(found, default=LAG) >= LAG:
             with locked(url, SLOW):
                 late, took = await lag(work)
             assert took > SLOW * 0.8
@@ -86,8 +88,8 @@ def test_the_loop_goes_on_while_the_database_takes_half_a_second_to_answer(postg
 
 def test_the_loop_goes_on_while_a_store_opens_and_closes(postgres_url):
     async def opens() -> list[float]:
-        found = []
-        for _ in range(3):
+        found = list[float]()
+        while len(found) < WAITS and min(found, default=LAG) >= LAG:
             store = AsyncStore(Chain.of({"postgres": PostgresDriver(postgres_url)}))
 
             async def work(store: AsyncStore = store) -> None:
