@@ -59,8 +59,7 @@ class _Asked:
         names = row.names.split(" ")
         if self.dates:
             names += dated(from_micros(row.written_at), self.dates)
-        having = [word for word in said if word in self.tokens]
-        counts = {word: having.count(word) for word in having}
+        counts = Counter(filter(self.tokens.__contains__, said))
         return row, Turn(row.key(), (row.user_id, row.conversation_id), row.place, counts, len(said), names)
 
 
