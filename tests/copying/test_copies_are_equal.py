@@ -34,7 +34,7 @@ def test_to_postgresql_and_back_is_equal_in_every_field_and_order(filled, postgr
         assert not any(scan_all(other, kind, 10) for kind in RECORD_KINDS)
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.mark.parametrize("kind", [pytest.param("sqlite", marks=pytest.mark.long), "postgres"])
 def test_what_is_cleared_stays_cleared_and_copying_again_changes_nothing(filled, kind, postgres_url, tmp_path):
     to = postgres_url if kind == "postgres" else sqlite_url(tmp_path, "to")
     first = run_copy(filled, to)

@@ -186,7 +186,11 @@ RULES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], Sequence[Sequence[s
 }
 
 
-@pytest.mark.parametrize("rule", RULES)
+#: The rules whose need takes longest to find.
+SLOW = ("rev_read near", "revision after reading", "revision before reading", "clear_by_rev")
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, marks=[pytest.mark.long] * (rule in SLOW)) for rule in RULES])
 def test_each_rule_is_needed(rule, tmp_path, private_redis, monkeypatch):
     take_away, jobs = RULES[rule]
     take_away(monkeypatch)

@@ -92,7 +92,7 @@ def test_no_byte_of_an_erased_user_is_left_in_any_file(path):
     assert told(FIND, path.parent, MARK) == ""
 
 
-@pytest.mark.parametrize("times", [60, pytest.param(940, marks=pytest.mark.long)])
+@pytest.mark.parametrize("times", [30, pytest.param(970, marks=pytest.mark.long)])
 def test_opening_and_closing_many_times_leaves_nothing_behind(path, times):
     def again(times: int) -> None:
         for _ in range(times):
