@@ -23,8 +23,8 @@ from whisper_persistence import MemoryScore, Message, StatisticsChange, Store, V
 from whisper_persistence.cli import main
 from whisper_persistence.operations import (
     Checkpoint,
-    Origin,
     RollbackReport,
+    SourceQuery,
     copy_store,
     export_archive,
     find_messages,
@@ -113,10 +113,10 @@ def test_poisoned_memory_is_stored_as_data_with_source_and_trust(
 
 def test_poisoned_memory_is_listed_by_source_user_time_and_trust(store: Store) -> None:
     fill(store)
-    counts = {(one.source, one.trust): one.messages for one in list_sources(store, Origin())}
+    counts = {(one.source, one.trust): one.messages for one in list_sources(store, SourceQuery())}
 
     def ids(**wanted: Any) -> list[str]:
-        return [message.message_id for page in find_messages(store, Origin(**wanted)) for message in page]
+        return [message.message_id for page in find_messages(store, SourceQuery(**wanted)) for message in page]
 
     assert counts == {(PAGE, "untrusted"): 6, ("user", "trusted"): 1, ("", "unknown"): 1}
     assert ids(source=PAGE) == ids(trust="untrusted") == ["m0", "m1", "m2", "m3", "m4", "m8"]
@@ -130,7 +130,7 @@ def test_poisoned_memory_is_rolled_back_in_every_tier(store: Store) -> None:
     fill(store)
     store.update_statistics([StatisticsChange("alice", [MemoryScore("alice", memory, 0.9) for memory in ("m1", "m7")])])
     assert shown(store)  # whoever caches it has it cached
-    origin = Origin(PAGE, user_id="alice")
+    origin = SourceQuery(PAGE, user_id="alice")
     before = roll_back(store, origin, dry_run=True)
 
     assert before == RollbackReport(dry_run=True, messages=5, conversations=1, users=1)
@@ -149,7 +149,7 @@ def test_poisoned_memory_is_rolled_back_in_every_tier(store: Store) -> None:
 
 
 def test_a_rollback_of_everything_is_refused_and_so_is_what_is_no_origin(store: Store) -> None:
-    for origin in (Origin(), Origin(user_id="alice"), Origin(trust="certain"), Origin("\0")):  # type: ignore[arg-type]
+    for origin in (SourceQuery(), SourceQuery(user_id="alice"), SourceQuery(trust="certain"), SourceQuery("\0")):  # type: ignore[arg-type]
         with pytest.raises(ValidationError):
             roll_back(store, origin, dry_run=False)
     with pytest.raises(ValidationError, match="trust"):
@@ -167,14 +167,14 @@ def test_a_copy_and_an_archive_carry_source_and_trust(tmp_path: Path) -> None:
         import_archive(c, tmp_path / "all.zip", lambda *_: None)
 
         assert shown(a) == shown(b) == shown(c)
-        assert list_sources(a, Origin()) == list_sources(c, Origin())
+        assert list_sources(a, SourceQuery()) == list_sources(c, SourceQuery())
 
 
 def test_one_users_sources_cost_what_that_user_has(tmp_path: Path) -> None:
     switch = Switch()
     with Store(Chain.of({"switch": switch, "sqlite": SqliteDriver(tmp_path / "memory.db")})) as store:
         fill(store)
-        list(find_messages(store, Origin(PAGE, user_id="bob")))
+        list(find_messages(store, SourceQuery(PAGE, user_id="bob")))
 
     assert "scan" not in switch.calls
 
@@ -186,7 +186,7 @@ def test_messages_of_releases_that_knew_no_source_are_unknown(tmp_path: Path) ->
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE conversation_history SET record = json_remove(record, '$.source', '$.trust')")
     with Store(Chain.of({"sqlite": SqliteDriver(path)})) as store:
-        assert {(one.source, one.trust) for one in list_sources(store, Origin())} == {("", "unknown")}
+        assert {(one.source, one.trust) for one in list_sources(store, SourceQuery())} == {("", "unknown")}
 
 
 def test_an_operator_lists_sources_and_rolls_one_back(tmp_path: Path) -> None:

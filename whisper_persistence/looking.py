@@ -76,8 +76,7 @@ def _turns(seen: Iterable[Seen], asked: frozenset[str], dates: Mapping[str, Date
         latest[stream] = (place, message)
         key = (message.conversation_id, message.message_id)
         names = [*stems(message.author_name or message.author_id), *map(stem, dated(message.timestamp, dates))]
-        said = stems(message.content)
-        yield each, Turn(key, stream, place, Counter(filter(asked.__contains__, said)), len(said), names)
+        yield each, Turn.of(key, stream, place, said=stems(message.content), asked=asked, names=names)
 
 
 def _shows(query: SearchQuery, message: Message) -> bool:

@@ -51,6 +51,13 @@ class Turn(NamedTuple):
     length: int
     names: Sequence[str] = ()
 
+    @classmethod
+    def of(
+        cls, key: Any, stream: Any, place: int, *, said: Sequence[str], asked: Collection[str], names: Sequence[str]
+    ) -> Turn:
+        """Return what ranking knows of a message that says these words, for a query that asks for those."""
+        return cls(key, stream, place, Counter(filter(asked.__contains__, said)), len(said), names)
+
 
 def rarity(count: int, having: int) -> float:
     """Return how rare a word is that so many of a number of messages have."""

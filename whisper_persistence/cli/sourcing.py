@@ -12,24 +12,24 @@ from rich.table import Table
 
 from whisper_persistence import codec
 from whisper_persistence.cli.profile import visible
-from whisper_persistence.operations import Origin, Report, RollbackReport, SourceCount, find_messages, list_sources
+from whisper_persistence.operations import Report, RollbackReport, SourceCount, SourceQuery, find_messages, list_sources
 from whisper_persistence.records import Durability, Message
 from whisper_persistence.store import Store
 
 Found = tuple[SourceCount, ...] | tuple[Message, ...]
 
 
-def to_origin(source: str | None, filters: Mapping[str, Any]) -> Origin:
+def to_query(source: str | None, filters: Mapping[str, Any]) -> SourceQuery:
     """Return which messages the command's arguments mean; times without a zone are in UTC."""
     since = filters["since"] and filters["since"].replace(tzinfo=UTC)
-    return Origin(source, filters["trust"], filters["user"], since)
+    return SourceQuery(source, filters["trust"], filters["user"], since)
 
 
-def look(store: Store, origin: Origin, limit: int, report: Report) -> Found:
+def look(store: Store, query: SourceQuery, limit: int, report: Report) -> Found:
     """Return what there is of each source, or, where one is named, the first messages of it."""
-    if origin.source is None:
-        return list_sources(store, origin, report)
-    return tuple(islice(chain.from_iterable(find_messages(store, origin, report)), limit))
+    if query.source is None:
+        return list_sources(store, query, report)
+    return tuple(islice(chain.from_iterable(find_messages(store, query, report)), limit))
 
 
 def describe(found: Found) -> list[dict[str, Any]]:

@@ -16,9 +16,9 @@ from whisper_persistence.operations.new_driver import write_driver
 from whisper_persistence.operations.places import checkpoint_path, find_places, name_copy
 from whisper_persistence.operations.profile import Profile, load_profile
 from whisper_persistence.operations.provenance import (
-    Origin,
     RollbackReport,
     SourceCount,
+    SourceQuery,
     find_messages,
     list_sources,
     roll_back,
@@ -43,7 +43,6 @@ __all__ = [
     "Diagnosis",
     "ErasureReceipt",
     "Manifest",
-    "Origin",
     "Profile",
     "ReadingReport",
     "Report",
@@ -52,6 +51,7 @@ __all__ = [
     "RollbackReport",
     "Section",
     "SourceCount",
+    "SourceQuery",
     "TableReport",
     "TierCheck",
     "Unreadable",

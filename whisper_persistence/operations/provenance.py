@@ -14,7 +14,7 @@ import attrs
 
 from whisper_persistence.errors import NotSupportedError, ValidationError
 from whisper_persistence.fusing import memory_of
-from whisper_persistence.operations.reading import Report, read_messages_of, walk
+from whisper_persistence.operations.reading import Report, read_messages_of, scan_pages
 from whisper_persistence.records import Durability, Message, MessageRedaction, Receipt, StatisticsChange, checks
 from whisper_persistence.records.conversations import Trust
 from whisper_persistence.records.fields import Id, Label, Moment, Whole, to_utc
@@ -23,7 +23,7 @@ from whisper_persistence.validation import validate
 
 
 @attrs.frozen
-class Origin:
+class SourceQuery:
     """Which messages are meant: all conditions hold together; one that is ``None`` holds for all.
 
     Attributes:
@@ -85,29 +85,29 @@ class RollbackReport:
     durability: Durability = Durability.DURABLE
 
 
-def find_messages(store: Store, origin: Origin, report: Report | None = None) -> Iterator[tuple[Message, ...]]:
+def find_messages(store: Store, query: SourceQuery, report: Report | None = None) -> Iterator[tuple[Message, ...]]:
     """Yield the messages that are meant, cleared ones included, a page of the scan at a time; a page may be empty.
 
     Args:
-        store: where to look. All messages of the namespace are walked through unless the origin names a user.
-        origin: which messages; those that lost their words already have no source any more, and are left out.
+        store: where to look. All messages of the namespace are walked through unless the query names a user.
+        query: which messages; those that lost their words already have no source any more, and are left out.
         report: called after each page that is read, if at all.
 
     Raises:
         ValidationError: a condition is not legal.
     """
-    validate(origin)
-    everywhere = walk(lambda after: store.scan("messages", after, checks.MAX_BATCH))
-    for page in everywhere if origin.user_id is None else read_messages_of(store, origin.user_id):
-        yield tuple(one for one in page.records if origin.has(one) and not one.is_redacted())
+    validate(query)
+    user_id = query.user_id
+    for page in scan_pages(store, "messages") if user_id is None else read_messages_of(store, user_id):
+        yield tuple(one for one in page.records if query.has(one) and not one.is_redacted())
         if report is not None:
             report("looking for", "messages", len(page.records))
 
 
-def list_sources(store: Store, origin: Origin, report: Report | None = None) -> tuple[SourceCount, ...]:
+def list_sources(store: Store, query: SourceQuery, report: Report | None = None) -> tuple[SourceCount, ...]:
     """Return what there is of each source and trust among the messages that are meant, the most first."""
     counted: dict[tuple[str, Trust], tuple[int, set[str], datetime, datetime]] = {}
-    for message in (message for page in find_messages(store, origin, report) for message in page):
+    for message in (message for page in find_messages(store, query, report) for message in page):
         key: tuple[str, Trust] = (message.source, message.trust)
         moment = message.timestamp
         count, talks, oldest, newest = counted.get(key, (0, set[str](), moment, moment))
@@ -119,7 +119,7 @@ def list_sources(store: Store, origin: Origin, report: Report | None = None) -> 
     return tuple(sorted(found, key=lambda one: (-one.messages, one.source, one.trust)))
 
 
-def roll_back(store: Store, origin: Origin, *, dry_run: bool, report: Report | None = None) -> RollbackReport:
+def roll_back(store: Store, query: SourceQuery, *, dry_run: bool, report: Report | None = None) -> RollbackReport:
     """Take the words of the messages that are meant, and the scores of the memories that they are, for good.
 
     Interrupted, it is finished by being asked again. It waits for nothing: a message that comes while it runs, or that
@@ -127,19 +127,19 @@ def roll_back(store: Store, origin: Origin, *, dry_run: bool, report: Report | N
 
     Args:
         store: where.
-        origin: which messages.
+        query: which messages.
         dry_run: whether only to count them.
         report: called after each page that is read, if at all.
 
     Raises:
-        ValidationError: the origin names neither source nor trust, so that it would mean everything.
+        ValidationError: the query names neither source nor trust, so that it would mean everything.
     """
-    if origin.source is None and origin.trust is None:
-        raise ValidationError("Origin", "names neither source nor trust: say what is to be rolled back")
+    if query.source is None and query.trust is None:
+        raise ValidationError("SourceQuery", "names neither source nor trust: say what is to be rolled back")
     found = 0
     talks, users = set[str](), set[str]()
     safe = [Durability.DURABLE]
-    for page in find_messages(store, origin, report):
+    for page in find_messages(store, query, report):
         found += len(page)
         talks |= {message.conversation_id for message in page}
         users |= {message.user_id for message in page}

@@ -38,18 +38,24 @@ def walk(ask: Callable[[str | None], Page | None], cursor: str | None = None) ->
             return
 
 
-def read_pages(store: Store, kind: RecordKind, cursor: str | None = None) -> Iterator[Page]:
-    """Yield every record of a kind, a page at a time.
+def scan_pages(store: Store, kind: RecordKind, cursor: str | None = None) -> Iterator[Page]:
+    """Yield the records of a kind that can be read, a page at a time; `Page.damaged` names the others.
 
     Args:
         store: where to look.
         kind: which kind.
         cursor: `Page.cursor` of the page to go on after, or ``None`` to begin.
+    """
+    return walk(lambda after: store.scan(kind, after, checks.MAX_BATCH), cursor)
+
+
+def read_pages(store: Store, kind: RecordKind, cursor: str | None = None) -> Iterator[Page]:
+    """Yield every record of a kind, as `scan_pages` does.
 
     Raises:
         StorageDamagedError: a record cannot be read, so that what is made of the others would not be whole.
     """
-    for page in walk(lambda after: store.scan(kind, after, checks.MAX_BATCH), cursor):
+    for page in scan_pages(store, kind, cursor):
         yield whole(kind, page)
 
 
@@ -82,7 +88,7 @@ def read_messages_of(store: Store, user_id: str) -> Iterator[Page]:
     """
     validate_id("user_id", user_id)
     if not finds_messages(store):
-        for page in walk(lambda after: store.scan("messages", after, checks.MAX_BATCH)):
+        for page in scan_pages(store, "messages"):
             wanted = frozenset([user_id])
             yield attrs.evolve(page, records=tuple(record for record in page.records if belongs_to(record, wanted)))
         return

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import attrs
 
 from whisper_persistence.errors import NotSupportedError
-from whisper_persistence.operations.reading import Report, walk
-from whisper_persistence.records import RECORD_KINDS, Page, checks
+from whisper_persistence.operations.reading import Report, scan_pages
+from whisper_persistence.records import RECORD_KINDS
 from whisper_persistence.records.fields import Whole
 from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.store import Store
@@ -50,14 +48,10 @@ def find_unreadable(store: Store, report: Report) -> ReadingReport:
     records, found = 0, list[Unreadable]()
     for kind in RECORD_KINDS:
         try:
-            for page in walk(partial(_scan, store, kind)):
+            for page in scan_pages(store, kind):
                 records += len(page.records)
                 found += [Unreadable(kind, key) for key in page.damaged]
                 report("reading", kind, len(page.records))
         except NotSupportedError:
             continue
     return ReadingReport(records, tuple(found))
-
-
-def _scan(store: Store, kind: RecordKind, after: str | None) -> Page:
-    return store.scan(kind, after, checks.MAX_BATCH)

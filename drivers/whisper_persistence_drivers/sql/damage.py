@@ -79,6 +79,14 @@ def read_each(
     return found
 
 
+def read_page(session: Session, page: Asked, rows: Sequence[Any], read: Callable[[Any], T]) -> tuple[T, ...]:
+    """Return a page; where something in it cannot be read, as `read_more` does."""
+    try:
+        return tuple([read(row) for row in rows])
+    except StorageDamagedError:
+        return tuple(read_more(session, page, rows, read))
+
+
 def read_more(session: Session, page: Asked, rows: Sequence[Any], read: Callable[[Any], T]) -> list[T]:
     """Return a page without what cannot be read in it, filled up with what follows: a short page is taken for the last.
 

@@ -10,11 +10,10 @@ import attrs
 from sqlalchemy import BigInteger, select, tuple_
 
 from whisper_persistence.codec import decoder
-from whisper_persistence.errors import StorageDamagedError
 from whisper_persistence.records import MemoryScore, ScoreQuery
 from whisper_persistence.records.fields import to_units
 from whisper_persistence_drivers.sql.columns import PlainText
-from whisper_persistence_drivers.sql.damage import Asked, read_more
+from whisper_persistence_drivers.sql.damage import Asked, read_page
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import NEWEST, Session, mine, set_sequence
 
@@ -54,15 +53,9 @@ def load_scores(session: Session, queries: Sequence[ScoreQuery]) -> dict[ScoreQu
         asked = [query for query in queries if query.order == order]
         sets = [bounds(query) for query in asked]
         for query, values, rows in zip(asked, sets, session.each(statement, sets), strict=True):
-            found[query] = _page(session, statement, values, rows)
+            page = Asked("scores", statement, values)
+            found[query] = read_page(session, page, rows, lambda row: read_score(*row))
     return {query: found[query] for query in queries if found[query]}
-
-
-def _page(session: Session, statement: Prepared, values: dict[str, Any], rows: list[Any]) -> tuple[MemoryScore, ...]:
-    try:
-        return tuple([read_score(*row) for row in rows])
-    except StorageDamagedError:
-        return tuple(read_more(session, Asked("scores", statement, values), rows, lambda row: read_score(*row)))
 
 
 def _top_bounds(query: ScoreQuery) -> dict[str, Any]:

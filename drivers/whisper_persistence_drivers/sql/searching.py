@@ -55,12 +55,11 @@ class _Asked:
 
     def look(self, row: TermRow) -> _Looked:
         """Return what ranking knows of a message, beside the message."""
-        said = row.words()
         names = row.names.split(" ")
         if self.dates:
             names += dated(from_micros(row.written_at), self.dates)
-        counts = Counter(filter(self.tokens.__contains__, said))
-        return row, Turn(row.key(), (row.user_id, row.conversation_id), row.place, counts, len(said), names)
+        stream = (row.user_id, row.conversation_id)
+        return row, Turn.of(row.key(), stream, row.place, said=row.words(), asked=self.tokens, names=names)
 
 
 @attrs.frozen

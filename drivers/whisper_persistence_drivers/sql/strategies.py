@@ -14,7 +14,7 @@ from whisper_persistence.errors import StorageDamagedError
 from whisper_persistence.records import Outcome, OutcomeQuery, Receipt, Strategy, StrategyChange
 from whisper_persistence.records.fields import to_units
 from whisper_persistence_drivers.sql.columns import PlainText
-from whisper_persistence_drivers.sql.damage import Asked, read_more, sorted_out
+from whisper_persistence_drivers.sql.damage import Asked, read_page, sorted_out
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import NEWEST, Session, mine, set_sequence, to_micros
 from whisper_persistence_drivers.sql.transaction import Step, Transaction
@@ -75,14 +75,11 @@ def load_outcomes(session: Session, queries: Sequence[OutcomeQuery]) -> dict[Out
     ]
     statement = _statements(session.flavour).load_outcomes
     pages = zip(queries, sets, session.each(statement, sets), strict=True)
-    return {query: _outcomes(session, statement, values, rows) for query, values, rows in pages if rows}
-
-
-def _outcomes(session: Session, statement: Prepared, values: dict[str, Any], rows: list[Any]) -> tuple[Outcome, ...]:
-    try:
-        return tuple([read_outcome(*row) for row in rows])
-    except StorageDamagedError:
-        return tuple(read_more(session, Asked("outcomes", statement, values), rows, lambda row: read_outcome(*row)))
+    return {
+        query: read_page(session, Asked("outcomes", statement, values), rows, lambda row: read_outcome(*row))
+        for query, values, rows in pages
+        if rows
+    }
 
 
 def read_outcome(sequence: int, record: str) -> Outcome:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 
 from whisper_persistence.cli.commands.manual import SETTINGS, write_rest
 from whisper_persistence.errors import PersistenceError
+from whisper_persistence.records.conversations import Trust
 
 if TYPE_CHECKING:
     from whisper_persistence.store import Store
@@ -17,6 +19,21 @@ as_json_option: Final = click.option("--json", "as_json", is_flag=True, help="Pr
 
 #: The option of every command that destroys something.
 yes_option: Final = click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")
+
+#: Which messages `sources` and `rollback` mean.
+_SOURCE_OPTIONS: Final = (
+    click.argument("source", required=False),
+    click.option("--trust", type=click.Choice(get_args(Trust)), help="Only what was believed so far."),
+    click.option("--user", metavar="ID", help="Only of this user; costs what they have, not what everybody has."),
+    click.option("--since", type=click.DateTime(), help="Only messages from this time on, in UTC."),
+)
+
+
+def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the argument and the options that say which messages it means."""
+    for option in reversed(_SOURCE_OPTIONS):
+        command = option(command)
+    return command
 
 
 class Group(click.Group):

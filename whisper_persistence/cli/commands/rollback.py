@@ -6,7 +6,14 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import as_json_option, confirm, open_store, print_json, yes_option
+from whisper_persistence.cli.commands.common import (
+    as_json_option,
+    confirm,
+    open_store,
+    print_json,
+    source_options,
+    yes_option,
+)
 from whisper_persistence.cli.commands.manual import Command
 
 
@@ -19,10 +26,7 @@ from whisper_persistence.cli.commands.manual import Command
         "whisper-persistence rollback --trust untrusted --yes --json",
     ),
 )
-@click.argument("source", required=False)
-@click.option("--trust", type=click.Choice(["unknown", "untrusted", "trusted"]), help="Only what was believed so far.")
-@click.option("--user", metavar="ID", help="Only of this user.")
-@click.option("--since", type=click.DateTime(), help="Only messages from this time on, in UTC.")
+@source_options
 @click.option("--dry-run", is_flag=True, help="Only count what would go.")
 @yes_option
 @as_json_option
@@ -49,13 +53,13 @@ def rollback(
 
     if as_json and not (dry_run or yes):
         raise click.UsageError("--json asks nothing: add --dry-run or --yes")
-    origin = sourcing.to_origin(source, filters)
+    query = sourcing.to_query(source, filters)
     with open_store(overrides) as store:
         with show_progress(not as_json) as report:
-            done = roll_back(store, origin, dry_run=dry_run or not yes, report=report)
+            done = roll_back(store, query, dry_run=dry_run or not yes, report=report)
         if not (dry_run or yes) and done.messages:
             sourcing.show_rollback(done)
             confirm(f"Take the words of {done.messages:,} messages for good?", yes=yes)
             with show_progress(not as_json) as report:
-                done = roll_back(store, origin, dry_run=False, report=report)
+                done = roll_back(store, query, dry_run=False, report=report)
     print_json(codec.to_mapping(done)) if as_json else sourcing.show_rollback(done)

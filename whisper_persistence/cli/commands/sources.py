@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import as_json_option, open_store, print_json
+from whisper_persistence.cli.commands.common import as_json_option, open_store, print_json, source_options
 from whisper_persistence.cli.commands.manual import Command
 
 
@@ -19,10 +19,7 @@ from whisper_persistence.cli.commands.manual import Command
         "whisper-persistence sources tool:weather --user alice",
     ),
 )
-@click.argument("source", required=False)
-@click.option("--trust", type=click.Choice(["unknown", "untrusted", "trusted"]), help="Only what was believed so far.")
-@click.option("--user", metavar="ID", help="Only of this user; costs what they have, not what everybody has.")
-@click.option("--since", type=click.DateTime(), help="Only messages from this time on, in UTC.")
+@source_options
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most this many messages.")
 @as_json_option
 @click.pass_obj
@@ -31,7 +28,7 @@ def sources(overrides: dict[str, Any], /, source: str | None, *, limit: int, as_
     from whisper_persistence.cli import sourcing
     from whisper_persistence.cli.progress import show_progress
 
-    origin = sourcing.to_origin(source, filters)
+    query = sourcing.to_query(source, filters)
     with open_store(overrides) as store, show_progress(not as_json) as report:
-        found = sourcing.look(store, origin, limit, report)
+        found = sourcing.look(store, query, limit, report)
     print_json(sourcing.describe(found)) if as_json else sourcing.show(found)
