@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import attrs
 import pluggy
 
-from whisper_persistence.discovery import DriverSpec
+from whisper_persistence.discovery import DriverSpec, missing_library
 from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.hooking import HookManager
 from whisper_persistence.hookspecs import PROJECT, Below
@@ -120,8 +120,10 @@ class Chain:
         """Open one driver, and close it again where that fails; the lower ones are closed after it, whenever."""
         try:
             self._call(driver, "open", below=below, namespace=namespace)
-        except BaseException:
+        except BaseException as error:
             self._close_one(driver)
+            if isinstance(error, ImportError):
+                raise missing_library(str(self._manager.get_name(driver)), error) from None
             raise
         self._opened.append(driver)
         self._opened.sort(key=lambda opened: self._places[id(opened)])
