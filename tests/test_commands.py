@@ -67,7 +67,9 @@ WALK = (
     Step("verify", "0 not as written", "checking the chains"),
     Step("expire --dry-run", "would go", "counting"),
     Step("expire", "gone", "removing", "Remove 2 records for good?"),
-    Step("erase alice", "sqlite was read again: nothing is left", "looking for messages", "removed permanently. Erase?"),
+    Step(
+        "erase alice", "sqlite was read again: nothing is left", "looking for messages", "removed permanently. Erase?"
+    ),
     Step("restore backup.db --overwrite", "erased again", "verifying and restoring", "Restore?"),
     Step("verify --switch-off", "removed: 3 chains", "checking the chains", "permanently. Continue?"),
     Step("new-driver mask", "next: pip install"),

@@ -26,7 +26,11 @@ _file = click.Path(path_type=Path, dir_okay=False)
 @click.argument("users", metavar="USER...", nargs=-1)
 @click.option("--receipt", metavar="FILE", type=_file, help="Save a receipt in this new file; it contains no user id.")
 @click.option(
-    "--again", metavar="FILE", multiple=True, type=_file, help="Erase again the users whom this receipt is about; repeatable."
+    "--again",
+    metavar="FILE",
+    multiple=True,
+    type=_file,
+    help="Erase again the users whom this receipt is about; repeatable.",
 )
 @yes_option
 @as_json_option
@@ -55,7 +59,9 @@ def erase(
         raise click.UsageError("name at least one user, or give --again with a receipt")
     with open_store(overrides) as store:
         whom = erasing.count_users(users) if users else "those whom the receipts are about"
-        confirm(f"Everything that {store.namespace!r} remembers about {whom} will be removed permanently. Erase?", yes=yes)
+        confirm(
+            f"Everything that {store.namespace!r} remembers about {whom} will be removed permanently. Erase?", yes=yes
+        )
         if again:
             tiers = erasing.run_again(store, again)
             print_json({"tiers": codec.to_mapping(tiers)}) if as_json else erasing.print_tiers(tiers)

@@ -23,7 +23,10 @@ from whisper_persistence.cli.commands.manual import Command
 )
 @click.argument("files", metavar="FILE...", nargs=-1, type=click.Path(exists=True))
 @click.option(
-    "--from-whisperengine", "whisperengine", metavar="URL", help="Import from this WhisperEngine database (PostgreSQL) instead."
+    "--from-whisperengine",
+    "whisperengine",
+    metavar="URL",
+    help="Import from this WhisperEngine database (PostgreSQL) instead.",
 )
 @as_json_option
 @click.pass_obj

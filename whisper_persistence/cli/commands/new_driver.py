@@ -22,7 +22,10 @@ from whisper_persistence.cli.commands.manual import Command
 )
 @click.argument("name")
 @click.option(
-    "--directory", default=".", type=click.Path(file_okay=False, path_type=Path), help="Create the package's folder here."
+    "--directory",
+    default=".",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Create the package's folder here.",
 )
 @as_json_option
 def new_driver(name: str, *, directory: Path, as_json: bool) -> None:

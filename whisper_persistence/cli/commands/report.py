@@ -36,7 +36,9 @@ def report(overrides: dict[str, Any], /, user: str | None, *, as_json: bool, yes
     from whisper_persistence.operations import MINIMUM_GROUP, load_report
 
     if user and asked["minimum_group"]:
-        raise click.UsageError("--minimum-group leaves out small groups, and --user asks about one person: give one of them")
+        raise click.UsageError(
+            "--minimum-group leaves out small groups, and --user asks about one person: give one of them"
+        )
     if asked["html"] and Path(asked["html"]).exists():
         confirm(f"There is a file {asked['html']} already. Replace it?", yes=yes)
     with open_store(overrides) as store, show_status("reading", shown=not as_json):

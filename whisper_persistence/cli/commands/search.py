@@ -25,7 +25,9 @@ from whisper_persistence.cli.commands.manual import Command
 @click.option("--since", type=click.DateTime(), help="Only messages from this time on (UTC).")
 @click.option("--until", type=click.DateTime(), help="Only messages before this time, in UTC.")
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(1), help="Show at most this many hits.")
-@click.option("--context", default=2, show_default=True, type=click.IntRange(0), help="Show this many messages around each hit.")
+@click.option(
+    "--context", default=2, show_default=True, type=click.IntRange(0), help="Show this many messages around each hit."
+)
 @as_json_option
 @click.pass_obj
 def search(overrides: dict[str, Any], /, words: tuple[str, ...], *, as_json: bool, **filters: Any) -> None:

@@ -22,16 +22,28 @@ from whisper_persistence.cli.commands.manual import Command
         "whisper-persistence verify --switch-off --yes",
     ),
 )
-@click.option("--user", "users", metavar="USER", multiple=True, help="Only conversations in which this user takes part; repeatable.")
-@click.option("--conversation", "conversations", metavar="ID", multiple=True, help="Only this conversation; repeatable.")
+@click.option(
+    "--user",
+    "users",
+    metavar="USER",
+    multiple=True,
+    help="Only conversations in which this user takes part; repeatable.",
+)
+@click.option(
+    "--conversation", "conversations", metavar="ID", multiple=True, help="Only this conversation; repeatable."
+)
 @click.option(
     "--against",
     metavar="FILE",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Also compare with an earlier output of --json that was kept elsewhere.",
 )
-@click.option("--records", is_flag=True, help="Read every record instead, and name those that cannot be read; needs no chains.")
-@click.option("--switch-off", is_flag=True, help="Remove the chains afterwards; then take the option out of the settings.")
+@click.option(
+    "--records", is_flag=True, help="Read every record instead, and name those that cannot be read; needs no chains."
+)
+@click.option(
+    "--switch-off", is_flag=True, help="Remove the chains afterwards; then take the option out of the settings."
+)
 @yes_option
 @as_json_option
 @click.pass_obj
@@ -60,7 +72,9 @@ def verify(
     from whisper_persistence.operations import find_unreadable, remove_chains, verify_chains
 
     if (switch_off or records) and (users or conversations):
-        raise click.UsageError("--switch-off and --records apply to the whole namespace: leave out --user and --conversation")
+        raise click.UsageError(
+            "--switch-off and --records apply to the whole namespace: leave out --user and --conversation"
+        )
     if records and (switch_off or against):
         raise click.UsageError("--records does not read chains: leave out --against and --switch-off")
     with open_store(overrides) as store:
@@ -73,7 +87,9 @@ def verify(
             report = verify_chains(store, users, conversations, against)
         print_json(codec.to_mapping(report)) if as_json else print_chains(report)
         if switch_off:
-            confirm(f"The chains of {report.conversations:,} conversations will be removed permanently. Continue?", yes=yes)
+            confirm(
+                f"The chains of {report.conversations:,} conversations will be removed permanently. Continue?", yes=yes
+            )
             click.echo(f"removed: {remove_chains(store):,} chains", err=True)
     if report.problems:
         raise SystemExit(1)
