@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Final
 
 import attrs
-from sqlalchemy import ColumnElement, Dialect, Table, bindparam, func, literal_column, select
+from sqlalchemy import ColumnElement, Dialect, LargeBinary, Table, bindparam, cast, func, literal_column, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeEngine
 
@@ -53,6 +53,10 @@ class SqliteFlavour(Flavour):
     def member(self, record: ColumnElement[str], name: str) -> ColumnElement[str]:
         """Return the text of one member of a JSON object."""
         return func.json_extract(record, literal_column(f"'$.{name}'"))
+
+    def checked(self, columns: Any) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+        """Return the record as the bytes that it is, which need not be made text to be checked and decoded."""
+        return cast(columns.record, LargeBinary()), columns.checksum
 
     def above(self, column: ColumnElement[int], *bounds: ColumnElement[int]) -> ColumnElement[bool]:
         """Return the condition with one bound: SQLite seeks to the first of several and walks on from there."""

@@ -25,7 +25,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from whisper_persistence_drivers.sql.damage import Damage
 from whisper_persistence_drivers.sql.tables import Tables, tables
 
 if TYPE_CHECKING:
@@ -71,12 +70,10 @@ class Flavour(ABC):
     Attributes:
         schema: the schema they live in, or ``None`` for the database's own.
         prefix: what their names begin with.
-        damage: what could not be read.
     """
 
     schema: str | None = None
     prefix: str = ""
-    damage: Damage = attrs.field(factory=Damage, eq=False, repr=False)
 
     @property
     def tables(self) -> Tables:
@@ -103,6 +100,10 @@ class Flavour(ABC):
     @abstractmethod
     def member(self, record: ColumnElement[str], name: str) -> ColumnElement[str]:
         """Return the text of one member of the JSON object in a column; ``name`` is one of our fields' names."""
+
+    def checked(self, columns: Any) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+        """Return the record and checksum of a table as `whisper_persistence_drivers.sql.checksums` reads them."""
+        return columns.record, columns.checksum
 
     def execute(self, session: Session, statement: Prepared, values: dict[str, Any]) -> Any:
         """Run a statement with these values by name; the answer has `fetchall` and ``rowcount``."""
