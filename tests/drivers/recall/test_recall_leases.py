@@ -1,4 +1,4 @@
-"""Several processes on one Chroma server: one follows by a lease, others search, and one that wakes late harms nobody."""
+"""Several processes on one Chroma server: one follows by a lease, others search; one that wakes late harms nobody."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_what_a_holder_does_after_its_lease_ran_out_reaches_nobody(
 
 
 @pytest.fixture
-def hook(tmp_path: Path) -> Iterator[Any]:
+def hook(tmp_path: Path, migrated_file: None) -> Iterator[Any]:
     """Return the hooks of a database that gives leases."""
     with Store(Chain.build([DriverSpec("sqlite", {"path": tmp_path / "memory.db"})])) as store:
         yield store.chain.hook
