@@ -30,6 +30,7 @@ from whisper_persistence_drivers.postgres_flavour import PostgresFlavour
 from whisper_persistence_drivers.postgres_lending import Lender
 from whisper_persistence_drivers.postgres_policies import check_role, enforce_policies, has_policies
 from whisper_persistence_drivers.postgres_scrubbing import LEFT, scrub
+from whisper_persistence_drivers.sql.damage import Damage
 from whisper_persistence_drivers.sql.database import ConstraintError, Database, Scrubbed, TransactionLostError
 from whisper_persistence_drivers.sql.flavour import Flavour
 
@@ -73,6 +74,7 @@ class PostgresDatabase(Database):
     rewrite_on_erase: bool = False
     flavour: Flavour = attrs.field(init=False)
     hash_key: bytes = attrs.field(init=False, default=b"", repr=False)
+    damage: Damage = attrs.field(init=False, factory=Damage, repr=False)
     errors: Any = attrs.field(init=False, default=(psycopg.Error, PoolTimeoutError), repr=False)
     _lender: Lender = attrs.field(init=False, repr=False)
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
-from whisper_persistence_drivers.breaker import Breaker
-from whisper_persistence_drivers.net.calls import Calls
+from whisper_persistence_drivers.net.in_flight import InFlight
 
 
 @pytest.fixture
 def calls():
-    made = Calls(cast("Any", SimpleNamespace()), local=False, deadline=0.6, in_flight=2, breaker=Breaker("test"))
+    made = InFlight(2)
     yield made
-    made.close()
+    made.close(0.6)
 
 
 def hold_everybody_up(asked: threading.Event, seconds: float) -> None:

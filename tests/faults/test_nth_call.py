@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from fault_tools.faulty import WAYS, Faulty
-from fault_tools.stores import Opener, drained, net_of, until
+from fault_tools.stores import Opener, drained, heal, late, until
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
 from whisper_persistence import (
@@ -66,9 +66,9 @@ def test_whichever_call_goes_wrong_nothing_is_lost_and_nobody_hangs(
             act(store)  # a write is kept, a read may be unknown, and no other error comes out
         assert time.monotonic() - began < DEADLINE + 1.0, hook
     planted.released.set()
-    until(lambda: not net_of(store)._calls.late())
+    until(lambda: not late(store))
     drained(store)
-    net_of(store)._calls.breaker.heal()
+    heal(store)
     _check(store)
 
 
@@ -92,7 +92,7 @@ def test_a_plugin_raises_hangs_or_returns_the_wrong_type(opened: Opener, tmp_pat
         say("stopped", "is stopped")
     assert say("hangs", "hangs") is Durability.JOURNALED
     planted.released.set()
-    until(lambda: not net_of(store)._calls.late())
+    until(lambda: not late(store))
     drained(store)
 
     found = [message.message_id for message in store.load_messages([TALK])[TALK]]

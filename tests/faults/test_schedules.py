@@ -84,7 +84,7 @@ class World:
         for store in self.stores:
             store.check_health()  # takes over what a crashed process left
             drained(store)
-            until(lambda store=store: net_of(store)._prober.is_open and not net_of(store)._calls.breaker.is_open())
+            until(lambda store=store: net_of(store)._prober.is_open and not net_of(store)._calls.are_shut())
         for store in self.stores:
             self.history.check(store)
 

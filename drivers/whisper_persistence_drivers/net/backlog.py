@@ -25,6 +25,21 @@ _DECODED: Final = 4_096
 Call = tuple[str, tuple[Any, ...]]
 
 
+@attrs.frozen
+class Waiting:
+    """What waits for a user or conversation.
+
+    Attributes:
+        places: of the calls, in order.
+        calls: the hook and items of each.
+        doubtful: those calls that may be in the database of record already.
+    """
+
+    places: list[int]
+    calls: list[Call]
+    doubtful: list[Call]
+
+
 @attrs.define(eq=False, weakref_slot=True)
 class Backlog(Kept):
     """Everything that was acknowledged and waits. Thread-safe.
@@ -94,21 +109,17 @@ class Backlog(Kept):
         with self.changed:
             return self._read([entry.place for entry in entries if entry.place in self._index.lines])
 
-    def waiting(self, key: str) -> tuple[list[int], bool, list[Call]]:
-        """Return what waits for a user or conversation, in order.
-
-        Returns:
-            The places, whether any of it may be in the database of record already, and hook and items of each.
-        """
+    def waiting(self, key: str) -> Waiting:
+        """Return what waits for a user or conversation, in order."""
         with self.changed:
             places = self.places(key)
-            tried = any(self._index.lines[place].tried for place in places)
             for entry in self._read([place for place in places if place not in self._decoded]):
                 self._decoded[entry.place] = entry.items()
-            calls = [(self._index.lines[p].hook, self._decoded[p]) for p in places if p in self._decoded]
+            found = {p: (self._index.lines[p].hook, self._decoded[p]) for p in places if p in self._decoded}
             while len(self._decoded) > _DECODED:
                 del self._decoded[next(iter(self._decoded))]
-            return places, tried, calls
+            doubtful = [call for place, call in found.items() if self._index.lines[place].tried]
+            return Waiting(places, list(found.values()), doubtful)
 
     def places(self, key: str) -> list[int]:
         """Return where the calls are that wait for a user or conversation; an erase may be for any conversation."""

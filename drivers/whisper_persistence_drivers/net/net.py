@@ -17,12 +17,12 @@ from whisper_persistence.errors import ErasedMeanwhileError, StorageBusyError, S
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.origins import current_origin
 from whisper_persistence.records import fields
-from whisper_persistence_drivers.breaker import Breaker
 from whisper_persistence_drivers.net.backlog import Backlog
-from whisper_persistence_drivers.net.calls import Calls, NotAskedError
+from whisper_persistence_drivers.net.calls import Calls
 from whisper_persistence_drivers.net.drivers import are_local, drivers_below
 from whisper_persistence_drivers.net.entries import ERASE, SAVES, Entry, body_of, keys_of, talk_key, user_key
 from whisper_persistence_drivers.net.folder import Folder
+from whisper_persistence_drivers.net.in_flight import NotAskedError
 from whisper_persistence_drivers.net.memory import Memory
 from whisper_persistence_drivers.net.probing import Prober
 from whisper_persistence_drivers.net.reading import Reader
@@ -59,7 +59,8 @@ class Net:
         """
         self.tier, self.options = tier, options
         drivers = drivers_below(below)
-        self._calls = Calls(below, are_local(drivers), options.deadline, options.in_flight, Breaker(", ".join(drivers)))
+        names, local = ", ".join(drivers), are_local(drivers)
+        self._calls = Calls.over(below, names, local=local, deadline=options.deadline, in_flight=options.in_flight)
         self._folder = Folder(options.journal, namespace)
         self._backlog = Backlog(self._folder, options.most_bytes, options.most_entries)
         self._memory = Memory(options.remembered)
@@ -99,7 +100,7 @@ class Net:
         entry = self._entry(hook, items)
         self._memory.begin_write(keys)
         try:
-            receipts = self._calls.ask(hook, items, entry.origin(replayed=False))
+            receipts = self._calls.write(hook, items, entry.origin(replayed=False))
         except ErasedMeanwhileError as error:
             if error.erasures <= (self._erasures or 0):
                 raise

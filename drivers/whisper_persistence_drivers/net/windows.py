@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from whisper_persistence.records import ClearMark, Message, Window
+from whisper_persistence_drivers.net.backlog import Call, Waiting
 from whisper_persistence_drivers.net.entries import ERASE, concerns
 
 
@@ -29,6 +31,29 @@ def fold_window(window: Window, base: Any, calls: Sequence[tuple[str, Sequence[A
     if not known and (window.after is not None or len(shown) < window.limit):
         return unknown
     return window.show(shown) or None
+
+
+def sought_messages(window: Window, calls: Sequence[Call]) -> list[Window]:
+    """Return what finds the messages in some calls, where they are stored, that a window may show as the newest.
+
+    Where a window shows all there is, or begins after some sequence, each message that is stored is in what it shows.
+    """
+    if window.before is not None or window.after is not None or window.message_id is not None:
+        return []
+    ids = [message.message_id for message in _messages(window, calls)]
+    return [Window(window.conversation_id, 1, message_id=one) for one in ids[-window.limit :]]
+
+
+def without_stored(window: Window, waiting: Waiting, missing: AbstractSet[str | None]) -> list[Call]:
+    """Return the calls that wait without the messages that are stored: all that may be, but those that are missing."""
+    stored = {m.message_id for m in _messages(window, waiting.doubtful)} - missing
+    left_out = {id(m) for m in _messages(window, waiting.calls) if m.message_id in stored}
+    return [(hook, tuple(item for item in items if id(item) not in left_out)) for hook, items in waiting.calls]
+
+
+def _messages(window: Window, calls: Sequence[Call]) -> Iterator[Message]:
+    items = (item for _, items in calls for item in items if isinstance(item, Message))
+    return (message for message in items if message.conversation_id == window.conversation_id)
 
 
 def _clears(item: Any) -> bool:

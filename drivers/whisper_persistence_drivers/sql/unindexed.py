@@ -69,7 +69,7 @@ def _newest(flavour: Flavour, conditions: Sequence[str]) -> Prepared:
     def build(given: Mapping[str, Any]) -> Any:
         wanted = (columns[name] == given[name] for name in conditions)
         newest = (flavour.moment(columns.record, "timestamp").desc(), columns.conversation_id, columns.sequence.desc())
-        found = select(columns.record, columns.sequence).where(mine(columns), *wanted)
+        found = select(*flavour.checked(columns), columns.sequence).where(mine(columns), *wanted)
         return found.order_by(*newest).limit(given["limit"])
 
     return flavour.each(build, **types)
