@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from whisper_persistence import (
     PatternChange,
     Preferences,
     PreferencesChange,
+    Retention,
     ScoreQuery,
     StatisticsChange,
     StorageDamagedError,
@@ -36,7 +38,14 @@ from whisper_persistence import (
 from whisper_persistence.errors import PartlyDamagedError
 from whisper_persistence.operations import Unreadable, find_unreadable
 from whisper_persistence.plugins import Chain
-from whisper_persistence.records import RECORD_KINDS, SearchQuery, State
+from whisper_persistence.records import (
+    RECORD_KINDS,
+    ActivityByHour,
+    ImportanceByUser,
+    SearchQuery,
+    State,
+    TopPatterns,
+)
 from whisper_persistence.testing import samples
 
 USERS = ("alice", "bob")
@@ -275,6 +284,33 @@ def test_a_record_without_a_checksum_is_taken_as_it_is_and_given_one_when_it_is_
     assert ids(store, Window("talk")) == ["m0", "m1", "m2", "m4", "m5", "m6", "m7"]
     with pytest.raises(PartlyDamagedError):
         store.load_preferences(["alice"])
+
+
+def test_one_damaged_record_stops_neither_an_expiry_nor_a_question_nor_a_search_without_an_index(world: World) -> None:
+    for kind in TABLES:
+        first = {"outcomes": " AND outcome_id = 'alice 1'", "messages": " AND message_id = 'm2'"}.get(kind, "")
+        first = " AND memory_id = 'm0'" if kind == "scores" else first
+        world.damage(kind, where=f"user_id = 'alice'{first}")
+    (name, driver), query = (
+        next(iter(world.store.chain.drivers.items())),
+        SearchQuery("lighthouse", limit=9, user_id="alice"),
+    )
+    with Store(Chain.of({name: attrs.evolve(driver, search=None)}), world.namespace) as store:
+        found = store.search_messages([query])[query]
+        talk = store.aggregate(ActivityByHour(minimum_group=1))
+        patterns = store.aggregate(TopPatterns(minimum_group=1))
+        scores = store.aggregate(ImportanceByUser())
+        aged = [store.expire([Retention(kind, max_age=timedelta(days=1))], dry_run=False)[0].counts for kind in TABLES]
+        many = [Retention(kind, max_per_thing=1) for kind in ("outcomes", "patterns", "messages")]
+        counted = store.expire(many, dry_run=False)[0].counts
+        forgotten = store.expire([Retention("scores", max_per_thing=1)], dry_run=False)[0].counts
+
+    assert sorted(hit.message.message_id for hit in found.hits) == ["m0", "m4", "m6"]
+    assert (sum(hour.messages for hour in talk.rows), [one.users for one in patterns.rows]) == (7, [1, 1])
+    assert {one.user_id: one.count for one in scores.rows} == {"alice": 3, "bob": 4}
+    assert all(set(counts.values()) <= {0} for counts in aged)
+    assert counted == {"outcomes": 4, "patterns": 2, "messages": 7}
+    assert forgotten == {"scores": 3}
 
 
 def test_every_kind_has_its_table() -> None:
