@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
+
+import attrs
 
 from whisper_persistence.records import ClearMark, Message, Window
 from whisper_persistence_drivers.net.backlog import Call, Waiting
@@ -44,14 +46,25 @@ def sought_messages(window: Window, calls: Sequence[Call]) -> list[Window]:
     return [Window(window.conversation_id, 1, message_id=one) for one in ids[-window.limit :]]
 
 
-def without_stored(window: Window, waiting: Waiting, missing: AbstractSet[str | None]) -> list[Call]:
-    """Return the calls that wait without the messages that are stored: all that may be, but those that are missing."""
-    stored = {m.message_id for m in _messages(window, waiting.doubtful)} - missing
-    left_out = {id(m) for m in _messages(window, waiting.calls) if m.message_id in stored}
-    return [(hook, tuple(item for item in items if id(item) not in left_out)) for hook, items in waiting.calls]
+def without_stored(window: Window, waiting: Waiting, missing: AbstractSet[str | None]) -> Waiting:
+    """Return what waits without the messages that are stored: all that may be, but those that are missing."""
+    stored = {m.message_id for m in _messages(window, waiting.maybe_stored())} - missing
+    left_out = {id(m) for m in _messages(window, waiting.calls.values()) if m.message_id in stored}
+    calls = {
+        place: (hook, tuple(item for item in items if id(item) not in left_out))
+        for place, (hook, items) in waiting.calls.items()
+    }
+    return attrs.evolve(waiting, calls=calls)
 
 
-def _messages(window: Window, calls: Sequence[Call]) -> Iterator[Message]:
+def hides_stored(window: Window, base: Sequence[Message] | None, calls: Iterable[Call]) -> bool:
+    """Say whether more of what waits may be stored than a window shows, older than all that it shows."""
+    if base is None or len(base) < window.limit:
+        return False
+    return not {message.message_id for message in base}.isdisjoint(m.message_id for m in _messages(window, calls))
+
+
+def _messages(window: Window, calls: Iterable[Call]) -> Iterator[Message]:
     items = (item for _, items in calls for item in items if isinstance(item, Message))
     return (message for message in items if message.conversation_id == window.conversation_id)
 
