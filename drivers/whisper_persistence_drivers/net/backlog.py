@@ -11,11 +11,11 @@ import attrs
 
 from whisper_persistence.errors import StorageUnavailableError
 from whisper_persistence.records import Durability
+from whisper_persistence_drivers.net.backlog_storage import BacklogStorage
 from whisper_persistence_drivers.net.entries import ERASES, Entry, keys_of
 from whisper_persistence_drivers.net.folder import order
 from whisper_persistence_drivers.net.forgetting import holds_any
 from whisper_persistence_drivers.net.journal import ERRORS
-from whisper_persistence_drivers.net.kept import Kept
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Waiting:
 
 
 @attrs.define(eq=False, weakref_slot=True)
-class Backlog(Kept):
+class Backlog(BacklogStorage):
     """Everything that was acknowledged and waits. Thread-safe.
 
     Attributes:

@@ -42,7 +42,8 @@ class Reader:
         """
         waits = len(self.backlog) and self.backlog.blocks((ERASES, *map(thing_of, asked)))
         if self.calls.local and not waits:
-            return self.calls.straight(hook, asked)
+            found: Mapping[Any, Any] | None = self.calls.straight(hook, asked)
+            return found
         answers, rest = dict[Any, Any](), asked
         try:
             if not waits:
