@@ -100,6 +100,12 @@ def test_a_write_that_lands_late_is_shown_once_and_in_its_place(opened: Opener, 
     assert shown(store, "talk") == ["a", "late", "theirs 1", "theirs 2", "b"]
     assert shown(store, "talk", 2) == ["theirs 2", "b"]
     assert shown(store, "talk", 1) == ["b"]
+    sequences = {m.message_id: m.sequence for m in store.load_messages([Window("talk", 2)])[Window("talk", 2)]}
+    older, newer = Window("talk", 2, before=sequences["theirs 2"]), Window("talk", after=sequences["theirs 2"])
+    found = store.load_messages([older, newer])
+    assert [m.message_id for m in found[older]] == ["late", "theirs 1"]
+    assert found[older][0].content == "mended"
+    assert [m.message_id for m in found[newer]] == ["b"]
     relay.ready = ready
     drained(store)
     assert shown(store, "talk") == ["a", "late", "theirs 1", "theirs 2", "b"]

@@ -22,9 +22,9 @@ _MESSAGES = "load_messages"
 class Settler:
     """Answers the hooks that load for those of whom something waits.
 
-    Of messages that may be stored it is asked first which are: each has an id. For anything else that may be stored it
-    is waited until that is known. An answer is taken where everything that was folded in still waits when the rest has
-    been read, and nothing of it has been handed to the database meanwhile.
+    Of messages that may be stored it is asked first which are, and what is stored meanwhile is seen in the answer: each
+    has an id. For anything else that may be stored it is waited until that is known; its answer is taken where all that
+    was folded in still waits when the rest has been read, and was not handed to the database meanwhile.
 
     Attributes:
         calls, backlog: of the net.
@@ -66,9 +66,13 @@ class Settler:
         answers = dict[Any, Any]()
         for one, found in waiting.items():
             base = stored.get(one)
-            unclear = hook == _MESSAGES and hides_stored(one, base, found.calls.values())
-            if not unclear and self.backlog.still_waits(thing_of(one), found):
-                answers[one] = fold(hook, one, base, list(found.calls.values()))
+            calls = list(found.calls.values())
+            if hook == _MESSAGES:
+                told = not hides_stored(one, base, calls)
+            else:
+                told = self.backlog.still_waits(thing_of(one), found)
+            if told:
+                answers[one] = fold(hook, one, base, calls)
         return answers
 
     def _less_stored(self, waiting: dict[Window, Waiting]) -> dict[Window, Waiting]:

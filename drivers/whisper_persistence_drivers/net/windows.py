@@ -19,8 +19,8 @@ def fold_window(window: Window, base: Any, calls: Sequence[tuple[str, Sequence[A
     What waits has no sequence yet and comes after all that has one. A window whose stored part is not known is known
     all the same where as many messages wait as it shows.
     """
-    if window.before is not None or window.message_id is not None:
-        return base if not calls else unknown
+    if base is unknown and (window.before is not None or window.message_id is not None):
+        return unknown
     known = base is not unknown
     shown: list[Message] = list(base or ()) if known else []
     for called, items in calls:
@@ -36,11 +36,8 @@ def fold_window(window: Window, base: Any, calls: Sequence[tuple[str, Sequence[A
 
 
 def sought_messages(window: Window, calls: Sequence[Call]) -> list[Window]:
-    """Return what finds the messages in some calls, where they are stored, that a window may show as the newest.
-
-    Where a window shows all there is, or begins after some sequence, each message that is stored is in what it shows.
-    """
-    if window.before is not None or window.after is not None or window.message_id is not None:
+    """Return what finds the messages in some calls, where they are stored, that a window may show as the newest."""
+    if window.before is not None or window.message_id is not None:
         return []
     ids = [message.message_id for message in _messages(window, calls)]
     return [Window(window.conversation_id, 1, message_id=one) for one in ids[-window.limit :]]
@@ -58,10 +55,15 @@ def without_stored(window: Window, waiting: Waiting, missing: AbstractSet[str | 
 
 
 def hides_stored(window: Window, base: Sequence[Message] | None, calls: Iterable[Call]) -> bool:
-    """Say whether more of what waits may be stored than a window shows, older than all that it shows."""
-    if base is None or len(base) < window.limit:
+    """Say whether some of what waits may be stored, and older than all that a window shows of what is stored.
+
+    What waits is stored in order: where a window shows some of it, and not what came before that, more is stored.
+    """
+    if base is None or (len(base) < window.limit and window.after is None):
         return False
-    return not {message.message_id for message in base}.isdisjoint(m.message_id for m in _messages(window, calls))
+    stored = {message.message_id for message in base}
+    shown = [m.message_id in stored for m in _messages(window, calls) if window.lets_through(m)]
+    return shown != sorted(shown, reverse=True)
 
 
 def _messages(window: Window, calls: Iterable[Call]) -> Iterator[Message]:
