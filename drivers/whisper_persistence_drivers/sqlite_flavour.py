@@ -16,6 +16,7 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     bindparam,
+    case,
     cast,
     func,
     literal_column,
@@ -59,7 +60,7 @@ class SqliteFlavour(Flavour):
 
     def moment(self, record: ColumnElement[str], field: str) -> ColumnElement[str]:
         """Return a moment of a record, which is JSON."""
-        return func.rtrim(func.json_extract(record, literal_column(f"'$.{field}'")), literal_column("'Z'"))
+        return func.rtrim(self.member(record, field), literal_column("'Z'"))
 
     def pack(self, texts: Sequence[str]) -> str:
         """Return a list of texts as JSON."""
@@ -67,7 +68,7 @@ class SqliteFlavour(Flavour):
 
     def member(self, record: ColumnElement[str], name: str) -> ColumnElement[str]:
         """Return the text of one member of a JSON object."""
-        return func.json_extract(record, literal_column(f"'$.{name}'"))
+        return case((func.json_valid(record), func.json_extract(record, literal_column(f"'$.{name}'"))))
 
     def checked(self, columns: Any) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
         """Return the record as the bytes that it is, which need not be made text to be checked and decoded."""

@@ -19,16 +19,16 @@ Checked at rest           ACKED   every acknowledged write is in SQL (or was era
 
 How the code keeps each rule (``net`` is ``whisper_persistence_drivers.net``):
 
-journal_first      `net.net.Net.write` answers only after the drivers below did, or after `net.kept.Kept._keep`, whose
-                   SQLite transaction is synchronous=FULL; what is in memory only is answered ``VOLATILE``.
+journal_first      `net.net.Net.write` answers only after the drivers below did, or after `Backlog.add`, whose SQLite transaction
+                   (`net.journal`) is synchronous=FULL; what is in memory only is answered ``VOLATILE``.
 dedupe             change, message and outcome ids; saves and erases carry the id of their `origins.Origin`, made once
                    before any attempt, which `sql.replaying` writes down as applied.
 keep_until_commit  `net.relay.Relay._bring` calls `Backlog.done` after the drivers below answered.
 fifo               `Net.write` asks `Backlog.blocks` first; `Backlog.head` hands out the oldest.
 conflict           `sql.replaying._conflicts`: a replayed save whose user's revision grew beyond ``based_on`` is kept in
                    ``conflicts``. ``based_on`` is the revision that was known, raised by one for each own write
-                   replayed before it (`Kept._rebased`), which here is ``base``; whatever became of that write, it
-                   raised the revision in SQL.
+                   replayed before it (`Backlog.done`), which here is ``base``; whatever became of that write, it raised
+                   the revision in SQL.
 epoch              `sql.erasures.erased_since`: the namespace numbers its erases, every receipt names the newest, and an
                    entry carries the newest that its bot had seen; so does a call that may pass its deadline, which
                    `sql.replaying` refuses inside its transaction. Who still waits for it hears so and asks again
@@ -43,9 +43,9 @@ lanes              `net.calls.Calls` keeps a breaker, and a bound on what is on 
                    a passed deadline opens that of its own kind alone, a connection that is refused or breaks puts the
                    other on trial too. A write or a replay that succeeds closes the one, a read or a report of the
                    database's health the other (`net.probing`, `net.relay`).
-overlay            `net.reading.Reader._settled` folds what waits into what is stored.
-overlay_once       ... less the messages that are found stored (`Reader._landed`, `net.windows.fold_window`); what else
-                   may be stored already is waited for, or answered from memory.
+overlay            `net.settling.Settler` folds what waits into what is stored.
+overlay_once       ... less the messages that are found stored (`net.windows`); what else may be stored already is waited
+                   for, or answered from memory.
 """
 
 from __future__ import annotations

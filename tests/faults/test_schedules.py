@@ -129,4 +129,4 @@ def test_nothing_acknowledged_is_lost_or_doubled_over_redis_and_postgres(
     folder: Path, seed: int, fault_postgres: Postgres, redis: RedisServer
 ) -> None:
     rng = random.Random(seed)
-    World(folder, rng, [Server(fault_postgres.url, redis, rng) for _ in range(PROCESSES)]).live()
+    World(folder, rng, [Server(fault_postgres, redis, rng) for _ in range(PROCESSES)]).live()

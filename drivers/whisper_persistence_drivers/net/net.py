@@ -27,6 +27,7 @@ from whisper_persistence_drivers.net.memory import Memory
 from whisper_persistence_drivers.net.probing import Prober
 from whisper_persistence_drivers.net.reading import Reader
 from whisper_persistence_drivers.net.relay import Relay
+from whisper_persistence_drivers.net.settling import Settler
 from whisper_persistence_drivers.net.steps import reached
 
 _log = logging.getLogger(__name__)
@@ -66,7 +67,8 @@ class Net:
         self._memory = Memory(options.remembered)
         self._prober = Prober(tier, drivers, self._calls, self._backlog, self._folder)
         self._relay = Relay(self._calls, self._backlog, self._memory, self._prober.is_ready, self._saw)
-        self._reader = Reader(self._calls, self._backlog, self._memory, self._relay.wake, options.strict)
+        settler, wake = Settler(self._calls, self._backlog), self._relay.wake
+        self._reader = Reader(self._calls, self._backlog, self._memory, settler, wake, options.strict)
         self._erasures = self._folder.seen()
         if self._backlog.adopt() or not self._prober.is_open:
             self._relay.wake()

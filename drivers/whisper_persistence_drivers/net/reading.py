@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from whisper_persistence.errors import PartlyUnavailableError, StorageUnavailableError
-from whisper_persistence.records import Window
-from whisper_persistence.records.checks import MAX_BATCH
-from whisper_persistence_drivers.net.backlog import Backlog, Waiting
+from whisper_persistence_drivers.net.backlog import Backlog
 from whisper_persistence_drivers.net.calls import Calls
 from whisper_persistence_drivers.net.entries import ERASES
 from whisper_persistence_drivers.net.folds import UNKNOWN, fold, thing_of
 from whisper_persistence_drivers.net.memory import Memory
-from whisper_persistence_drivers.net.windows import sought_messages, without_stored
+from whisper_persistence_drivers.net.settling import Settler
 
 
 @attrs.frozen(eq=False)
@@ -25,6 +22,7 @@ class Reader:
 
     Attributes:
         calls, backlog, memory: of the net.
+        settler: answers for those of whom something waits.
         wake: has somebody look whether the storage answers again.
         strict: whether nothing is answered from memory.
     """
@@ -32,6 +30,7 @@ class Reader:
     calls: Calls
     backlog: Backlog
     memory: Memory
+    settler: Settler
     wake: Callable[[], None]
     strict: bool
 
@@ -42,16 +41,24 @@ class Reader:
             PartlyUnavailableError: some of it is not known.
         """
         waits = len(self.backlog) and self.backlog.blocks((ERASES, *map(thing_of, asked)))
-        if self.calls.local:
-            return self._settled(hook, asked) if waits else self.calls.straight(hook, asked)
+        if self.calls.local and not waits:
+            found: Mapping[Any, Any] | None = self.calls.straight(hook, asked)
+            return found
+        answers, rest = dict[Any, Any](), asked
         try:
-            return self._settled(hook, asked) if waits else self._stored(hook, asked)
+            if not waits:
+                return self._stored(hook, asked)
+            answers, rest = self.settler.settle(hook, asked)
+            problem = StorageUnavailableError("what waits cannot be told yet from what is stored: try again")
         except StorageUnavailableError as error:
+            if self.calls.local:
+                raise
             if self.calls.reads.breaker.is_open():
                 self.wake()
-            if self.strict:
-                raise
-            return self._recalled(hook, asked, error)
+            problem = error
+        if rest and self.strict:
+            raise problem
+        return _known({**answers, **self._recalled(hook, rest)}, problem)
 
     def _stored(self, hook: str, asked: Sequence[Any]) -> Mapping[Any, Any] | None:
         before = self.memory.begin_read(asked)
@@ -61,52 +68,10 @@ class Reader:
         self.memory.remember(hook, asked, found, before)
         return found
 
-    def _settled(self, hook: str, asked: Sequence[Any]) -> Mapping[Any, Any]:
-        """Return what is stored with what waits folded in.
-
-        Of messages that may be stored it is asked first which are: each has an id. For anything else that may be it is
-        waited until that is known.
-        """
-        until = time.monotonic() + self.calls.deadline
-        while time.monotonic() < until:
-            waiting = {one: self.backlog.waiting(thing_of(one)) for one in asked}
-            if hook != "load_messages" and any(found.doubtful for found in waiting.values()):
-                if not (self.backlog.moving or self.calls.local):
-                    break
-                with self.backlog.changed:
-                    self.backlog.changed.wait(max(0.0, until - time.monotonic()))
-                continue
-            waiting = self._less_stored(waiting) if hook == "load_messages" else waiting
-            stored: Mapping[Any, Any] = self.calls.read(hook, asked) or {}
-            if all(self.backlog.places(thing_of(one)) == found.places for one, found in waiting.items()):
-                return self._folded(hook, {one: stored.get(one) for one in asked}, waiting)
-        raise StorageUnavailableError("writes that may be stored already are still being brought in: try again")
-
-    def _less_stored(self, waiting: dict[Window, Waiting]) -> dict[Window, Waiting]:
-        """Return what waits for conversations, less the messages that are stored already."""
-        sought = {window: sought_messages(window, found.doubtful) for window, found in waiting.items()}
-        asked = list(dict.fromkeys(one for each in sought.values() for one in each))
-        stored = set[Window]()
-        for first in range(0, len(asked), MAX_BATCH):
-            stored.update(self.calls.read("load_messages", asked[first : first + MAX_BATCH]) or ())
-        less = dict[Window, Waiting]()
-        for window, found in waiting.items():
-            missing = {one.message_id for one in sought[window] if one not in stored}
-            some = len(missing) < len(sought[window])
-            less[window] = attrs.evolve(found, calls=without_stored(window, found, missing)) if some else found
-        return less
-
-    def _folded(self, hook: str, stored: dict[Any, Any], waiting: dict[Any, Waiting]) -> dict[Any, Any]:
-        answers = {one: fold(hook, one, base, waiting[one].calls) for one, base in stored.items()}
-        return _known(answers, StorageUnavailableError("what waits cannot be told from what is stored: try again"))
-
-    def _recalled(self, hook: str, asked: Sequence[Any], error: StorageUnavailableError) -> dict[Any, Any]:
+    def _recalled(self, hook: str, asked: Sequence[Any]) -> dict[Any, Any]:
         """Return what memory holds with what waits folded in."""
-        answers: dict[Any, Any] = {}
-        for one in asked:
-            waiting = self.backlog.waiting(thing_of(one))
-            answers[one] = fold(hook, one, self.memory.recall(hook, one), waiting.calls)
-        return _known(answers, error)
+        waiting = {one: list(self.backlog.waiting(thing_of(one)).calls.values()) for one in asked}
+        return {one: fold(hook, one, self.memory.recall(hook, one), calls) for one, calls in waiting.items()}
 
 
 def _known(answers: dict[Any, Any], error: StorageUnavailableError) -> dict[Any, Any]:

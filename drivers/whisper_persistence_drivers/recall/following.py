@@ -129,9 +129,7 @@ class Outbox:
     def _follow(self, rows: Sequence[Pending], embedders: Sequence[Embedder], push: Callable[[News], None]) -> None:
         push(self._read(rows, embedders))
         seen = [attrs.evolve(row, fence=self.fence) for row in rows] if self.fence else rows
-        if (self.below.clear_pending(pending=seen) or 0) < len(rows):
-            # Some are newer meanwhile, or another one who follows was faster, and what was pushed may be older.
-            push(self._read(rows, embedders))
+        self.below.clear_pending(pending=seen)  # what is newer meanwhile stays, and is pushed again
 
     def _read(self, rows: Sequence[Pending], embedders: Sequence[Embedder]) -> News:
         keys = [(row.thing_id, row.item) for row in rows if row.kind == "messages"]
@@ -158,7 +156,7 @@ def embed(below: Below, embedder: Embedder, messages: Sequence[Message]) -> list
         return []
     values = embedder.embed([_wording(embedder, message.content) for message in messages])
     vectors = [
-        Vector(message.conversation_id, message.message_id, Embedding(embedder.identity, vector))
+        Vector(message.conversation_id, message.message_id, Embedding(embedder.identity, vector), message.edited_at)
         for message, vector in zip(messages, values, strict=True)
     ]
     receipts = below.save_vectors(vectors=vectors) or ()

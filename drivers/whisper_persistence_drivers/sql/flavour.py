@@ -99,7 +99,12 @@ class Flavour(ABC):
 
     @abstractmethod
     def member(self, record: ColumnElement[str], name: str) -> ColumnElement[str]:
-        """Return the text of one member of the JSON object in a column; ``name`` is one of our fields' names."""
+        """Return the text of one member of the JSON object in a column, null where it cannot be read.
+
+        Args:
+            record: the column.
+            name: one of our fields' names.
+        """
 
     def checked(self, columns: Any) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
         """Return the record and checksum of a table as `whisper_persistence_drivers.sql.checksums` reads them."""
@@ -133,7 +138,11 @@ class Flavour(ABC):
 
     @abstractmethod
     def moment(self, record: ColumnElement[str], field: str) -> ColumnElement[str]:
-        """Return a moment of a record, as `whisper_persistence_drivers.sql.session.to_text` writes moments."""
+        """Return a record's moment as `whisper_persistence_drivers.sql.session.to_text` does; null like `member`."""
+
+    def known(self, moment: ColumnElement[str]) -> ColumnElement[str]:
+        """Return a moment of a record to put in order; one that cannot be read is before all others."""
+        return func.coalesce(moment, literal_column("''"))
 
     def middles(self, ordered: Select[Any], count: ColumnElement[int]) -> ColumnElement[Any] | None:
         """Return the one or two middle values of an ordered query as one value, if that can be part of a statement.

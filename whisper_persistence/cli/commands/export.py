@@ -13,6 +13,7 @@ from whisper_persistence.cli.commands.manual import Command
 
 @click.command(
     cls=Command,
+    fails="something cannot be read; then nothing is written",
     arguments={"ARCHIVE": 'The folder to create, or a zip file if the name ends in ".zip".'},
     examples=(
         "whisper-persistence export everything",

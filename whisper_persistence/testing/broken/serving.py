@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from whisper_persistence.hookspecs import hookimpl
-from whisper_persistence.records import Embedding, Lease, Pending, Receipt, Strategy
+from whisper_persistence.records import Embedding, Lease, Pending, Receipt, Strategy, Vector, Window
 from whisper_persistence.testing.broken.breaking import Breaker, caught_by
 
 
@@ -36,6 +36,20 @@ class FakesEmbedding(Breaker):
     def embed(self, texts: Sequence[str]) -> Sequence[Embedding]:
         """Return empty vectors."""
         return [Embedding("none", b"") for _ in texts]
+
+
+@caught_by("test_a_vector_of_older_words_comes_too_late", "durable")
+class KeepsLateVectors(Breaker):
+    """Keeps a vector whatever became of the words that it is of."""
+
+    @hookimpl
+    def save_vectors(self, vectors: Sequence[Vector]) -> Sequence[Receipt] | None:
+        """Pretend that they are of the words that are there."""
+        windows = [Window(vector.conversation_id, 1, message_id=vector.message_id) for vector in vectors]
+        found = self.below.load_messages(windows=windows) or {}
+        edits = [message.edited_at for window in windows for message in found[window]]
+        pairs = zip(vectors, edits, strict=True)
+        return self.below.save_vectors(vectors=[attrs.evolve(vector, edited_at=edit) for vector, edit in pairs])
 
 
 @caught_by("test_a_strategy_and_its_outcomes_are_told")
