@@ -88,7 +88,7 @@ class Backlog:
         Args:
             hook: where to.
             item: the change, or a whole record.
-            later: hooks and changes, maybe none, that wait in its stead: a whole record would wipe what others wrote.
+            later: hooks and changes, maybe none, that wait instead of it: a whole record would wipe what others wrote.
 
         Raises:
             PersistenceError: the store refused it, which an outage is not.
@@ -172,7 +172,7 @@ class Backlog:
             self.taken(entry.item, entry.receipt)
 
     def _keep(self, entry: _Entry) -> Sequence[_Entry]:
-        """Let an entry wait, or what is to wait in its stead, and return that."""
+        """Let an entry wait, or what is to wait instead of it, and return that."""
         if not self._waiting:
             _log.warning("the storage does not answer: changes wait in memory")
         kept = [entry] if entry.later is None else entry.later

@@ -126,7 +126,7 @@ class EmotionalIntelligence:
                 ``timing``, ``priority_level`` and ``message_content`` where the bot chooses these itself.
 
         Raises:
-            ValidationError: a type or timing is none.
+            ValidationError: a type or timing does not exist.
         """
         needs = support_needs or {}
         advice = await self.recommend_approach(user_id, needs)
