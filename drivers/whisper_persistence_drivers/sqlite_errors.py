@@ -30,7 +30,9 @@ def as_ours(error: Exception, path: Path) -> PersistenceError | ConstraintError:
     name = name_of(error)
     if isinstance(error, sqlite3.IntegrityError):
         return ConstraintError(name)
-    if name.startswith(_DAMAGED) or (name == "" and type(error) is sqlite3.DatabaseError):
+    # Python cannot read what SQLite says of a schema whose text is no UTF-8 any more.
+    unspeakable = type(error) in (sqlite3.DatabaseError, UnicodeDecodeError)
+    if name.startswith(_DAMAGED) or (name == "" and unspeakable):
         return StorageDamagedError(
             f"the SQLite file {path} is damaged or is none ({name}): restore a backup, or name another path"
         )
