@@ -68,6 +68,10 @@ class PostgresFlavour(Flavour):
         """Return the condition that a column is among the texts of a list, which goes as an array."""
         return column == any_(bindparam(name, type_=ARRAY(Text())))
 
+    def clock(self) -> ColumnElement[int]:
+        """Return the present moment, and not that at which the transaction began."""
+        return literal_column("CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)", BigInteger())
+
     def moment(self, record: ColumnElement[str], field: str) -> ColumnElement[str]:
         """Return a moment of a record, which is JSON, to be compared by code point."""
         read = func.json_extract_path_text(self._json(record), literal_column(f"'{field}'"))

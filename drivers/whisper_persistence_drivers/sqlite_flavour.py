@@ -9,7 +9,19 @@ from functools import cache
 from typing import Any, Final
 
 import attrs
-from sqlalchemy import ColumnElement, Dialect, LargeBinary, Table, bindparam, case, cast, func, literal_column, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Dialect,
+    LargeBinary,
+    Table,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeEngine
 
@@ -41,6 +53,10 @@ class SqliteFlavour(Flavour):
     def among(self, column: ColumnElement[str], name: str = "listed") -> ColumnElement[bool]:
         """Return the condition that a column is among the texts of a list, which goes as JSON."""
         return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
+
+    def clock(self) -> ColumnElement[int]:
+        """Return the present moment, to a millisecond."""
+        return literal_column("CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) * 1000", BigInteger())
 
     def moment(self, record: ColumnElement[str], field: str) -> ColumnElement[str]:
         """Return a moment of a record, which is JSON."""

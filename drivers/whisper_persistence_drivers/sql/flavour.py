@@ -133,6 +133,10 @@ class Flavour(ABC):
         """Return the rows of a SELECT of `each` for every set of values, in their order."""
 
     @abstractmethod
+    def clock(self) -> ColumnElement[int]:
+        """Return the present moment by the database's own clock, in microseconds since 1970."""
+
+    @abstractmethod
     def moment(self, record: ColumnElement[str], field: str) -> ColumnElement[str]:
         """Return a record's moment as `whisper_persistence_drivers.sql.session.to_text` does; null like `member`."""
 
