@@ -208,6 +208,12 @@ class MemoryFallbackDriver(
         return answer
 
     @hookimpl
+    def lease_follower(self, lease: rec.Lease) -> rec.Lease:
+        """Take, renew or give back a follower's lease."""
+        answer: rec.Lease = self._open().ask("lease_follower", lease)
+        return answer
+
+    @hookimpl
     def load_revisions(self, things: Sequence[rec.Thing]) -> Mapping[rec.Thing, rec.Revision]:
         """Return revisions."""
         answer: Mapping[rec.Thing, rec.Revision] = self._open().ask("load_revisions", things)

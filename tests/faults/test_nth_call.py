@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 from fault_tools.faulty import WAYS, Faulty
+from fault_tools.machine import Machine
 from fault_tools.servers import Postgres
 from fault_tools.stores import Opener, drained, heal, late, until
 from whisper_persistence_drivers.postgres import PostgresDriver
@@ -70,28 +70,28 @@ FULL = os.environ.get("TEST_TIER") == "full"
 
 @pytest.mark.parametrize(("n", "way"), CASES if FULL else CASES[::5])
 def test_whichever_call_goes_wrong_nothing_is_lost_and_nobody_hangs(
-    opened: Opener, tmp_path: Path, n: int, way: str
+    opened: Opener, tmp_path: Path, n: int, way: str, machine: Machine
 ) -> None:
-    _live(opened, n, way, ("sqlite", SqliteDriver(tmp_path / "memory.db")))
+    _live(opened, machine, n, way, ("sqlite", SqliteDriver(tmp_path / "memory.db")))
 
 
 @pytest.mark.parametrize(("n", "way"), CASES if FULL else CASES[2::18])
 def test_whichever_call_goes_wrong_over_servers_nothing_is_lost_and_nobody_hangs(
-    opened: Opener, fault_postgres: Postgres, redis: RedisServer, n: int, way: str
+    opened: Opener, fault_postgres: Postgres, redis: RedisServer, n: int, way: str, machine: Machine
 ) -> None:
-    hybrid = RedisHybridDriver(url=redis.url())
-    _live(opened, n, way, ("redis-hybrid", hybrid), ("postgres", PostgresDriver(fault_postgres.url, connect_timeout=2)))
+    record = PostgresDriver(fault_postgres.url, connect_timeout=2)
+    _live(opened, machine, n, way, ("redis-hybrid", RedisHybridDriver(url=redis.url())), ("postgres", record))
 
 
-def _live(opened: Opener, n: int, way: str, *below: tuple[str, object]) -> None:
+def _live(opened: Opener, machine: Machine, n: int, way: str, *below: tuple[str, object]) -> None:
     """Do each of the core operations, of which the n-th call below goes wrong, and look what came of it."""
     planted = Faulty(plan=lambda number, hook: way if number == n else None)
     store = opened(("faulty", planted), *below, deadline=DEADLINE)
     for hook, act in CORE:
-        began = time.monotonic()
+        began = machine.clock()
         with suppress(*(StorageUnavailableError,) if hook.startswith("load_") else ()):
             act(store)  # a write is kept, a read may be unknown, and no other error comes out
-        assert time.monotonic() - began < DEADLINE + 1.0, hook
+        assert machine.clock() - began < DEADLINE + 1.0, hook
     planted.released.set()
     until(lambda: not late(store))
     drained(store)

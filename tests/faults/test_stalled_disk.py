@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from fault_tools.faulty import Faulty
 from fault_tools.history import History
 from fault_tools.machine import Machine
@@ -42,14 +41,6 @@ def shown(store: Store, talk: str, limit: int = 100) -> list[str]:
 def say(store: Store, message_id: str, talk: str = "talk") -> Durability:
     message = samples.message(message_id=message_id, conversation_id=talk, user_id=talk, author_id=talk)
     return store.save_messages([message])[0].durability
-
-
-@pytest.fixture
-def machine() -> Generator[Machine]:
-    """How late the machine itself is."""
-    watch = Machine()
-    yield watch
-    watch.close()
 
 
 def test_what_nobody_has_read_yet_is_read(opened: Opener, fault_postgres: Postgres, machine: Machine) -> None:
