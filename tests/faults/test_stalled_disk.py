@@ -15,7 +15,7 @@ from fault_tools.servers import Postgres
 from fault_tools.stores import Opener, breakers, drained, late, leave_alone, net_of, until
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
-from whisper_persistence import Durability, MessageEdit, Store, Window
+from whisper_persistence import Durability, MessageEdit, PreferencesChange, Store, Window
 from whisper_persistence.testing import samples
 
 DEADLINE = 0.6
@@ -79,7 +79,11 @@ def test_a_write_that_lands_late_is_shown_once_and_in_its_place(opened: Opener, 
     relay = net_of(store)._relay
     ready, relay.ready = relay.ready, lambda: False
     with stalled(fault_postgres):
-        assert say(store, "late") is Durability.JOURNALED
+        with ThreadPoolExecutor(2) as threads:
+            said = threads.submit(say, store, "late")
+            wished = threads.submit(store.update_preferences, [PreferencesChange("bob", {"music": True})])
+        assert [said.result(), wished.result()[0].durability] == [Durability.JOURNALED] * 2
+        assert store.load_preferences(["bob"])["bob"].values == {"music": True}
         store.update_messages([MessageEdit("talk", "late", "mended")])
         assert say(store, "b") is Durability.JOURNALED
         assert shown(store, "talk") == ["a", "late", "b"]
@@ -88,6 +92,7 @@ def test_a_write_that_lands_late_is_shown_once_and_in_its_place(opened: Opener, 
     for message_id in ("theirs 1", "theirs 2"):
         until(lambda message_id=message_id: say(other, message_id) is Durability.DURABLE)
 
+    assert store.load_preferences(["bob"])["bob"].values == {"music": True}
     assert shown(store, "talk") == ["a", "late", "theirs 1", "theirs 2", "b"]
     assert shown(store, "talk", 2) == ["theirs 2", "b"]
     assert shown(store, "talk", 1) == ["b"]
