@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from fault_tools.faulty import Faulty
 from fault_tools.history import History
 from fault_tools.machine import Machine
@@ -43,13 +44,16 @@ def say(store: Store, message_id: str, talk: str = "talk") -> Durability:
     return store.save_messages([message])[0].durability
 
 
-def test_what_nobody_has_read_yet_is_read(opened: Opener, fault_postgres: Postgres, machine: Machine) -> None:
+def test_what_nobody_has_read_yet_is_read(
+    opened: Opener, fault_postgres: Postgres, machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
     history = History(DEADLINE, machine)
     other = opened.postgres(fault_postgres.url)
     store = opened.postgres(fault_postgres.url, deadline=DEADLINE)
     for talk in TALKS:
         history.say(other, 1, talk, "bob", 2)
 
+    caplog.clear()
     with stalled(fault_postgres):
         leave_alone(store)
         with ThreadPoolExecutor(12) as threads:  # as many as could take every connection to the database
@@ -67,7 +71,13 @@ def test_what_nobody_has_read_yet_is_read(opened: Opener, fault_postgres: Postgr
         assert details["backlog"] == 12 + 2 * len(TALKS)
     drained(store)
 
+    until(lambda: "what waited is brought in" in caplog.messages)
     assert not breakers(store)[0].is_open()
+    assert caplog.messages == [
+        "postgres: writing: does not answer and is left alone",
+        "postgres: writing: answers again",
+        "what waited is brought in",
+    ]
     assert [shown(store, f"other {n}") for n in range(12)] == [[f"m{n}"] for n in range(12)]
     history.check(store)
 
