@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from whisper_persistence_drivers.recall import jobs
 from whisper_persistence_drivers.recall.folder import Manifest
@@ -43,13 +46,22 @@ for n in range(100_000):
     os.write(1, b"m%d\\n" % n)
     time.sleep(0.05)
 """
+COLLECTIONS = "/api/v2/tenants/default_tenant/databases/default_database/collections"
 PATIENT = {"index_from": 0, "few": 0, "search_timeout": 60.0, "write_timeout": 120.0, "patience": 120.0}
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[ChromaServer]:
+def running() -> Iterator[ChromaServer]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, ChromaServer.running(Path(folder)) as found:
         yield found
+
+
+@pytest.fixture
+def server(running: ChromaServer) -> ChromaServer:
+    """Return a server without anything in it."""
+    for name in collections(running):
+        httpx.delete(f"{running.url}{COLLECTIONS}/{name}", timeout=60.0).raise_for_status()
+    return running
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -90,6 +102,30 @@ def start(path: Path, database: DriverSpec, server: ChromaServer, lease: float) 
     return writer
 
 
+def is_free(database: DriverSpec) -> bool:
+    """Say whether nobody is in the middle of a transaction: a frozen one would keep its locks, whatever we do."""
+    if database.name == "sqlite":
+        with closing(sqlite3.connect(database.options["path"], timeout=1.0)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            return True
+    time.sleep(1.0)
+    long = "SELECT count(*) FROM pg_stat_activity WHERE xact_start < now() - interval '0.5 s' AND datname = %s"
+    with psycopg.connect(database.options["url"]) as connection:
+        return connection.execute(long, (connection.info.dbname,)).fetchall() == [(0,)]
+
+
+def strike(writer: subprocess.Popen[bytes], blow: signal.Signals, database: DriverSpec) -> None:
+    """Kill it, or freeze it between two transactions."""
+    writer.send_signal(blow)
+    while blow is signal.SIGSTOP and not is_free(database):
+        writer.send_signal(signal.SIGCONT)
+        time.sleep(0.1)
+        writer.send_signal(blow)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
 def test_of_two_processes_one_follows_and_the_other_searches_and_takes_over(
@@ -108,7 +144,7 @@ def test_of_two_processes_one_follows_and_the_other_searches_and_takes_over(
         assert f" {writer.pid} " in seen["owner"]
         assert (other.state.outbox.worked, other.state.pushed) == (0, 0)
 
-        writer.send_signal(blow)
+        strike(writer, blow, database)
         wait(lambda: other.health().details["owned_here"], "the other to take over")
         other.settle()
         other.store.update_messages([MessageRedaction("talk", "m0"), MessageEdit("talk", "m1", "a violin")])
