@@ -53,7 +53,7 @@ class MemoryFallbackDriver(
         journal_directory: the folder for journals; made when the first is needed.
         journal_mb, journal_entries: what waits at most; more is refused.
         deadline: how long a driver below that asks over a network may take to answer, in seconds.
-        in_flight: how many such calls may be on their way at once.
+        in_flight: how many such calls may be on their way at once, half of them writes at most, and half reads.
         remembered: of how many users and conversations the last answers are remembered.
         strict: whether to refuse writes that the drivers below do not take, instead of keeping them.
     """

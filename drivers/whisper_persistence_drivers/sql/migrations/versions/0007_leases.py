@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Column, PrimaryKeyConstraint, Text
 from sqlalchemy.dialects import postgresql
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 
 _PLAIN = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 
