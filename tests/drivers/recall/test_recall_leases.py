@@ -19,6 +19,7 @@ import psycopg
 import pytest
 from whisper_persistence_drivers.recall import jobs
 from whisper_persistence_drivers.recall.folder import Manifest
+from whisper_persistence_drivers.recall.following import Outbox
 from whisper_persistence_drivers.recall.leased import LeasedFolder
 
 from whisper_persistence import MessageEdit, MessageRedaction, Store
@@ -131,11 +132,11 @@ def strike(writer: subprocess.Popen[bytes], blow: signal.Signals, database: Driv
 def test_of_two_processes_one_follows_and_the_other_searches_and_takes_over(
     memories: Memories, database: DriverSpec, server: ChromaServer, blow: signal.Signals
 ) -> None:
-    writer = start(memories.path / "first", database, server, lease=15.0)
+    writer, woken = start(memories.path / "first", database, server, lease=60.0), list[bytes]()
     assert writer.stdout is not None
     try:
         wait(lambda: len(collections(server)) == 1, "the index of the first")
-        other = memories.open(database=database, folder="second", url=server.url, lease=15.0)
+        other = memories.open(database=database, folder="second", url=server.url, lease=60.0)
         wait(lambda: other.find("otter").answered == ("meaning",), "the index of the first to be searched")
         wait(lambda: len(other.found("otter")) == 10, "what was said to be found")
         seen = other.health().details
@@ -179,28 +180,32 @@ class Held:
 @pytest.mark.long
 @pytest.mark.parametrize("frozen_before", ["load_messages", "save_vectors", "clear_pending"])
 def test_what_a_holder_does_after_its_lease_ran_out_reaches_nobody(
-    memories: Memories, database: DriverSpec, server: ChromaServer, frozen_before: str
+    memories: Memories,
+    database: DriverSpec,
+    server: ChromaServer,
+    monkeypatch: pytest.MonkeyPatch,
+    frozen_before: str,
 ) -> None:
-    """It is held before it reads what is pending, before it embeds it, and between its push and acknowledging it."""
-    first, second = (memories.open(database=database, folder=name, url=server.url, lease=5.0) for name in "ab")
-    wait(lambda: first.state.owned or second.state.owned, "one of them to follow")
-    late, other = (first, second) if first.state.owned else (second, first)
+    """It is held before it reads what is pending, before it keeps a vector, and before it acknowledges its push."""
+    late = memories.open(database=database, folder="late", url=server.url, lease=5.0)
     late.say(5)
     late.settle()
     held = late.state.outbox.below = Held(late.state.outbox.below, frozen_before)
     late.say(3, start=5)
     assert held.reached.wait(300.0)
-    other.driver._opened.worker.keeper.state.outbox.below = waiting = Held(other.state.below, "load_pending")
+    work, free = Outbox.work, threading.Event()
+    monkeypatch.setattr(Outbox, "work", lambda *given: work(*given) if free.is_set() else 0)
+    other = memories.open(database=database, folder="other", url=server.url, lease=60.0)
     wait(lambda: other.state.owned, "the other to take over")
-    assert waiting.reached.wait(300.0)
     other.store.update_messages([MessageRedaction("talk", "m5"), MessageEdit("talk", "m6", "a violin")])
     pending = other.store.load_pending("chroma-recall", 10)
+    assert {work.item for work in pending} >= {"m5", "m6", "m7"}
 
     held.free.set()
-    wait(lambda: late.driver._opened.worker.begun and not late.state.owned, "the late one to stand aside")
+    wait(lambda: not late.state.owned, "the late one to stand aside")
     assert other.store.load_pending("chroma-recall", 10) == pending
 
-    waiting.free.set()
+    free.set()
     check(other, server)
     assert "m5" not in other.found(other.saying(5))
     assert other.found("a violin")[0] == late.found("a violin")[0] == "m6"
