@@ -85,29 +85,32 @@ def test_an_index_whose_folder_is_gone_is_there_again_within_a_minute(
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a closed store of 50,000 messages and their index, to be copied."""
+def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return a folder with a closed store of 50,000 messages and their index, to be copied, and what is found in it."""
     place = tmp_path_factory.mktemp("large")
     fill(place, 50_000)
     found = Memories(place)
-    found.open(index_from=1_000, few=0).settle()
+    memory = found.open(index_from=1_000, few=0)
+    memory.settle()
+    content = memory.find(said(7), user_id="user0").hits[0].message.content
     found.close()
-    return place
+    return place, content
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("damage", [*DAMAGES, *OTHERS])
 def test_a_large_index_is_built_anew_within_a_minute_whatever_its_damage(
-    large: Path, tmp_path: Path, damage: Callable[[Path], None]
+    large: tuple[Path, str], tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     """The minute is one of a processor, as above; it begins with the opening that finds the damage."""
-    shutil.copytree(large, tmp_path / "copy")
+    place, expected = large
+    shutil.copytree(place, tmp_path / "copy")
     damage(next((tmp_path / "copy" / "recall").iterdir()))
     began, processor = time.monotonic(), time.process_time()
     memories = Memories(tmp_path / "copy")
     memory, asked = memories.open(index_from=1_000, few=0), 0
     while memory.health().details["rebuilds"] < 1:
-        assert memory.find(said(7), user_id="user0").hits[0].message.content == said(7)
+        assert memory.find(said(7), user_id="user0").hits[0].message.content == expected
         asked += 1
         time.sleep(2.0)
     used = time.process_time() - processor + busy(memory.health().details["pid"])
