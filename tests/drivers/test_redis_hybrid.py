@@ -18,8 +18,8 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from whisper_persistence_drivers.redis_cache.clients import connect
-from whisper_persistence_drivers.redis_cache.content import Content
 from whisper_persistence_drivers.redis_cache.near import Near
+from whisper_persistence_drivers.redis_cache.newest import Newest
 from whisper_persistence_drivers.redis_cache.recents import _UNNUMBERED, _line
 from whisper_persistence_drivers.redis_hybrid import RedisHybridDriver
 from whisper_persistence_drivers.sqlite import SqliteDriver
@@ -104,7 +104,7 @@ def test_what_the_newest_messages_answer_is_what_all_of_them_answer(model, talk,
     model.save_messages([attrs.evolve(message, conversation_id=name) for message in talk])
     found = model.load_messages(asked)
     newest, expected, everything = (found.get(each, ()) for each in asked)
-    content = Content.of(1, newest, recent)
+    content = Newest.of(1, newest, recent)
     answer = content.show(window)
 
     assert [m.message_id for m in content.messages] == [m.message_id for m in everything[-recent:]]

@@ -10,9 +10,9 @@ import attrs
 
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.records import Message, Revision, Thing, Window
-from whisper_persistence_drivers.redis_cache.content import Content, is_plain
 from whisper_persistence_drivers.redis_cache.flights import Flights
 from whisper_persistence_drivers.redis_cache.near import Held
+from whisper_persistence_drivers.redis_cache.newest import Newest, is_plain
 from whisper_persistence_drivers.redis_cache.recents import BEYOND, Hit, Lease, Recents
 
 
@@ -42,8 +42,8 @@ class Reader:
         hits = 0
         for window in windows:
             name = window.conversation_id
-            content = cached.get(name) or fetched.get(name)
-            answer = content.show(window) if content and self._may_show(window) else None
+            newest = cached.get(name) or fetched.get(name)
+            answer = newest.show(window) if newest and self._may_show(window) else None
             if answer is None:
                 rest.append(window)
             elif answer:
@@ -55,7 +55,7 @@ class Reader:
         asked = self.below.load_messages(windows=rest)
         return None if asked is None else {**shown, **asked}
 
-    def refill(self, leases: Mapping[str, str], revisions: Mapping[str, int]) -> dict[str, Content]:
+    def refill(self, leases: Mapping[str, str], revisions: Mapping[str, int]) -> dict[str, Newest]:
         """Fetch conversations whose leases, by conversation, were granted before, and put them into Redis.
 
         What is put there stood in the database at the very revision that it is labelled with, since that was the same
@@ -70,11 +70,11 @@ class Reader:
             before = {**self.revisions(name for name in leases if name not in revisions), **revisions}
             pages = self.below.load_messages(windows=[Window(name, limit + 1) for name in leases]) or {}
             after = self.revisions(leases)
-            contents = {name: Content.of(after[name], pages.get(Window(name, limit + 1), ()), limit) for name in leases}
+            fetched = {name: Newest.of(after[name], pages.get(Window(name, limit + 1), ()), limit) for name in leases}
             steady = {name: token for name, token in leases.items() if after[name] == before[name]}
             for token in set(steady.values()):
-                self.recents.fill(token, {name: contents[name] for name in steady if steady[name] == token})
-        return contents
+                self.recents.fill(token, {name: fetched[name] for name in steady if steady[name] == token})
+        return fetched
 
     def revisions(self, conversations: Iterable[str]) -> dict[str, int]:
         """Return the revisions that the database of record has now; 0 for what was never written."""
@@ -98,7 +98,7 @@ class Reader:
             held[window.conversation_id] = each
         if not self._are_current(held, began):
             return None
-        shown = {w: held[w.conversation_id].content(w.limit + 1).show(w) for w in windows}
+        shown = {w: held[w.conversation_id].newest(w.limit + 1).show(w) for w in windows}
         if None in shown.values():
             return None
         self.recents.exchange.counters.add(hits=len(windows))
@@ -132,7 +132,7 @@ class Reader:
                 wanted[window.conversation_id] = max(number, known) if number and known else 0
         return wanted
 
-    def _contents(self, wanted: Mapping[str, int]) -> tuple[dict[str, Content], dict[str, Content]]:
+    def _contents(self, wanted: Mapping[str, int]) -> tuple[dict[str, Newest], dict[str, Newest]]:
         """Return current contents: those that Redis had, and those that were fetched for it."""
         cached, fetched, missed = self._look(wanted)
         waited = self.flights.wait(missed)
@@ -141,7 +141,7 @@ class Reader:
             cached, fetched = cached | found, fetched | also
         return cached, fetched
 
-    def _look(self, wanted: Mapping[str, int]) -> tuple[dict[str, Content], dict[str, Content], list[str]]:
+    def _look(self, wanted: Mapping[str, int]) -> tuple[dict[str, Newest], dict[str, Newest], list[str]]:
         """Look here, in Redis and in the database; return also what somebody else may be about to fetch."""
         near, began = self.recents.near, time.monotonic()
         held = {name: each for name, number in wanted.items() if (each := near.get(name, number))}
@@ -156,7 +156,7 @@ class Reader:
         if overtaken:
             found |= self.recents.ask(overtaken).answers()
         hits, fetched = self._judge(found, revisions)
-        cached = hits | {name: each.content(wanted[name]) for name, each in current.items()}
+        cached = hits | {name: each.newest(wanted[name]) for name, each in current.items()}
         return cached, fetched, [name for name in found if name not in cached and name not in fetched]
 
     def _ask(
@@ -194,16 +194,16 @@ class Reader:
 
     def _judge(
         self, found: Mapping[str, Hit | Lease | None], revisions: Mapping[str, int]
-    ) -> tuple[dict[str, Content], dict[str, Content]]:
+    ) -> tuple[dict[str, Newest], dict[str, Newest]]:
         """Return what Redis had that is current, which is kept here, and what was fetched where it had not."""
         hits = {name: hit for name, hit in found.items() if isinstance(hit, Hit)}
         current = {name: hit for name, hit in hits.items() if revisions.get(name, hit.revision) == hit.revision}
         stale = {name: hit.revision for name, hit in hits.items() if name not in current}
         leases = {name: lease.token for name, lease in found.items() if isinstance(lease, Lease)}
         leases |= self._reclaim(stale, revisions)
-        cached = {name: content for name, hit in current.items() if (content := hit.read())}
-        for name, content in cached.items():
-            self.recents.near.put(name, content, current[name].confirmed)
+        cached = {name: newest for name, hit in current.items() if (newest := hit.read())}
+        for name, newest in cached.items():
+            self.recents.near.put(name, newest, current[name].confirmed)
         return cached, self.refill(leases, revisions) if leases else {}
 
     def _reclaim(self, stale: Mapping[str, int], revisions: Mapping[str, int]) -> dict[str, str]:

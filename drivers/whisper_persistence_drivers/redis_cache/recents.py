@@ -15,9 +15,9 @@ from whisper_persistence.codec import decoder, encode
 from whisper_persistence.errors import StorageDamagedError
 from whisper_persistence.records import Message, Receipt
 from whisper_persistence_drivers.redis_cache import scripts
-from whisper_persistence_drivers.redis_cache.content import Content
 from whisper_persistence_drivers.redis_cache.exchange import TOGETHER, Call, Exchange, Sent
 from whisper_persistence_drivers.redis_cache.near import Change, Near
+from whisper_persistence_drivers.redis_cache.newest import Newest
 
 #: How long a lease holds, in milliseconds: longer than a fill takes, short since nobody else may fill meanwhile.
 LEASE: Final = 5_000
@@ -70,13 +70,13 @@ class Hit:
     lately: bool
     moment: bytes
 
-    def read(self) -> Content | None:
+    def read(self) -> Newest | None:
         """Return them as messages; ``None`` where they cannot be read."""
         try:
             messages = _read_all(b"[" + self.lines[:-1].replace(b"\n", b",") + b"]")
         except StorageDamagedError:
             return None
-        return Content(self.revision, self.whole, messages)
+        return Newest(self.revision, self.whole, messages)
 
 
 @attrs.frozen
@@ -150,17 +150,17 @@ class Recents:
         told = [self._call(scripts.CONFIRM, *each) for each in confirmed]
         return Asked(self, token, list(wanted), calls, self.exchange.send([*calls[:TOGETHER], *told][:TOGETHER]))
 
-    def fill(self, token: str, contents: Mapping[str, Content]) -> None:
-        """Put contents where the token's leases are, and keep them near.
+    def fill(self, token: str, fetched: Mapping[str, Newest]) -> None:
+        """Put fetched where the token's leases are, and keep them near.
 
         Of a conversation that had messages and has none now, nothing is put there: a key would name again, for whoever
         asks whether anything is left of it, what was erased.
         """
-        gone = [name for name, content in contents.items() if content.revision and not content.messages]
+        gone = [name for name, newest in fetched.items() if newest.revision and not newest.messages]
         calls = [self._call(scripts.RELEASE, name, token) for name in gone]
-        for name, content in contents.items():
+        for name, newest in fetched.items():
             if name not in gone:
-                kept, lines = self._fitting(content)
+                kept, lines = self._fitting(newest)
                 self.near.put(name, kept)
                 calls.append(self._filling(token, name, kept, lines))
         answers = self.exchange.run(calls)
@@ -204,17 +204,17 @@ class Recents:
         calls = [self._call(scripts.DROP, *item, token, LEASE) for item in revisions.items()]
         return zip(revisions, self.exchange.run(calls), strict=True)
 
-    def _fitting(self, content: Content) -> tuple[Content, list[bytes]]:
+    def _fitting(self, newest: Newest) -> tuple[Newest, list[bytes]]:
         """Return as many of the newest messages as there is room for, and their lines."""
-        lines = [_line(message, message.sequence) for message in content.messages]
+        lines = [_line(message, message.sequence) for message in newest.messages]
         fitting, size = 0, 0
         while fitting < len(lines) and size + len(lines[-1 - fitting]) < self.limits.max_bytes:
             fitting, size = fitting + 1, size + len(lines[-1 - fitting]) + 1
         gone = len(lines) - fitting
-        return Content(content.revision, content.whole and not gone, content.messages[gone:]), lines[gone:]
+        return Newest(newest.revision, newest.whole and not gone, newest.messages[gone:]), lines[gone:]
 
-    def _filling(self, token: str, conversation_id: str, content: Content, lines: list[bytes]) -> Call:
-        head = (content.revision, "w" if content.whole else "p", len(lines))
+    def _filling(self, token: str, conversation_id: str, newest: Newest, lines: list[bytes]) -> Call:
+        head = (newest.revision, "w" if newest.whole else "p", len(lines))
         text = b"".join(line + b"\n" for line in lines)
         return self._call(scripts.FILL, conversation_id, token, *head, self._life(), self.limits.max_memory, text)
 
