@@ -18,9 +18,9 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from whisper_persistence_drivers.redis_cache.clients import connect
+from whisper_persistence_drivers.redis_cache.lines import UNNUMBERED, to_line
 from whisper_persistence_drivers.redis_cache.near import Near
 from whisper_persistence_drivers.redis_cache.newest import Newest
-from whisper_persistence_drivers.redis_cache.recents import _UNNUMBERED, _line
 from whisper_persistence_drivers.redis_hybrid import RedisHybridDriver
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
@@ -129,8 +129,8 @@ NASTY = ',"sequence":null,"'
     ids=["texts", "extra", "numbered"],
 )
 def test_a_message_is_numbered_as_if_a_copy_were(message, sequence):
-    assert _line(message, sequence) == encode(attrs.evolve(message, sequence=sequence)).encode()
-    assert _UNNUMBERED in encode(attrs.evolve(message, sequence=None)).encode()
+    assert to_line(message, sequence) == encode(attrs.evolve(message, sequence=sequence)).encode()
+    assert UNNUMBERED in encode(attrs.evolve(message, sequence=None)).encode()
 
 
 def test_many_threads_that_miss_one_conversation_fetch_it_once(tmp_path, redis_url):
@@ -180,6 +180,24 @@ def test_what_is_cached_is_not_read_from_the_database(near_bytes, tmp_path, redi
         assert drivers["counting"].loads == []
         store.load_messages([Window("talk", 5, before=10), Window("talk", 100), Window("talk", 5, user_id="bob")])
         assert len(drivers["counting"].loads) == 1
+
+
+@pytest.mark.parametrize("many", [20_000, 1])
+def test_who_wrote_what_redis_was_never_told_is_shown_it_where_others_may_be_shown_less(many, tmp_path, redis_url):
+    with Store(Chain.of(chain(tmp_path, redis_url, near_bytes=0, staleness=600))) as store:
+        recents: Any = store.chain.drivers["redis-hybrid"]._open_life().layer.reader.recents  # type: ignore[attr-defined]
+        recents.written.many = many
+        for talk in ("talk", "other talk"):
+            store.save_messages([say(1, talk)])
+        for _ in range(3):
+            store.load_messages([Window("talk")])  # found, found to be current, and Redis told so
+        with Store(Chain.of(chain(tmp_path, redis_url, near_bytes=0, staleness=600))) as other:
+            for talk in ("talk", "other talk"):
+                store.save_messages([say(2, talk)])
+                recents.telling._waiting.clear()  # lost on the way
+            shown = [len(each.load_messages([Window("talk")])[Window("talk")]) for each in (other, store)]
+
+    assert shown == [1, 2]
 
 
 def near(store: Store) -> Near:

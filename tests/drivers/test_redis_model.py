@@ -194,9 +194,9 @@ def read(world: World, me: Actor, rules: frozenset[str]) -> Next:
 def glance(world: World, me: Actor, rules: frozenset[str]) -> Next:
     """Show what Redis has, if it is not older than what one wrote oneself; else the database would be asked."""
     found = held(world, rules)
-    if found is not None and found.talk is not None and (found.rev >= me.own or "own" not in rules):
-        if found.talk not in me.since:
-            raise WrongError("lacks what who looks had written")
+    shown = found.talk if found is not None and (found.rev >= me.own or "own" not in rules) else None
+    if shown is not None and shown not in me.since:
+        raise WrongError("lacks what who looks had written")
     yield world, me.done()
 
 

@@ -61,7 +61,8 @@ class Life:
         """Stop the thread and close every connection."""
         if self._rounds is not None:
             self._rounds.stop()
-        self.exchange.hear()
+        if self.layer is not None:
+            self.layer.reader.recents.telling.stop()
         self.exchange.servers.close()
 
     def wake(self) -> None:
@@ -70,8 +71,9 @@ class Life:
             self._rounds.wake()
 
     def health(self, tier: str) -> TierHealth:
-        """Ask every server how it is."""
-        self.exchange.hear()
+        """Ask every server how it is, once it was told everything."""
+        if self.layer is not None:
+            self.layer.reader.recents.telling.flush()
         began = time.perf_counter()
         servers = self.exchange.servers.all()
         answers = [told(server, "everything") for server in servers]
@@ -92,7 +94,6 @@ class Life:
         return TierHealth(tier, state, latency, details)
 
     def _round(self) -> None:
-        self.exchange.hear()
         if self.layer is None:
             self.layer = self.build()
         self.layer.relay.settle(_ROUND)

@@ -107,13 +107,19 @@ class Reader:
     def _are_current(self, held: Mapping[str, Held], began: float) -> bool:
         """Say whether what was found here at a moment may all be shown, asking the database if need be."""
         staleness = self.recents.limits.staleness
-        doubtful = {name: each for name, each in held.items() if began - each.confirmed > staleness}
+        doubtful = {name: each for name, each in held.items() if not self._is_certain(name, each, began)}
         revisions = self.revisions(doubtful)
         if any(revisions[name] != each.revision for name, each in doubtful.items()):
             return False
         if staleness and doubtful:
             self.recents.near.confirm(doubtful, began)
         return True
+
+    def _is_certain(self, name: str, held: Held, began: float) -> bool:
+        """Say whether what is held here may be shown unasked."""
+        if began - held.confirmed > self.recents.limits.staleness:
+            return False
+        return self.recents.written.are_in(name, held.revision, held.confirmed)
 
     def _is_common(self, window: Window) -> bool:
         return is_plain(window) and self._may_show(window)
@@ -145,7 +151,7 @@ class Reader:
         """Look here, in Redis and in the database; return also what somebody else may be about to fetch."""
         near, began = self.recents.near, time.monotonic()
         held = {name: each for name, number in wanted.items() if (each := near.get(name, number))}
-        lately = {name for name, each in held.items() if began - each.confirmed <= self.recents.limits.staleness}
+        lately = {name for name, each in held.items() if self._is_certain(name, each, began)}
         absent = {name: number for name, number in wanted.items() if name not in held}
         found, revisions = self._ask(absent, held.keys() - lately)
         current = {name: each for name, each in held.items() if name in lately or revisions[name] == each.revision}
