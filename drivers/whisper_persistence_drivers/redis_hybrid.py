@@ -24,13 +24,13 @@ for a conversation nothing, a *lease* or *recents*, which carry a label L.
    revision, Redis is not asked, and nothing is decoded.
 4. *Nothing that was edited, cleared or erased stays in Redis.* An append takes nothing away: recents that lack it have
    a label below it, so Redis is told some milliseconds later, in any order, while nobody waits, and nobody tells it
-   again. Whoever commits any other change n (an *amendment*) drops the recents. Who dies or finds Redis away before leaves it to the outbox, where
-   the commit itself put it (``outbox``); a relay drops what lacks change n, puts the present state there instead
-   (``state_push``) and only then clears the outbox, up to n (``clear_by_rev``). What comes too late changes nothing: an
-   append upon nothing, or upon a label at or above its own, is ignored, and a fill needs its lease. A lease (``fence``)
-   is gone with whatever removes it (a flush, an eviction, a restart), and one that change n came across refuses fills
-   labelled below n. After that, any fill asks for its second revision later than change n was committed, so its label
-   is at least n and nothing of change n is missing.
+   again. Whoever commits any other change n (an *amendment*) drops the recents. Who dies or finds Redis away before
+   leaves it to the outbox, where the commit itself put it (``outbox``); a relay drops what lacks change n, puts the
+   present state there instead (``state_push``) and only then clears the outbox, up to n (``clear_by_rev``). What comes
+   too late changes nothing: an append upon nothing, or upon a label at or above its own, is ignored, and a fill needs
+   its lease. A lease (``fence``) is gone with whatever removes it (a flush, an eviction, a restart), and one that
+   change n came across refuses fills labelled below n. After that, any fill asks for its second revision later than
+   change n was committed, so its label is at least n and nothing of change n is missing.
 5. *After a restart nothing of before is used* (``flush_on_restart``). Every string carries the run id of the server
    that wrote it, and every script compares it with the server's own, which the server told when the connection was
    opened and which ends with it: contents from a snapshot, of another node, of a replica that was promoted, are removed
