@@ -87,13 +87,12 @@ def unread_revisions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def unread_revisions_near(monkeypatch: pytest.MonkeyPatch) -> None:
-    get = Near.get
+    find = Near.find
 
-    def trust(self: Near, *asked: Any) -> Any:
-        held = get(self, *asked)
-        return held and attrs.evolve(held, confirmed=float("inf"))
+    def trust(self: Near, wanted: Any) -> Any:
+        return {name: attrs.evolve(held, confirmed=float("inf")) for name, held in find(self, wanted).items()}
 
-    monkeypatch.setattr(Near, "get", trust)
+    monkeypatch.setattr(Near, "find", trust)
 
 
 def read_before_revision(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,17 +120,21 @@ class Near:
     _used: int = attrs.field(default=0, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
-    def get(self, name: str, wanted: int) -> Held | None:
-        """Return a conversation's recents if they hold so many messages, or all there are (0)."""
+    def find(self, wanted: Mapping[str, int]) -> dict[str, Held]:
+        """Return the recents of those conversations that hold so many messages, or all there are (0)."""
+        found: dict[str, Held] = {}
         with self._lock:
-            held = self._held.get(name)
-            if held is None or not (held.whole or (wanted and len(held.entries) >= wanted)):
-                return None
-            if time.monotonic() - held.kept > self.ttl:
-                self._remove(name)
-                return None
-            self._held.move_to_end(name)
-            return held
+            now = time.monotonic()
+            for name, number in wanted.items():
+                held = self._held.get(name)
+                if held is None or not (held.whole or (number and len(held.entries) >= number)):
+                    continue
+                if now - held.kept > self.ttl:
+                    self._remove(name)
+                    continue
+                self._held.move_to_end(name)
+                found[name] = held
+        return found
 
     def put(self, name: str, newest: Newest, confirmed: float = 0.0) -> None:
         """Keep recents, unless newer ones are here, and make room for them."""

@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 import attrs
 
 from whisper_persistence.hookspecs import Below
-from whisper_persistence.records import Message, Revision, Thing, Window
+from whisper_persistence.records import Message, Thing, Window
 from whisper_persistence_drivers.redis_cache.flights import Flights
 from whisper_persistence_drivers.redis_cache.near import Held
 from whisper_persistence_drivers.redis_cache.newest import Newest, is_plain
@@ -78,24 +78,26 @@ class Reader:
 
     def revisions(self, conversations: Iterable[str]) -> dict[str, int]:
         """Return the revisions that the database of record has now; 0 for what was never written."""
-        things = {name: Thing("conversation", name) for name in conversations}
+        things = [Thing("conversation", name) for name in conversations]
         if not things:
             return {}
-        found = self.below.load_revisions(things=list(things.values())) or {}
-        return {name: found.get(thing, Revision()).revision for name, thing in things.items()}
+        found = self.below.load_revisions(things=things) or {}
+        known = {thing.thing_id: standing.revision for thing, standing in found.items()}
+        return {thing.thing_id: known.get(thing.thing_id, 0) for thing in things}
 
     def _at_hand(self, windows: Sequence[Window]) -> dict[Window, tuple[Message, ...]] | None:
         """Answer what is asked most, the newest messages of conversations, where all are held here and current.
 
         It is what the rest of this class would do, less what it takes to be ready for anything else.
         """
-        near, began = self.recents.near, time.monotonic()
-        held: dict[str, Held] = {}
+        began, wanted = time.monotonic(), dict[str, int]()
         for window in windows:
-            each = near.get(window.conversation_id, window.limit + 1) if self._is_common(window) else None
-            if each is None:
+            if not self._is_common(window):
                 return None
-            held[window.conversation_id] = each
+            wanted[window.conversation_id] = max(window.limit + 1, wanted.get(window.conversation_id, 0))
+        held = self.recents.near.find(wanted)
+        if len(held) < len(wanted):
+            return None
         if not self._are_current(held, began):
             return None
         shown = {w: held[w.conversation_id].newest(w.limit + 1).show(w) for w in windows}
@@ -149,8 +151,7 @@ class Reader:
 
     def _look(self, wanted: Mapping[str, int]) -> tuple[dict[str, Newest], dict[str, Newest], list[str]]:
         """Look here, in Redis and in the database; return also what somebody else may be about to fetch."""
-        near, began = self.recents.near, time.monotonic()
-        held = {name: each for name, number in wanted.items() if (each := near.get(name, number))}
+        began, held = time.monotonic(), self.recents.near.find(wanted)
         lately = {name for name, each in held.items() if self._is_certain(name, each, began)}
         absent = {name: number for name, number in wanted.items() if name not in held}
         found, revisions = self._ask(absent, held.keys() - lately)
