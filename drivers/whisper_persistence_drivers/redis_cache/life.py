@@ -62,7 +62,7 @@ class Life:
         if self._rounds is not None:
             self._rounds.stop()
         if self.layer is not None:
-            self.layer.reader.recents.telling.stop()
+            self.layer.end()
         self.exchange.servers.close()
 
     def wake(self) -> None:
@@ -73,7 +73,7 @@ class Life:
     def health(self, tier: str) -> TierHealth:
         """Ask every server how it is, once it was told everything."""
         if self.layer is not None:
-            self.layer.reader.recents.telling.flush()
+            self.layer.tell()
         began = time.perf_counter()
         servers = self.exchange.servers.all()
         answers = [told(server, "everything") for server in servers]
@@ -85,6 +85,8 @@ class Life:
             "silent_servers": silent,
             "breaker_openings": sum(server.breaker.opened for server in servers),
         }
+        if self.layer is not None:
+            details |= self.layer.tally.read()
         if not servers or silent == len(servers):
             return TierHealth(tier, State.DOWN, None, details)
         details["used_memory"] = sum(int(answer.get("used_memory", 0)) for answer in answers)
@@ -99,6 +101,7 @@ class Life:
         self.layer.relay.settle(_ROUND)
         self.layer.sweeper.sweep()
         self.layer.reader.recents.near.forget()
+        self.layer.tally.tell()
 
 
 def _version(said: dict[str, str]) -> str:
