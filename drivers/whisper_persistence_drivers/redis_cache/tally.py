@@ -36,7 +36,7 @@ class Tally:
             self.read()
 
     def read(self) -> dict[str, float]:
-        """Add what this process has counted since; return the sums, with the hit rate, and nothing without an answer."""
+        """Add what this process has counted since; return the sums and the hit rate; nothing without an answer."""
         with self._lock:
             own = self._own()
             added = [each for name in _NAMES for each in (name, own[name] - self._told[name])]
