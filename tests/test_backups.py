@@ -258,7 +258,7 @@ def test_a_backup_of_a_newer_release_is_refused(path, backup):
 
 def test_a_chain_without_a_file_has_no_backup(tmp_path):
     memory = load_settings(url="memory://")
-    with Store.from_settings(memory) as store, pytest.raises(NotSupportedError, match="a server by its own means"):
+    with Store.from_settings(memory) as store, pytest.raises(NotSupportedError, match="backed up by its own means"):
         back_up(store, tmp_path / "backup.db")
     with pytest.raises(NotSupportedError):
         restore(memory, tmp_path / "backup.db", overwrite=False)

@@ -9,6 +9,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from whisper_persistence_drivers.memory_fallback import MemoryFallbackDriver
+from whisper_persistence_drivers.postgres import PostgresDriver
+from whisper_persistence_drivers.sqlite import SqliteDriver
 
 from whisper_persistence import AsyncStore, Durability, Message, PreferencesChange, Receipt, Store, hookimpl
 from whisper_persistence.discovery import DriverSpec
@@ -311,6 +314,31 @@ def test_an_unknown_subject_lists_the_known_ones(layers):
 def test_a_chain_that_cannot_be_is_refused(drivers, observers, message):
     with pytest.raises(ConfigurationError, match=message):
         chain_of(*drivers, observers=observers)
+
+
+@pytest.mark.parametrize(
+    "drivers",
+    [
+        {"sqlite": SqliteDriver("memory.db"), "memory-fallback": MemoryFallbackDriver()},
+        {
+            "sqlite": SqliteDriver("memory.db"),
+            "memory-fallback": MemoryFallbackDriver(),
+            "postgres": PostgresDriver(),
+        },
+    ],
+)
+def test_a_net_below_what_keeps_everything_is_refused(drivers):
+    with pytest.raises(ConfigurationError, match=r"'memory-fallback' is listed after 'sqlite', .*: list it before"):
+        Chain.of(drivers)
+
+
+def test_a_net_below_what_keeps_a_part_is_asked_for_the_rest(tmp_path):
+    talk = DriverSpec("sqlite", {"path": tmp_path / "talk.db"}, frozenset({"conversations"}))
+    with Store(Chain.build([talk, DriverSpec("memory-fallback")])) as store:
+        said = store.save_messages([Message("channel", "alice", "alice", "hello")])
+        learned = store.update_preferences([PreferencesChange("alice", {"music": True})])
+
+    assert [said[0].durability, learned[0].durability] == [Durability.DURABLE, Durability.VOLATILE]
 
 
 @pytest.mark.usefixtures("layers")

@@ -238,6 +238,22 @@ def test_verify_names_what_cannot_be_read_and_what_is_made_of_it_is_whole_or_ref
     assert run("erase", "alice", "--yes").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("kind", "flip"), [("outcomes", "SET record = replace(record, '2', '3')"), ("scores", "SET record = '{'")]
+)
+def test_an_export_of_one_user_says_how_much_of_them_cannot_be_read(tmp_path, kind, flip):
+    table = {"outcomes": "support_strategy_history", "scores": "memory_importance_scores"}[kind]
+    with sqlite3.connect(tmp_path / "memory.db") as connection:
+        count = connection.execute(f"UPDATE {table} {flip} WHERE user_id = 'bob'").rowcount
+    connection.close()
+    his, hers = (run("export", tmp_path / name, "--user", name) for name in ("bob", "alice"))
+
+    assert count > 0
+    assert (his.exit_code, hers.exit_code) == (1, 0)
+    assert f"{count} {kind} of the user cannot be read" in his.stderr
+    assert not (tmp_path / "bob").exists()
+
+
 def test_nothing_private_is_printed_by_mistake(tmp_path):
     told = [run("erase", "alice", "--yes", "--json"), run("backup", tmp_path / "b.db"), run("export", tmp_path / "a")]
 

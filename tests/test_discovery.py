@@ -14,6 +14,7 @@ from whisper_persistence.errors import (
     DriverNotFoundError,
     MissingLibraryError,
 )
+from whisper_persistence.plugins import Chain
 
 SHELF = """
     import attrs
@@ -96,29 +97,33 @@ def test_one_broken_stranger_does_not_stop_the_others(site):
 
 def test_a_missing_library_names_the_extra_that_brings_it(site):
     site.write("quick", "import no_such_library.client")
-    site.install("quick-shelf", {"quick": "quick:Driver"}, extras=["all", "quick"])
+    site.install("quick-shelf", {"quick-recall": "quick:Driver"}, extras=["all", "quick"])
 
     with pytest.raises(
-        MissingLibraryError, match=r"driver 'quick' needs no_such_library: install quick-shelf\[quick\]$"
+        MissingLibraryError, match=r"driver 'quick-recall' needs no_such_library: pip install 'quick-shelf\[quick\]'$"
     ):
-        load_driver("quick")
+        load_driver("quick-recall")
 
 
-def test_a_library_missing_only_when_built_is_reported_alike(site):
+@pytest.mark.parametrize("moment", ["__init__(self)", "open(self, below, namespace)"])
+def test_a_library_missing_only_when_built_or_opened_is_reported_alike(site, moment):
     site.write(
         "late",
-        """
+        f"""
+        from whisper_persistence import hookimpl
+
         class Late:
             contract_version = 1
 
-            def __init__(self):
+            @hookimpl
+            def {moment}:
                 import no_such_library
         """,
     )
     site.install("late-shelf", {"late": "late:Late"})
 
-    with pytest.raises(MissingLibraryError, match=r"driver 'late' needs no_such_library: install late-shelf$"):
-        build_driver(DriverSpec("late"))
+    with pytest.raises(MissingLibraryError, match=r"driver 'late' needs no_such_library: pip install 'late-shelf'$"):
+        Chain.build([DriverSpec("late")]).open("default")
 
 
 @pytest.mark.parametrize("target", ["odd:driver", "odd:absent", "odd"])

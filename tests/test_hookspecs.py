@@ -19,7 +19,7 @@ HOOKS = [(spec, name) for spec in SPECS for name in hook_names([spec])]
 LIFECYCLE = {"inspect_schema", "open", "close"}
 #: Hooks that the store asks by itself, and those that only an operator's command asks.
 INNER = {"note_erasures", "load_erasures", "settle_erasures", "misses_erasure", "erase_again", "back_up", "restore"}
-INNER |= {"remove_chains", "scan_messages", "verify_conversations"}
+INNER |= {"lease_follower", "remove_chains", "scan_messages", "verify_conversations"}
 
 ASKED = [(spec, name) for spec, name in HOOKS if name not in LIFECYCLE | INNER]
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 
 from whisper_persistence import Store
 from whisper_persistence import records as rec
@@ -23,6 +22,13 @@ scores = st.lists(st.floats(0, 1), min_size=1, max_size=40)
 trials = st.integers(1, 10**6).flatmap(lambda count: st.tuples(st.integers(0, count), st.just(count)))
 
 
+def interval_of_scipy(successes: int, count: int, confidence: float) -> tuple[float, float]:
+    from scipy.stats import binomtest  # here: every worker of a run imports every module, and this takes a second
+
+    interval = binomtest(successes, count).proportion_ci(confidence, method="wilson")
+    return interval.low, interval.high
+
+
 @given(scores)
 def test_quantiles_are_those_of_numpy(sample):
     ordered = sorted(sample)
@@ -33,12 +39,9 @@ def test_quantiles_are_those_of_numpy(sample):
 
 @given(trials, st.floats(0.5, 0.9999))
 def test_intervals_are_those_of_scipy(trial, confidence):
-    successes, count = trial
-    expected = binomtest(successes, count).proportion_ci(confidence, method="wilson")
+    expected = interval_of_scipy(*trial, confidence)
 
-    assert wilson_interval(successes, count, confidence) == pytest.approx(
-        (expected.low, expected.high), rel=1e-9, abs=1e-12
-    )
+    assert wilson_interval(*trial, confidence) == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
 def test_nothing_is_known_of_no_trials():
@@ -68,7 +71,6 @@ def test_drivers_measure_as_numpy_and_scipy_do(name, tmp_path):
             store.update_strategies([rec.StrategyChange("u", [samples.outcome(value) for value in helped])])
             (user,) = store.aggregate(rec.ImportanceByUser()).rows
             (row,) = store.aggregate(rec.EffectivenessByApproach()).rows
-            interval = binomtest(row.successes, len(helped)).proportion_ci(0.95, method="wilson")
             kept = [score.overall_score for score in found]
 
             assert (user.median, *user.deciles) == pytest.approx(
@@ -76,7 +78,7 @@ def test_drivers_measure_as_numpy_and_scipy_do(name, tmp_path):
             )
             assert (user.mean, row.mean) == pytest.approx((np.mean(kept), np.mean(helped)), abs=1e-9)
             assert row.successes == sum(round(value, 9) >= 0.6 for value in helped)
-            assert (row.low, row.high) == pytest.approx((interval.low, interval.high), abs=1e-12)
+            assert (row.low, row.high) == pytest.approx(interval_of_scipy(row.successes, len(helped), 0.95), abs=1e-12)
 
         check()
 

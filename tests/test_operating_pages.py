@@ -111,7 +111,7 @@ def test_the_page_on_privacy_says_of_every_driver_and_observer_what_it_keeps_whe
     projects = [root / "pyproject.toml", *root.glob("contrib/*/pyproject.toml")]
     entries = [tomllib.loads(file.read_text(encoding="utf-8"))["project"].get("entry-points", {}) for file in projects]
     names = {name for groups in entries for group, found in groups.items() if "whisper" in group for name in found}
-    page = (DOCS / "privacy.md").read_text(encoding="utf-8").split("## Forgetting somebody")[0]
+    page = (DOCS / "privacy.md").read_text(encoding="utf-8").split("## Erasing a user")[0]
 
     assert {"sqlite", "encryption", "audit"} <= names
     assert [name for name in names - {"opentelemetry"} if f"| `{name}`: " not in page] == [], "telemetry keeps nothing"

@@ -116,7 +116,7 @@ def test_a_page_without_its_libraries_says_what_to_install(database, tmp_path, m
     failed = run(database, "--html", str(tmp_path / "page.html"))
 
     assert failed.exit_code == 1
-    assert "install whisper-persistence[duckdb]" in failed.stderr
+    assert "pip install 'whisper-persistence[duckdb]'" in failed.stderr
     assert not (tmp_path / "page.html").exists()
 
 

@@ -9,11 +9,13 @@ import sys
 import tomllib
 from pathlib import Path
 
+import attrs
 import pytest
 
 from whisper_persistence import ConfigurationError, Message, MessageEdit, Store, Window
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.plugins import Chain
+from whisper_persistence.records import Follower, Lease, Pending
 from whisper_persistence.testing import CAPABILITIES
 
 PAGE = Path(__file__).parents[1] / "docs" / "writing-a-driver.md"
@@ -72,7 +74,8 @@ def test_the_tests_of_the_page_pass(package, part):
 
 
 def test_the_observer_of_the_page_observes(site, caplog):
-    code = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)[-1]
+    snippets = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    (code,) = (snippet for snippet in snippets if "class CountObserver" in snippet)
     site.write("counting", code)
     site.install("counting", {"count": "counting:CountObserver"})
     with (
@@ -88,3 +91,15 @@ def test_the_page_names_every_capability():
     rows = [line.split("|")[1] for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
 
     assert set(re.findall(r"`(\w+)`", "".join(rows))) == set(CAPABILITIES)
+
+
+def test_the_follower_of_the_page_clears_what_it_pushed():
+    (snippet,) = re.findall(r"^```python\n(me = .*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    pushed: list[Pending] = []
+    with Store(Chain.build([DriverSpec("memory-fallback")])) as store:
+        store.register_follower(Follower("my-index", ("messages",)))
+        store.save_messages([Message("talk", "a", "a", "words", message_id="1")])
+        exec(snippet, {"below": store.chain.hook, "push": pushed.extend, "Lease": Lease, "attrs": attrs})  # noqa: S102
+
+        assert [pending.item for pending in pushed] == ["1"]
+        assert store.load_pending("my-index", 10) == ()

@@ -35,7 +35,7 @@ def decoder(record_type: type[T]) -> Callable[[str | bytes], T]:
     def read(text: str | bytes) -> T:
         try:
             return decode(text)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             name = getattr(record_type, "__name__", str(record_type))
             raise StorageDamagedError(f"a stored {name} cannot be read: restore it from a backup") from None
 

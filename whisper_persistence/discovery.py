@@ -80,7 +80,7 @@ def load_driver(name: str) -> type:
     try:
         loaded = entries[0].load()
     except ImportError as error:
-        raise _missing_library(name, entries[0], error) from None
+        raise missing_library(name, error) from None
     except AttributeError:
         loaded = None
     if not isinstance(loaded, type):
@@ -105,7 +105,7 @@ def build_driver(spec: DriverSpec) -> object:
     try:
         return driver_class(**options)
     except ImportError as error:
-        raise _missing_library(spec.name, next(iter(_offered(name=spec.name))), error) from None
+        raise missing_library(spec.name, error) from None
     except (TypeError, ValueError) as error:
         problem = _without_secrets(str(error.args[0] if error.args else error), options, driver_class)
         raise ConfigurationError(f"driver {spec.name!r} refuses an option: {problem}") from None
@@ -189,12 +189,15 @@ def _check_contract(name: str, driver_class: type) -> None:
         )
 
 
-def _missing_library(name: str, entry: EntryPoint, error: ImportError) -> MissingLibraryError:
-    owner = entry.dist.name if entry.dist else "its distribution"
+def missing_library(name: str, error: ImportError) -> MissingLibraryError:
+    """Return what a driver that cannot be imported, built or opened lacks, and what brings it."""
     library = (error.name or "a library").partition(".")[0]
-    extras = entry.dist.metadata.get_all("Provides-Extra") if entry.dist else None
-    extra = next((extra for extra in extras or () if extra in name), None)
-    return MissingLibraryError(f"driver {name!r} needs {library}: install {owner}{f'[{extra}]' if extra else ''}")
+    owner = next((entry.dist for entry in _offered(name=name) if entry.dist), None)
+    if owner is None:
+        return MissingLibraryError(f"driver {name!r} needs {library}: install it")
+    extras = owner.metadata.get_all("Provides-Extra") or ()
+    extra = next((f"[{extra}]" for extra in extras if extra in name.split("-")), "")
+    return MissingLibraryError(f"driver {name!r} needs {library}: pip install '{owner.name}{extra}'")
 
 
 def _owner(entry: EntryPoint) -> str:

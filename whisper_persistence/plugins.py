@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import attrs
 import pluggy
 
-from whisper_persistence.discovery import DriverSpec
+from whisper_persistence.discovery import DriverSpec, missing_library
 from whisper_persistence.errors import ConfigurationError
-from whisper_persistence.hooking import HookManager
+from whisper_persistence.hook_manager import HookManager
 from whisper_persistence.hookspecs import PROJECT, Below
-from whisper_persistence.waiting import Waiting
+from whisper_persistence.unopened import Unopened
 
 if TYPE_CHECKING:
     from whisper_persistence.records import TierHealth
@@ -36,7 +36,7 @@ class Chain:
     _observers: list[object]
     _opened: list[object] = attrs.field(factory=list[object])
     _places: dict[int, int] = attrs.field(factory=dict[int, int])
-    _waiting: Waiting = attrs.field(init=False)
+    _unopened: Unopened = attrs.field(init=False)
 
     @classmethod
     def build(cls, drivers: Sequence[DriverSpec], observers: Sequence[DriverSpec] = ()) -> Chain:
@@ -91,7 +91,7 @@ class Chain:
         """Return every hook of one driver and of those after it."""
         order = list(self.drivers)
         above = [self.drivers[other] for other in order[: order.index(name)]]
-        return cast("Below", _Below(self._manager, [*above, *self._observers], self._waiting))
+        return cast("Below", _Below(self._manager, [*above, *self._observers], self._unopened))
 
     def has(self, name: str, hook: str) -> bool:
         """Say whether a driver has a hook itself."""
@@ -105,13 +105,13 @@ class Chain:
         """
         order = list(self.drivers.values())
         self._places = {id(driver): place for place, driver in enumerate((*reversed(order), *self._observers))}
-        waiting = self._waiting = Waiting(self._manager.impls, partial(self._open_one, namespace=namespace))
+        unopened = self._unopened = Unopened(self._manager.impls, partial(self._open_one, namespace=namespace))
         try:
             for driver in (*reversed(order), *self._observers):
                 above = order[: order.index(driver) + 1] if driver in order else order
-                below = _Below(self._manager, [*above, *self._observers], waiting, driver)
+                below = _Below(self._manager, [*above, *self._observers], unopened, driver)
                 borne = any(getattr(other, "bears_outages", False) for other in above if other is not driver)
-                waiting.open(driver, below) if borne and driver in order else self._open_one(driver, below, namespace)
+                unopened.open(driver, below) if borne and driver in order else self._open_one(driver, below, namespace)
         except BaseException:
             self.close(quietly=True)
             raise
@@ -120,8 +120,10 @@ class Chain:
         """Open one driver, and close it again where that fails; the lower ones are closed after it, whenever."""
         try:
             self._call(driver, "open", below=below, namespace=namespace)
-        except BaseException:
+        except BaseException as error:
             self._close_one(driver)
+            if isinstance(error, ImportError):
+                raise missing_library(str(self._manager.get_name(driver)), error) from None
             raise
         self._opened.append(driver)
         self._opened.sort(key=lambda opened: self._places[id(opened)])
@@ -164,11 +166,11 @@ class Chain:
 class _Below:
     """Every hook of the drivers after one; callers are made on first use and kept."""
 
-    def __init__(self, manager: HookManager, excluded: list[object], waiting: Waiting, owner: object = None) -> None:
+    def __init__(self, manager: HookManager, excluded: list[object], unopened: Unopened, owner: object = None) -> None:
         self._manager, self._owner = manager, owner
         self._excluded = excluded
-        self.unopened = waiting.__bool__
-        self.reopen = waiting.reopen
+        self.unopened = unopened.__bool__
+        self.reopen = unopened.reopen
 
     def monitor(self, before: Callable[..., None], after: Callable[..., None]) -> Callable[[], None]:
         telling = (self._manager.watcher(self._owner).telling(*each) for each in (("before", before), ("after", after)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
-from whisper_persistence import erasures
+from whisper_persistence import erase_protocol
 from whisper_persistence import records as rec
 from whisper_persistence.answers import answered
 from whisper_persistence.errors import StoreClosedError
@@ -51,7 +51,7 @@ class Store:
         chain.open(self.namespace)
         self._hook = chain.hook
         try:
-            erasures.finish(self._hook)
+            erase_protocol.finish_interrupted(self._hook)
         except BaseException:
             chain.close(quietly=True)
             raise
@@ -223,7 +223,7 @@ class Store:
     def erase_users(self, user_ids: Sequence[str]) -> tuple[rec.TierReport, ...]:
         """Forget users in every tier; the reports say what went, and what is out of reach."""
         validate_ids("user_ids", user_ids)
-        return answered("erase_users", erasures.erase(self._hook, user_ids))
+        return answered("erase_users", erase_protocol.erase(self._hook, user_ids))
 
     def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> tuple[rec.TierReport, ...]:
         """Remove what the policies no longer keep; with ``dry_run`` only count it."""

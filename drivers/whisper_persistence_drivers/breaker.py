@@ -111,6 +111,17 @@ class Breaker:
                 self._term, self._failures, self._waits = self._term + 1, 0, 0
                 _log.warning("%s: answers again", self.name)
 
+    def suspect(self) -> None:
+        """Let the next failure open it: somebody else found that the service does not answer."""
+        with self._lock:
+            self._failures = max(self._failures, FAILURES - 1)
+
+    def hurry(self) -> None:
+        """Let the next call be the probe: somebody else saw that the service may answer."""
+        with self._lock:
+            if self._waits and self._until < float("inf"):
+                self._until = min(self._until, self.clock())
+
     def begin_anew(self) -> None:
         """Start anew in a forked child, where a thread that held the lock, or was the probe, is no more."""
         self._lock, self._term = threading.Lock(), self._term + 1

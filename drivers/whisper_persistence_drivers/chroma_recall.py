@@ -24,7 +24,6 @@ from whisper_persistence.hookspecs import (
 )
 from whisper_persistence.paths import absolute_path, data_path
 from whisper_persistence_drivers.recall import health
-from whisper_persistence_drivers.recall.folder import Folder
 from whisper_persistence_drivers.recall.following import Outbox
 from whisper_persistence_drivers.recall.keeper import Keeper
 from whisper_persistence_drivers.recall.making import Maker
@@ -71,6 +70,7 @@ class ChromaRecallDriver(LifecycleSpecs, ConversationSpecs, SearchSpecs, Mainten
         patience: seconds after which a process that owes an answer is ended.
         erase_timeout: seconds that an erase waits for the index to be built anew.
         audit_every: seconds between comparisons of the index with SQL.
+        lease: seconds after which another process keeps the index at a server, where the one that did was killed.
     """
 
     contract_version: ClassVar[int] = 1
@@ -92,6 +92,7 @@ class ChromaRecallDriver(LifecycleSpecs, ConversationSpecs, SearchSpecs, Mainten
     patience: float = attrs.field(default=10.0, **_positive)
     erase_timeout: float = attrs.field(default=120.0, **_positive)
     audit_every: float = attrs.field(default=3_600.0, **_positive)
+    lease: float = attrs.field(default=60.0, **_positive)
 
     _below: Below | None = attrs.field(default=None, init=False, repr=False)
     _namespace: str = attrs.field(default="", init=False)
@@ -172,12 +173,12 @@ class ChromaRecallDriver(LifecycleSpecs, ConversationSpecs, SearchSpecs, Mainten
         opened.worker.begun.wait(self.erase_timeout)
         ticket = state.ask_scrub()
         opened.worker.wake()
+        left = ("the files of the Chroma server, which keep deleted vectors",) if self.url else ()
         if ticket is None:
             later = f"the index of process {state.folder.owner()}, which builds it anew within a minute"
-            return rec.TierReport(TIER, remaining=(later,) if state.folder.has_builds() else ())
+            return rec.TierReport(TIER, remaining=(later, *left) if state.folder.has_builds() else ())
         if not state.await_scrub(ticket, self.erase_timeout):
-            return rec.TierReport(TIER, remaining=("the index, which is still being built anew",))
-        left = ("the files of the Chroma server, which keep deleted vectors",) if self.url else ()
+            return rec.TierReport(TIER, remaining=("the index, which is still being built anew", *left))
         return rec.TierReport(TIER, rewritten=("index",), remaining=left)
 
     def _here(self) -> _Opened:
@@ -192,7 +193,7 @@ class ChromaRecallDriver(LifecycleSpecs, ConversationSpecs, SearchSpecs, Mainten
     def _begin(self, below: Below) -> _Opened:
         names = [field.name for field in attrs.fields(Options)]
         options = Options(**{name: getattr(self, name) for name in names})
-        folder = Folder.of(self.path, self._namespace)
+        folder = options.folder(self.path, self._namespace, below, self.follower)
         state = State(below, self._namespace, options, folder, Outbox(below, self.follower))
         keeper = Keeper(state, Maker(state))
         try:

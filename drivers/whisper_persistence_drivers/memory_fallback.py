@@ -53,7 +53,7 @@ class MemoryFallbackDriver(
         journal_directory: the folder for journals; made when the first is needed.
         journal_mb, journal_entries: what waits at most; more is refused.
         deadline: how long a driver below that asks over a network may take to answer, in seconds.
-        in_flight: how many such calls may be on their way at once.
+        in_flight: how many such calls may be on their way at once, half of them writes at most, and half reads.
         remembered: of how many users and conversations the last answers are remembered.
         strict: whether to refuse writes that the drivers below do not take, instead of keeping them.
     """
@@ -205,6 +205,12 @@ class MemoryFallbackDriver(
     def clear_pending(self, pending: Sequence[rec.Pending]) -> int:
         """Forget pending work."""
         answer: int = self._open().ask("clear_pending", pending)
+        return answer
+
+    @hookimpl
+    def lease_follower(self, lease: rec.Lease) -> rec.Lease:
+        """Take, renew or give back a follower's lease."""
+        answer: rec.Lease = self._open().ask("lease_follower", lease)
         return answer
 
     @hookimpl

@@ -17,7 +17,6 @@ from sqlalchemy import CTE, BigInteger, ColumnElement, Text, bindparam, func, li
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-from whisper_persistence.codec import encode
 from whisper_persistence.records import Message, Receipt
 from whisper_persistence_drivers.postgres_batches import (
     NAMESPACE,
@@ -30,11 +29,12 @@ from whisper_persistence_drivers.postgres_batches import (
     write,
 )
 from whisper_persistence_drivers.postgres_flavour import PostgresFlavour
+from whisper_persistence_drivers.sql.checksums import encode_checked
 from whisper_persistence_drivers.sql.flavour import Prepared
 from whisper_persistence_drivers.sql.messages import other_author
 from whisper_persistence_drivers.sql.session import Session
 
-_COLUMNS: Final = ("conversation_id", "message_id", "user_id", "other_author", "record")
+_COLUMNS: Final = ("conversation_id", "message_id", "user_id", "other_author", "record", "checksum")
 
 
 def append_messages(session: Session, messages: Sequence[Message], seen: int | None = None) -> list[Receipt] | None:
@@ -56,7 +56,7 @@ def append_messages(session: Session, messages: Sequence[Message], seen: int | N
         thing = message.conversation_id
         if thing not in keys:
             keys[thing] = session.thing_key("conversation", thing)
-        rows.append((thing, message.message_id, message.user_id, other_author(message), encode(message)))
+        rows.append((thing, message.message_id, message.user_id, other_author(message), *encode_checked(message)))
     columns = {name: list(values) for name, values in zip(_COLUMNS, zip(*rows, strict=True), strict=True)}
     things = [keys[row[0]] for row in rows]
     return write(session, _statement(session.flavour, size_of(things)), things, columns, seen, sequenced=True)
@@ -66,12 +66,15 @@ def append_messages(session: Session, messages: Sequence[Message], seen: int | N
 def _statement(flavour: PostgresFlavour, size: int) -> Prepared:
     text: TypeEngine[Any] = Text()
     found = counted(flavour, sequenced=True, size=size)
-    rows = given({"of": text, "later": BigInteger(), **dict.fromkeys(_COLUMNS, text)}, "rows", size)
+    number: TypeEngine[Any] = BigInteger()
+    types = {"of": text, "later": number, **dict.fromkeys(_COLUMNS, text), "checksum": number}
+    rows = given(types, "rows", size)
     held = _held(flavour, found, size)
     joined = rows.join(found, found.c.thing == rows.c.of).join(held, held.c.user_id == rows.c.user_id, isouter=True)
     place = found.c.sequence - rows.c.later
-    texts = (held.c.user_id if name == "user_id" else rows.c[name] for name in _COLUMNS)
-    wanted = select(NAMESPACE, place, *texts).select_from(joined)
+    found_here = {"user_id": held.c.user_id, "checksum": rows.c.checksum + place}
+    values = (found_here.get(name, rows.c[name]) for name in _COLUMNS)
+    wanted = select(NAMESPACE, place, *values).select_from(joined)
     columns = ["namespace", "sequence", *_COLUMNS]
     added = postgresql.insert(flavour.tables.messages).from_select(columns, wanted).cte("added")
     items: dict[str, ColumnElement[Any]] = {"messages": rows.c.message_id, "conversations": NO_ITEM}

@@ -19,6 +19,7 @@ from sqlalchemy.schema import CreateSchema
 
 from whisper_persistence.errors import (
     ConfigurationError,
+    StorageDamagedError,
     StorageRefusedError,
     StorageUnavailableError,
     StoreClosedError,
@@ -30,6 +31,7 @@ from whisper_persistence_drivers.postgres_flavour import PostgresFlavour
 from whisper_persistence_drivers.postgres_lending import Lender
 from whisper_persistence_drivers.postgres_policies import check_role, enforce_policies, has_policies
 from whisper_persistence_drivers.postgres_scrubbing import LEFT, scrub
+from whisper_persistence_drivers.sql.damage import Damage
 from whisper_persistence_drivers.sql.database import ConstraintError, Database, Scrubbed, TransactionLostError
 from whisper_persistence_drivers.sql.flavour import Flavour
 
@@ -39,6 +41,9 @@ _RESTED: Final = 1.0
 _MIGRATION_LOCK: Final = 0x77686973706572
 
 _open: WeakSet[PostgresDatabase] = WeakSet()
+#: The first version that can say of a text whether it is JSON, and what a cast of one that is none is refused with.
+_JUDGES: Final = 160_000
+_NO_JSON: Final = "22P02"
 #: libpq gives a refused login no code of its own, only words.
 _LOGIN_REFUSED = re.compile(r"authentication failed|no password supplied|role .* does not exist")
 _NO_DATABASE = re.compile(r"database .* does not exist")
@@ -73,6 +78,7 @@ class PostgresDatabase(Database):
     rewrite_on_erase: bool = False
     flavour: Flavour = attrs.field(init=False)
     hash_key: bytes = attrs.field(init=False, default=b"", repr=False)
+    damage: Damage = attrs.field(init=False, factory=Damage, repr=False)
     errors: Any = attrs.field(init=False, default=(psycopg.Error, PoolTimeoutError), repr=False)
     _lender: Lender = attrs.field(init=False, repr=False)
 
@@ -139,7 +145,7 @@ class PostgresDatabase(Database):
         if state.startswith("40"):
             return TransactionLostError(name)
         if state.startswith(("22", "42")) or isinstance(error, (psycopg.DataError, psycopg.ProgrammingError)):
-            return StorageRefusedError(f"the PostgreSQL database refuses what is asked ({name}): see its log")
+            return _refusal(state, name)
         if not state and _LOGIN_REFUSED.search(str(error)):
             # Once the store is open its callers must be able to go on, as in any other outage.
             kind = StorageUnavailableError if self.hash_key else ConfigurationError
@@ -159,7 +165,10 @@ class PostgresDatabase(Database):
         """Nothing: the upgrade is one transaction, and backups of a server are its operator's."""
 
     def ready(self) -> None:
-        """Where namespaces are to be kept apart here, refuse a role that policies do not hold for, and see to them."""
+        """See what the server can do; where it is to keep namespaces apart, refuse a role that policies do not bind."""
+        with self.reading() as connection:
+            judges = connection.info.server_version >= _JUDGES
+        self.flavour = PostgresFlavour(self.flavour.schema, self.flavour.prefix, judges)
         if self.row_level_security:
             with self.reading() as connection:
                 check_role(connection)
@@ -200,6 +209,12 @@ class PostgresDatabase(Database):
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
         if not inspect(connection).has_schema(self.schema):  # a role may own its schema and still make none
             connection.execute(CreateSchema(self.schema))
+
+
+def _refusal(state: str, name: str) -> Exception:
+    if state == _NO_JSON:
+        return StorageDamagedError(f"a record in the PostgreSQL database cannot be read ({name}): verify its records")
+    return StorageRefusedError(f"the PostgreSQL database refuses what is asked ({name}): see its log")
 
 
 def _wake(connection: psycopg.Connection[Any], record: Any, _: Any) -> None:

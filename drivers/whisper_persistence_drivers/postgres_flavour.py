@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     any_,
     bindparam,
+    case,
     cast,
     collate,
     column,
@@ -44,7 +45,14 @@ _RAISED: Final = ("revision", "epoch", "sequence")
 
 @attrs.frozen(cache_hash=True)
 class PostgresFlavour(Flavour):
-    """PostgreSQL's SQL."""
+    """PostgreSQL's SQL.
+
+    Attributes:
+        judges: whether the server can say that a text is no JSON, as it can from version 16 on; before, a query that
+            looks into a damaged record fails.
+    """
+
+    judges: bool = False
 
     @property
     def dialect(self) -> Dialect:
@@ -60,10 +68,18 @@ class PostgresFlavour(Flavour):
         """Return the condition that a column is among the texts of a list, which goes as an array."""
         return column == any_(bindparam(name, type_=ARRAY(Text())))
 
+    def clock(self) -> ColumnElement[int]:
+        """Return the present moment, and not that at which the transaction began."""
+        return literal_column("CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)", BigInteger())
+
     def moment(self, record: ColumnElement[str], field: str) -> ColumnElement[str]:
         """Return a moment of a record, which is JSON, to be compared by code point."""
-        read = func.json_extract_path_text(cast(record, postgresql.JSON), literal_column(f"'{field}'"))
+        read = func.json_extract_path_text(self._json(record), literal_column(f"'{field}'"))
         return func.rtrim(read, literal_column("'Z'"), type_=Text()).collate("C")
+
+    def _json(self, record: ColumnElement[str]) -> ColumnElement[Any]:
+        read = cast(record, postgresql.JSON)
+        return case((func.pg_input_is_valid(record, literal_column("'json'")), read)) if self.judges else read
 
     def pack(self, texts: Sequence[str]) -> list[str]:
         """Return a list of texts as a list."""
@@ -71,7 +87,7 @@ class PostgresFlavour(Flavour):
 
     def member(self, record: ColumnElement[str], name: str) -> ColumnElement[str]:
         """Return the text of one member of a JSON object, which compares by code point."""
-        found = cast(record, postgresql.JSON).op("->>", return_type=Text())(literal_column(f"'{name}'"))
+        found = self._json(record).op("->>", return_type=Text())(literal_column(f"'{name}'"))
         return collate(found, "C")
 
     def middles(self, ordered: Select[Any], count: ColumnElement[int]) -> ColumnElement[Any] | None:

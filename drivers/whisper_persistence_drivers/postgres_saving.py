@@ -16,7 +16,6 @@ from sqlalchemy import CTE, BigInteger, ColumnElement, FromClause, Table, Text, 
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-from whisper_persistence.codec import encode
 from whisper_persistence.records import Pattern, Preferences, Receipt, Statistics, Strategy
 from whisper_persistence.records.following import FollowedKind
 from whisper_persistence_drivers.postgres_batches import (
@@ -30,6 +29,7 @@ from whisper_persistence_drivers.postgres_batches import (
     write,
 )
 from whisper_persistence_drivers.postgres_flavour import PostgresFlavour
+from whisper_persistence_drivers.sql.checksums import encode_checked
 from whisper_persistence_drivers.sql.flavour import Prepared, replacing
 from whisper_persistence_drivers.sql.session import Session, to_micros
 
@@ -73,7 +73,8 @@ def save_records(session: Session, records: Sequence[Record]) -> list[Receipt] |
     ordered = [latest[key] for key in sorted(latest)]
     fields = ("user_id", *filter(None, [kind.item]), *kind.noted)
     columns = {name: [getattr(record, name) for record in ordered] for name in fields}
-    columns |= {"of": [keys[record.user_id] for record in ordered], "record": [encode(record) for record in ordered]}
+    columns["of"] = [keys[record.user_id] for record in ordered]
+    columns["record"], columns["checksum"] = map(list, zip(*map(encode_checked, ordered), strict=True))
     columns["created_at"] = [to_micros(datetime.now(UTC))] * len(ordered)
     things = [keys[record.user_id] for record in records]
     size = size_of(columns["of"])
@@ -85,7 +86,8 @@ def _statement(flavour: PostgresFlavour, kind: _Kind, size: int) -> Prepared:
     found = counted(flavour, sequenced=False, size=size)
     text: TypeEngine[Any] = Text()
     names = filter(None, ["of", "user_id", kind.item, "record"])
-    numbers = dict.fromkeys(("created_at", *kind.noted), BigInteger()) if kind.noted else {}
+    noted = ("created_at", *kind.noted) if kind.noted else ()
+    numbers = dict.fromkeys(("checksum", *noted), BigInteger())
     rows = given({**dict.fromkeys(names, text), **numbers}, "rows", size)
     tables = flavour.tables
     parts = [_put(getattr(tables, kind.table), rows, found, kind.kept)]

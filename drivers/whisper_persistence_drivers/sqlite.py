@@ -71,7 +71,7 @@ class SqliteDriver(SqlDriver, BackupSpecs):
     )
     busy_timeout: float = attrs.field(default=30.0, converter=float, validator=attrs.validators.gt(0))
     readers: int = attrs.field(default=4, converter=int, validator=attrs.validators.ge(1))
-    cache_mb: int = attrs.field(default=8, converter=int, validator=attrs.validators.ge(1))
+    cache_mb: int = attrs.field(default=4, converter=int, validator=attrs.validators.ge(1))
 
     @hookimpl
     def inspect_schema(self) -> SchemaReport:

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 
 from whisper_persistence.errors import PersistenceError, StoreClosedError
 from whisper_persistence.records import Tombstone
+from whisper_persistence_drivers.sql.damage import Damage
 from whisper_persistence_drivers.sql.database import ConstraintError, Database, Scrubbed
 from whisper_persistence_drivers.sql.flavour import Flavour
 from whisper_persistence_drivers.sqlite_connection import connect, has_wal_reset_race
@@ -50,6 +51,7 @@ class SqliteDatabase(Database):
     cache_mb: int
     flavour: Flavour = attrs.field(init=False, factory=SqliteFlavour)
     hash_key: bytes = attrs.field(init=False, default=b"", repr=False)
+    damage: Damage = attrs.field(init=False, factory=Damage, repr=False)
     errors: Any = attrs.field(init=False, default=(sqlite3.Error, OverflowError), repr=False)
     _writer: sqlite3.Connection | None = attrs.field(init=False, default=None, repr=False)
     _writing: Any = attrs.field(init=False, factory=threading.Lock, repr=False)

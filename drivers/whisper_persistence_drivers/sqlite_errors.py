@@ -32,7 +32,7 @@ def as_ours(error: Exception, path: Path) -> PersistenceError | ConstraintError:
         return ConstraintError(name)
     if name.startswith(_DAMAGED) or (name == "" and type(error) is sqlite3.DatabaseError):
         return StorageDamagedError(
-            f"the SQLite file {path} is damaged or is none ({name}): restore a backup, or name another path"
+            f"the file {path} is damaged, or is not a SQLite file ({name}): restore a backup, or name another path"
         )
     if name.startswith(_REFUSED) or isinstance(error, (sqlite3.DataError, sqlite3.ProgrammingError, OverflowError)):
         return StorageRefusedError(f"the SQLite file {path} refuses what is written ({name or type(error).__name__})")

@@ -9,7 +9,19 @@ from functools import cache
 from typing import Any, Final
 
 import attrs
-from sqlalchemy import ColumnElement, Dialect, Table, bindparam, func, literal_column, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Dialect,
+    LargeBinary,
+    Table,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeEngine
 
@@ -42,9 +54,13 @@ class SqliteFlavour(Flavour):
         """Return the condition that a column is among the texts of a list, which goes as JSON."""
         return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
 
+    def clock(self) -> ColumnElement[int]:
+        """Return the present moment, to a millisecond."""
+        return literal_column("CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) * 1000", BigInteger())
+
     def moment(self, record: ColumnElement[str], field: str) -> ColumnElement[str]:
         """Return a moment of a record, which is JSON."""
-        return func.rtrim(func.json_extract(record, literal_column(f"'$.{field}'")), literal_column("'Z'"))
+        return func.rtrim(self.member(record, field), literal_column("'Z'"))
 
     def pack(self, texts: Sequence[str]) -> str:
         """Return a list of texts as JSON."""
@@ -52,7 +68,11 @@ class SqliteFlavour(Flavour):
 
     def member(self, record: ColumnElement[str], name: str) -> ColumnElement[str]:
         """Return the text of one member of a JSON object."""
-        return func.json_extract(record, literal_column(f"'$.{name}'"))
+        return case((func.json_valid(record), func.json_extract(record, literal_column(f"'$.{name}'"))))
+
+    def checked(self, columns: Any) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+        """Return the record as the bytes that it is, which need not be made text to be checked and decoded."""
+        return cast(columns.record, LargeBinary()), columns.checksum
 
     def above(self, column: ColumnElement[int], *bounds: ColumnElement[int]) -> ColumnElement[bool]:
         """Return the condition with one bound: SQLite seeks to the first of several and walks on from there."""

@@ -63,7 +63,7 @@ def _bury_again(
     profiles = database.flavour.tables.profiles.name
     erased = 0
     for (namespace,) in connection.execute(f"SELECT DISTINCT namespace FROM {profiles}").fetchall():  # noqa: S608
-        transaction = Transaction(connection, database.flavour, namespace, database.hash_key, set())
+        transaction = Transaction(connection, database.flavour, namespace, database.hash_key, database.damage, set())
         if check_mark(transaction, sealer, tier) and sealer is not None:
             transaction.links = Links(sealer)
         erased += len(erase_again(transaction, tombstones).tombstones)

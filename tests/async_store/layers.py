@@ -15,7 +15,7 @@ from whisper_persistence.hookspecs import ConversationSpecs, LifecycleSpecs, Mai
 from whisper_persistence.plugins import Chain
 
 #: Longer than anything here takes; a test that needs it has failed.
-PATIENCE = 20.0
+PATIENCE = 60.0
 TALK = Window("talk", 1_000)
 
 

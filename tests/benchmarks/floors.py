@@ -21,7 +21,7 @@ PRAGMAS: Final = {
     "foreign_keys": "ON",
     "secure_delete": "ON",
     "temp_store": "MEMORY",
-    "cache_size": "-8192",
+    "cache_size": "-4096",
     "mmap_size": "0",
     "busy_timeout": "30000",
 }

@@ -14,6 +14,7 @@ import random
 import statistics
 import tempfile
 import threading
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
@@ -47,14 +48,14 @@ class Stretch:
 
     Attributes:
         reads, writes: how long each took since it was due, in seconds.
-        errors: calls that raised.
+        errors: what calls raised, and how often.
         resident: bytes of this process in memory at the end.
         threads, files: of this process, at the end.
     """
 
     reads: list[float] = attrs.field(factory=list[float])
     writes: list[float] = attrs.field(factory=list[float])
-    errors: int = 0
+    errors: Counter[str] = attrs.field(factory=Counter[str])
     resident: int = 0
     threads: int = 0
     files: int = 0
@@ -99,8 +100,8 @@ class Pace:
         writes = self._chance.random() * (self.writes + self.reads) < self.writes
         try:
             await (self._append(name) if writes else self.store.load_messages([Window(name)]))
-        except PersistenceError:
-            stretch.errors += 1
+        except PersistenceError as error:
+            stretch.errors[f"{'write' if writes else 'read'}: {type(error).__name__}: {error}"] += 1
         (stretch.writes if writes else stretch.reads).append(monotonic() - due)
 
     async def _append(self, name: str) -> None:
@@ -141,7 +142,7 @@ def _row(number: int, stretch: Stretch) -> dict[str, float]:
         for name, values in (("read", stretch.reads), ("write", stretch.writes))
         for title, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
     }
-    counts = {"calls": len(stretch.reads) + len(stretch.writes), "errors": stretch.errors}
+    counts = {"calls": len(stretch.reads) + len(stretch.writes), "errors": stretch.errors.total()}
     grown = {"MB": stretch.resident / 1e6, "threads": stretch.threads, "files": stretch.files}
     return {"": number, **counts, **times, **grown}
 
@@ -154,10 +155,8 @@ def main() -> None:
     parser.add_argument("--reads", type=int, default=500, help="windows read in a second")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write every figure")
     given = parser.parse_args()
-    rows = [
-        _row(number, stretch)
-        for number, stretch in enumerate(asyncio.run(run(given.minutes * 60, given.writes, given.reads)), 1)
-    ]
+    stretches = asyncio.run(run(given.minutes * 60, given.writes, given.reads))
+    rows = [_row(number, stretch) for number, stretch in enumerate(stretches, 1)]
     table = Table(*rows[0], title="an even load; times in milliseconds since a call was due")
     for row in rows:
         table.add_row(*(f"{value:.1f}".removesuffix(".0") for value in row.values()))
@@ -167,6 +166,8 @@ def main() -> None:
         f"{kind}s {statistics.median(row[f'{kind} p99'] for row in rows):.1f}" for kind in ("read", "write")
     )
     console.print(f"{sum(row['errors'] for row in rows):.0f} errors; p99 of the median stretch, ms: {p99}")
+    for error, times in sum((stretch.errors for stretch in stretches), Counter[str]()).items():
+        console.print(f"{times} x {error}")
     if given.json:
         given.json.write_text(json.dumps(rows))
 

@@ -73,6 +73,19 @@ class BreakerMachine(RuleBasedStateMachine):
             self.wait, self.since = min(2 * self.wait, LONGEST), self.now
             self.change()
 
+    @rule()
+    def others_saw_it_fail(self) -> None:
+        self.breaker.suspect()
+
+        self.failures = max(self.failures, FAILURES - 1)
+
+    @rule()
+    def others_saw_it_answer(self) -> None:
+        self.breaker.hurry()
+
+        if self.wait and not self.probing:
+            self.since = min(self.since, self.now - self.wait)
+
     @rule(seconds=st.sampled_from([0.1, 0.5, 1.0, 2.0, 7.5, 15.0]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds

@@ -34,7 +34,8 @@ def keys(store: Store, *things: Thing) -> list[str]:
     """Return under which keys a store counts these things, in the order in which it locks them."""
     driver: Any = store.chain.drivers["postgres"]
     with driver._database.reading() as connection:
-        session = statistics.Session(connection, driver._database.flavour, store.namespace, driver._database.hash_key)
+        database = driver._database
+        session = statistics.Session(connection, database.flavour, store.namespace, database.hash_key, database.damage)
         return sorted(session.thing_key(thing.kind, thing.thing_id) for thing in things)
 
 

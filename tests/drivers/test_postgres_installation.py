@@ -296,6 +296,28 @@ def test_an_old_database_is_upgraded_in_place_with_all_its_data_while_another_pr
     assert old.save_messages([samples.message("other")])[0].sequence == 8
 
 
+def test_the_records_of_an_older_release_are_given_their_checksums_where_the_server_can(postgres_url, opened):
+    with opened(postgres_url) as store:
+        samples.fill(store, SUBJECT_CAPABILITIES)
+        before = samples.read(store, SUBJECT_CAPABILITIES)
+    checked = [table.name for table in tables().metadata.sorted_tables if "checksum" in table.c]
+    rows = " UNION ALL ".join(f"SELECT '{name}', checksum FROM whisper_persistence.{name}" for name in checked)  # noqa: S608
+    wanted = asked(postgres_url, f"{rows} ORDER BY 1, 2")
+    told(
+        postgres_url,
+        *(f"ALTER TABLE whisper_persistence.{name} DROP COLUMN checksum" for name in checked),
+        f"UPDATE whisper_persistence.{VERSION_TABLE} SET version_num = '0005'",  # noqa: S608
+    )
+
+    with ThreadPoolExecutor(4) as pool:
+        stores = list(pool.map(opened, [postgres_url] * 4))
+    assert [samples.read(store, SUBJECT_CAPABILITIES) for store in stores] == [before] * 4
+    ((version,),) = asked(postgres_url, "SHOW server_version_num")
+    found = asked(postgres_url, f"{rows} ORDER BY 1, 2")
+    assert found == (wanted if int(version) >= 180_000 else [(name, None) for name, _ in wanted])
+    assert {name for name, checksum in wanted if checksum is not None} == set(checked)
+
+
 def test_an_upgrade_that_fails_changes_nothing(postgres_url, opened, tmp_path, monkeypatch):
     store = opened(postgres_url)
     samples.fill(store, SUBJECT_CAPABILITIES)

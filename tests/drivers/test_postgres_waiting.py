@@ -118,7 +118,7 @@ def test_a_server_that_falls_silent_in_the_middle_is_an_outage_and_not_for_ever(
         try:
             with pytest.raises(StorageUnavailableError, match="did not answer"):
                 ask()
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 30  # and not for ever
         finally:
             os.kill(session, signal.SIGCONT)
 

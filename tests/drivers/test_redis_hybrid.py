@@ -291,11 +291,14 @@ def test_a_forked_child_reads_and_writes_and_leaves_its_parent_alone(tmp_path, r
 
 
 def test_closing_ends_its_thread(tmp_path, redis_url):
-    before = threading.active_count()
+    def followers() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name == "whisper-persistence-redis"]
+
+    before = set(followers())
     for _ in range(3):
         with Store(Chain.of(chain(tmp_path, redis_url))):
-            assert threading.active_count() == before + 1
-    assert threading.active_count() == before
+            (follower,) = set(followers()) - before
+        assert not follower.is_alive()
 
 
 def test_it_needs_a_database_of_record_below_it(redis_url):

@@ -106,7 +106,7 @@ TAMPERED: dict[str, tuple[list[str], str, int | None]] = {
     "the newest removed": ([f"DELETE FROM conversation_history WHERE {_TALK} AND sequence > 4"], "missing", 5),
     "all removed": ([f"DELETE FROM conversation_history WHERE {_TALK}"], "missing", 1),
     "two exchanged": (_MOVES, "reordered", 2),
-    "one added": ([f"INSERT INTO conversation_history SELECT namespace, conversation_id, 90, 'new', user_id, other_author, record FROM conversation_history WHERE {_TALK} AND sequence = 1"], "added", 90),
+    "one added": ([f"INSERT INTO conversation_history SELECT namespace, conversation_id, 90, 'new', user_id, other_author, record, checksum FROM conversation_history WHERE {_TALK} AND sequence = 1"], "added", 90),
     "one moved to another conversation": (["UPDATE conversation_history SET conversation_id = 'other', sequence = 50, message_id = 'x' WHERE conversation_id = 'talk' AND sequence = 6"], "added", 50),
     "the mark moved": (["UPDATE revisions SET cleared = 4 WHERE cleared = 1"], "altered", None),
     "a digest": ([f"UPDATE message_links SET digest = 'ab' WHERE {_THING} AND position = 4"], "altered", 4),

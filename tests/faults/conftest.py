@@ -12,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from fault_tools.machine import Machine
 from fault_tools.servers import Postgres, private_postgres_server, proxied
 from fault_tools.stores import Opener
 
@@ -39,6 +40,14 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         return
     with TemporaryDirectory(dir=memory, prefix="whisper-faults-", ignore_cleanup_errors=True) as name:
         yield Path(name)
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    """A clock that does not count what others take of the machine."""
+    machine = Machine()
+    yield machine
+    machine.close()
 
 
 @pytest.fixture

@@ -3,30 +3,32 @@
 Two bots, one user, one key and one counter. SQL is the truth; each bot has a durable local journal; a cache and a
 search index follow through an outbox that is written in the SQL transaction. Faults, at any step and bounded in number:
 a process crashes, SQL is down, SQL commits and the reply is lost, SQL fails without committing, a call passes its
-deadline and lands later or never, the cache is down or back from an old snapshot, a cache write is skipped, a relay
-stalls between its read and its push. The search visits every reachable state.
+deadline and lands later or never, as where a disk stalls its commit, the cache is down or back from an old snapshot, a
+cache write is skipped, a relay stalls between its read and its push. The search visits every reachable state.
 
 Checked in every state    READ    with SQL up, a read never returns anything but SQL's current value
                           SEARCH  with SQL up, a search never returns text SQL does not hold
                           SILENT  a replayed write never silently replaces a newer write, its own bot's or another's;
                                   nor brings back erased text; nor is dropped for an erase it followed; nor is set
                                   aside where nobody but its own bot wrote
+                          OWN     a bot's read shows each of its acknowledged writes once, whatever became of it
+                          BLIND   a write that passes its deadline turns no read away
 Checked at rest           ACKED   every acknowledged write is in SQL (or was erased by an erase it did not follow)
                           ONCE    the counter equals the distinct increments applied
                           FOLLOW  cache and index hold SQL's value or nothing
 
 How the code keeps each rule (``net`` is ``whisper_persistence_drivers.net``):
 
-journal_first      `net.net.Net.write` answers only after the drivers below did, or after `net.kept.Kept._keep`, whose
-                   SQLite transaction is synchronous=FULL; what is in memory only is answered ``VOLATILE``.
+journal_first      `net.net.Net.write` answers only after the drivers below did, or after `Backlog.add`, whose SQLite transaction
+                   (`net.journal`) is synchronous=FULL; what is in memory only is answered ``VOLATILE``.
 dedupe             change, message and outcome ids; saves and erases carry the id of their `origins.Origin`, made once
                    before any attempt, which `sql.replaying` writes down as applied.
 keep_until_commit  `net.relay.Relay._bring` calls `Backlog.done` after the drivers below answered.
 fifo               `Net.write` asks `Backlog.blocks` first; `Backlog.head` hands out the oldest.
 conflict           `sql.replaying._conflicts`: a replayed save whose user's revision grew beyond ``based_on`` is kept in
                    ``conflicts``. ``based_on`` is the revision that was known, raised by one for each own write
-                   replayed before it (`Kept._rebased`), which here is ``base``; whatever became of that write, it
-                   raised the revision in SQL.
+                   replayed before it (`Backlog.done`), which here is ``base``; whatever became of that write, it raised
+                   the revision in SQL.
 epoch              `sql.erasures.erased_since`: the namespace numbers its erases, every receipt names the newest, and an
                    entry carries the newest that its bot had seen; so does a call that may pass its deadline, which
                    `sql.replaying` refuses inside its transaction. Who still waits for it hears so and asks again
@@ -37,6 +39,13 @@ outbox             `sql.transaction.Transaction.tell` and `finish`, inside the t
 state_push, clear_by_rev, cas, fence, rev_read, flush_on_restart
                    the cache's: `redis_hybrid`; its followers read the present row and clear up to its revision.
 filter_search      the search layers': what SQL does not hold is not found.
+lanes              `net.calls.Calls` keeps a breaker, and a bound on what is on its way, for writes and another for reads:
+                   a passed deadline opens that of its own kind alone, a connection that is refused or breaks puts the
+                   other on trial too. A write or a replay that succeeds closes the one, a read or a report of the
+                   database's health the other (`net.probing`, `net.relay`).
+overlay            `net.settling.Settler` folds what waits into what is stored.
+overlay_once       ... less the messages that are found stored (`net.windows`); what else may be stored already is waited
+                   for, or answered from memory.
 """
 
 from __future__ import annotations
@@ -49,7 +58,8 @@ Sql = namedtuple("Sql", "val writer rev epoch eby applied count sib outR outC")
 Fol = namedtuple("Fol", "up val rev snap known gen")
 # bot: alive, script index, phase, journal, last rev seen, last epoch seen, last epoch really seen (for the checker only)
 # late: an operation that passed its deadline, is in the journal, and may still land
-Bot = namedtuple("Bot", "alive i phase jr seen epoch ghost late")
+# shut: the lanes whose breaker a passed deadline of a write has opened, "w" and "r"
+Bot = namedtuple("Bot", "alive i phase jr seen epoch ghost late shut")
 # relR / relC: what a relay has read from SQL and not pushed yet
 St = namedtuple("St", "up sql R C relR relC bots acked bud silent")
 # base: grows by one for each own write replayed before it; saw: what the bot had seen (for the checker only)
@@ -71,8 +81,14 @@ RULES = dict(
     fence=1,  # ... and only if the cache generation is the one seen before SQL was read
     rev_read=1,  # a cached value is used only if its rev is SQL's
     flush_on_restart=1,  # a restarted Redis is emptied (new generation) before it is used
-    filter_search=1,
-)  # search hits are checked against SQL
+    filter_search=1,  # search hits are checked against SQL
+    lanes=1,  # a write that passes its deadline turns writes away, and no reads
+    overlay=1,  # a read shows what waits in the bot's journal
+    overlay_once=1,  # ... unless SQL has it already
+)
+#: Those of the specification; the others are about what is read in an outage, which it leaves open.
+SPECIFIED = 16
+WRITES, READS, BOTH = frozenset("w"), frozenset("r"), frozenset("wr")
 
 
 def outdated(sql, op, ru):
@@ -162,6 +178,9 @@ def moves(st, scripts, ru):
             op = me.phase[1]
             early = st.acked if ru["journal_first"] else st.acked | {op.id}
             miss = st._replace(acked=early, bots=bot(b, phase=("jrn", op)))
+            passed = bot(b, phase=("jrn", op), late=op, shut=me.shut | (WRITES if ru["lanes"] else BOTH))
+            if me.shut & WRITES:
+                yield f"bot{b} {op.id} turned away", st._replace(acked=early, bots=bot(b, phase=("jrn", op)))
             told = op._replace(epoch=st.sql.epoch, ghost=st.sql.epoch)
             if st.up and ru["epoch"] and outdated(st.sql, op, ru):
                 yield (
@@ -171,7 +190,7 @@ def moves(st, scripts, ru):
                 if bud["late"]:
                     yield (
                         f"bot{b} {op.id} passes its deadline",
-                        miss._replace(bud=spend("late"), bots=bot(b, phase=("jrn", op), late=op)),
+                        miss._replace(bud=spend("late"), bots=passed),
                     )
             elif st.up:
                 s, bad = apply(st.sql, op, False, ru)
@@ -182,13 +201,20 @@ def moves(st, scripts, ru):
                         sql=s,
                         silent=st.silent or bad,
                         acked=st.acked | {op.id},
-                        bots=bot(b, phase=("cache", op, s.rev, st.R.gen), seen=s.rev, epoch=s.epoch, ghost=s.epoch),
+                        bots=bot(
+                            b,
+                            phase=("cache", op, s.rev, st.R.gen),
+                            seen=s.rev,
+                            epoch=s.epoch,
+                            ghost=s.epoch,
+                            shut=me.shut - WRITES,
+                        ),
                     ),
                 )
                 if bud["late"]:
                     yield (
                         f"bot{b} {op.id} passes its deadline",
-                        miss._replace(bud=spend("late"), bots=bot(b, phase=("jrn", op), late=op)),
+                        miss._replace(bud=spend("late"), bots=passed),
                     )
                 if bud["lost"]:
                     yield f"bot{b} {op.id} committed, reply lost", miss._replace(sql=s, bud=spend("lost"))
@@ -229,7 +255,15 @@ def moves(st, scripts, ru):
                 yield (
                     f"bot{b} replays {op.id}, clears it",
                     st._replace(
-                        **after, bots=bot(b, jr=rest, seen=me.seen + 1 if rest else s.rev, epoch=s.epoch, ghost=s.epoch)
+                        **after,
+                        bots=bot(
+                            b,
+                            jr=rest,
+                            seen=me.seen + 1 if rest else s.rev,
+                            epoch=s.epoch,
+                            ghost=s.epoch,
+                            shut=me.shut - WRITES,
+                        ),
                     ),
                 )
                 if bud["lost"]:
@@ -255,7 +289,10 @@ def moves(st, scripts, ru):
                 ),
             )
         if bud["crash"]:
-            yield f"bot{b} CRASH", st._replace(bud=spend("crash"), bots=bot(b, alive=False, phase=None))
+            yield (
+                f"bot{b} CRASH",
+                st._replace(bud=spend("crash"), bots=bot(b, alive=False, phase=None, shut=frozenset())),
+            )
     for n, f, out, rel in (("R", st.R, st.sql.outR, st.relR), ("C", st.C, st.sql.outC, st.relC)):
         name = "redis" if n == "R" else "chroma"
         if st.up and out and rel is None:
@@ -304,10 +341,27 @@ def moves(st, scripts, ru):
         yield "redis up", st._replace(R=R._replace(up=True))
 
 
+def misread(st, ru):
+    """What is wrong with what the bots read of the counter while SQL answers."""
+    for b, me in enumerate(st.bots):
+        if me.alive and me.shut & READS:
+            return "BLIND"
+        waits = [o.id for o in me.jr if o.kind == "inc" and ru["overlay"]]
+        shown = [i for i in waits if not ru["overlay_once"] or i not in st.sql.applied]
+        own = {a for a in st.acked if a[0] == "AB"[b] and a[2:] == "inc"}
+        if me.alive and not own <= {*shown, *st.sql.applied, *(x[1:] for x in st.sql.applied)}:
+            return "OWN WRITE NOT SHOWN"
+        if me.alive and not st.sql.applied.isdisjoint(shown):
+            return "OWN WRITE SHOWN TWICE"
+    return None
+
+
 def check(st, scripts, ru):
     s = st.sql
     if st.silent:
         return st.silent
+    if st.up and (wrong := misread(st, ru)):
+        return wrong
     if st.up and st.R.up and st.R.val is not None:
         usable = (st.R.known or not ru["flush_on_restart"]) and (st.R.rev == s.rev or not ru["rev_read"])
         if usable and st.R.val != s.val:
@@ -354,7 +408,7 @@ def explore(scripts, budget, off=(), limit=4_000_000):
         f0,
         None,
         None,
-        tuple(Bot(True, 0, None, (), 0, 0, 0, None) for _ in scripts),
+        tuple(Bot(True, 0, None, (), 0, 0, 0, None, frozenset()) for _ in scripts),
         E,
         tuple(sorted(budget.items())),
         False,
@@ -388,6 +442,7 @@ SCENARIOS = {
     "one bot: put, put": ((("put", "put"),), dict(crash=1, sql=2, lost=1, redis=1)),
     "one bot: put, put, late": ((("put", "put"),), dict(crash=1, sql=1, lost=0, redis=0, late=2)),
     "one bot: inc, erase, inc, late": ((("inc", "erase", "inc"),), dict(crash=1, sql=1, lost=0, redis=0, late=1)),
+    "one bot: inc, put, inc, a disk stalls": ((("inc", "put", "inc"),), dict(crash=0, sql=0, lost=0, redis=0, late=2)),
     "two bots: put, late | erase": ((("put",), ("erase",)), dict(crash=1, sql=1, lost=0, redis=0, late=1)),
     "one bot: put, erase, put": ((("put", "erase", "put"),), dict(crash=1, sql=1, lost=1, redis=1)),
     "two bots: put | put": ((("put",), ("put",)), dict(crash=1, sql=2, lost=1, redis=1)),

@@ -161,7 +161,7 @@ async def live(chain: Chain, namespace: str, outage: Callable[[bool], None]) -> 
         outage(False)
         await asyncio.gather(bot.say(), bot.learn())
         await asyncio.to_thread(drained, store._store)
-        await asyncio.to_thread(until, lambda: not net_of(store._store)._calls.breaker.is_open())  # type: ignore[arg-type]
+        await asyncio.to_thread(until, lambda: not net_of(store._store)._calls.are_shut())  # type: ignore[arg-type]
         await bot.is_whole()
 
 

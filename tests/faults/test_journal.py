@@ -291,5 +291,5 @@ def test_no_thread_and_no_file_is_left_behind(down: Down) -> None:
         down.heal(store)
         store.close()
 
-    until(lambda: threading.active_count() <= threads, 10)
-    assert len(list(Path("/proc/self/fd").iterdir())) <= descriptors
+    until(lambda: threading.active_count() <= threads)
+    until(lambda: len(list(Path("/proc/self/fd").iterdir())) <= descriptors)

@@ -178,7 +178,7 @@ def test_an_outage_costs_an_append_less_than_three_times_its_normal_time(tmp_pat
     async def live() -> None:
         outage = over_postgres(tmp_path / "outage", postgres_place)
         async with AsyncStore(normal, namespace) as straight, AsyncStore(outage, namespace) as store:
-            breaker = net_of(store._store)._calls.breaker  # type: ignore[arg-type]
+            breaker = net_of(store._store)._calls.writes.breaker  # type: ignore[arg-type]
             breaker.shortest = breaker.longest = 1000.0
             postgres_place.proxy.refuse()
             for n in range(3):

@@ -48,6 +48,17 @@ def test_a_call_that_lands_late_must_look_for_erases_too() -> None:
     assert model.explore(scripts, faults, off=("epoch",))["violated"] == "ERASED TEXT CAME BACK"
 
 
+@pytest.mark.parametrize(
+    ("rule", "wrong"),
+    [("lanes", "BLIND"), ("overlay", "OWN WRITE NOT SHOWN"), ("overlay_once", "OWN WRITE SHOWN TWICE")],
+)
+def test_where_a_disk_stalls_reads_are_answered_and_right(rule: str, wrong: str) -> None:
+    script, faults = (("inc", "put"),), {"crash": 0, "sql": 0, "lost": 0, "redis": 0, "late": 2}
+
+    assert model.explore(script, faults)["violated"] is None
+    assert model.explore(script, faults, off=(rule,))["violated"] == wrong
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", model.SCENARIOS)
 def test_no_interleaving_of_any_scenario_breaks_it(name: str) -> None:
@@ -64,4 +75,4 @@ def test_every_rule_is_needed(rule: str) -> None:
 
 def test_every_rule_is_mapped_to_what_keeps_it() -> None:
     assert all(rule in (model.__doc__ or "") for rule in model.RULES)
-    assert len(model.RULES) == 16
+    assert len(model.RULES) == model.SPECIFIED + 3 == 19

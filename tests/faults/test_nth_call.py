@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 
 import pytest
 from fault_tools.faulty import WAYS, Faulty
-from fault_tools.stores import Opener, drained, net_of, until
+from fault_tools.machine import Machine
+from fault_tools.stores import Opener, drained, heal, late, until
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
 from whisper_persistence import (
@@ -56,19 +56,19 @@ CASES = [(n, way) for n in range(1, len(CORE) + 1) for way in WAYS]
 
 @pytest.mark.parametrize(("n", "way"), CASES if os.environ.get("TEST_TIER") == "full" else CASES[::3])
 def test_whichever_call_goes_wrong_nothing_is_lost_and_nobody_hangs(
-    opened: Opener, tmp_path: Path, n: int, way: str
+    opened: Opener, tmp_path: Path, n: int, way: str, machine: Machine
 ) -> None:
     planted = Faulty(plan=lambda number, hook: way if number == n else None)
     store = opened(("faulty", planted), ("sqlite", SqliteDriver(tmp_path / "memory.db")), deadline=DEADLINE)
     for hook, act in CORE:
-        began = time.monotonic()
+        began = machine.clock()
         with suppress(*(StorageUnavailableError,) if hook.startswith("load_") else ()):
             act(store)  # a write is kept, a read may be unknown, and no other error comes out
-        assert time.monotonic() - began < DEADLINE + 1.0, hook
+        assert machine.clock() - began < DEADLINE + 1.0, hook
     planted.released.set()
-    until(lambda: not net_of(store)._calls.late())
+    until(lambda: not late(store))
     drained(store)
-    net_of(store)._calls.breaker.heal()
+    heal(store)
     _check(store)
 
 
@@ -92,7 +92,7 @@ def test_a_plugin_raises_hangs_or_returns_the_wrong_type(opened: Opener, tmp_pat
         say("stopped", "is stopped")
     assert say("hangs", "hangs") is Durability.JOURNALED
     planted.released.set()
-    until(lambda: not net_of(store)._calls.late())
+    until(lambda: not late(store))
     drained(store)
 
     found = [message.message_id for message in store.load_messages([TALK])[TALK]]

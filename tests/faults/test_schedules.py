@@ -84,7 +84,7 @@ class World:
         for store in self.stores:
             store.check_health()  # takes over what a crashed process left
             drained(store)
-            until(lambda store=store: net_of(store)._prober.is_open and not net_of(store)._calls.breaker.is_open())
+            until(lambda store=store: net_of(store)._prober.is_open and not net_of(store)._calls.are_shut())
         for store in self.stores:
             self.history.check(store)
 
@@ -129,4 +129,4 @@ def test_nothing_acknowledged_is_lost_or_doubled_over_redis_and_postgres(
     folder: Path, seed: int, fault_postgres: Postgres, redis: RedisServer
 ) -> None:
     rng = random.Random(seed)
-    World(folder, rng, [Server(fault_postgres.url, redis, rng) for _ in range(PROCESSES)]).live()
+    World(folder, rng, [Server(fault_postgres, redis, rng) for _ in range(PROCESSES)]).live()

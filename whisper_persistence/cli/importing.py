@@ -57,4 +57,4 @@ def print_tables(tables: Mapping[str, TableReport]) -> None:
         if report.extra:
             console.print(f"           kept in extra: {', '.join(sorted(report.extra))}")
     if not tables:
-        console.print("the database holds no tables of the earlier attempt")
+        console.print("the database holds no WhisperEngine tables to import")

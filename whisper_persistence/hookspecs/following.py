@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from whisper_persistence.hookspecs.markers import hookspec
 
 if TYPE_CHECKING:
-    from whisper_persistence.records import Follower, Pending, Revision, Thing
+    from whisper_persistence.records import Follower, Lease, Pending, Revision, Thing
 
 
 class FollowerSpecs:
@@ -30,8 +30,25 @@ class FollowerSpecs:
     def clear_pending(self, pending: Sequence[Pending]) -> int | None:
         """Forget pending work up to the revision that each names; a newer one stays.
 
+        What names a fence stays as well, unless that is the fence of the follower's lease.
+
         Returns:
             How many were forgotten.
+        """
+
+    @hookspec(firstresult=True)
+    def lease_follower(self, lease: Lease) -> Lease | None:
+        """Take, renew or give back the lease of a follower that several processes could be at once.
+
+        It is whoever's asks first, and again when it ran out or was given back. A frozen process cannot tell that its
+        lease ran out: it names the fence in what it clears, and what it clears too late stays.
+
+        Args:
+            lease: who asks, and for how many seconds from now, at most an hour: 0 gives back what is theirs, and asks
+                who has it. The note replaces the one that is there where the fence is that of a lease which is theirs.
+
+        Returns:
+            The lease as it is then: theirs if ``holder`` is.
         """
 
     @hookspec(firstresult=True)

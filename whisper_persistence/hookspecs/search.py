@@ -37,8 +37,9 @@ class SearchSpecs:
         """Keep vectors beside their messages, replacing older ones of the same embedder.
 
         A vector is of the words of its message alone, never of its neighbours', so that it can go with them: an edit, a
-        redaction and an erase remove it. That of an unknown or redacted message is not kept. A receipt's ``sequence``
-        is that of the message, or ``None`` where nothing was kept; no revision is raised.
+        redaction and an erase remove it. That of an unknown or redacted message is not kept, nor one of words that
+        were edited since (`Vector.edited_at`). A receipt's ``sequence`` is that of the message, or ``None`` where
+        nothing was kept; no revision is raised.
         """
 
     @hookspec(firstresult=True)

@@ -12,7 +12,7 @@ from whisper_persistence.records import BackupReport, SchemaReport
 from whisper_persistence.settings import Settings
 from whisper_persistence.store import Store
 
-_ADVICE = "only a file is backed up here, a server by its own means: see docs/operating.md"
+_ADVICE = "this works for SQLite files only, and a server is backed up by its own means, such as pg_dump"
 
 
 @attrs.frozen

@@ -22,9 +22,9 @@ from whisper_persistence.operations.reading import (
     Report,
     find_cleared,
     load_whole,
-    read_histories,
     read_messages_of,
     read_pages,
+    read_whole_history,
     whole,
 )
 from whisper_persistence.records import RECORD_KINDS
@@ -119,7 +119,7 @@ class _Export:
         if self.user_id is None:
             return self._read_all(kind)
         if kind in ("outcomes", "scores"):
-            return read_histories(self.store, kind, [self.user_id]).get(self.user_id, [])
+            return read_whole_history(self.store, kind, self.user_id)
         return load_whole(self.store, kind, [self.user_id])
 
     def _read_all(self, kind: RecordKind) -> Iterator[Any]:

@@ -63,4 +63,4 @@ def _library(name: str) -> Any:
     try:
         return import_module(name)
     except ImportError:
-        raise MissingLibraryError(f"answers as tables need {name}: install {name}") from None
+        raise MissingLibraryError(f"answers as tables need {name}: pip install {name}") from None

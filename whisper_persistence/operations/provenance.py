@@ -135,7 +135,9 @@ def roll_back(store: Store, query: SourceQuery, *, dry_run: bool, report: Report
         ValidationError: the query names neither source nor trust, so that it would mean everything.
     """
     if query.source is None and query.trust is None:
-        raise ValidationError("SourceQuery", "names neither source nor trust: say what is to be rolled back")
+        raise ValidationError(
+            "SourceQuery", "names neither a source nor a degree of trust: name one, or everything would be rolled back"
+        )
     found = 0
     talks, users = set[str](), set[str]()
     safe = [Durability.DURABLE]

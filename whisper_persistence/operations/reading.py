@@ -66,11 +66,33 @@ def whole(kind: RecordKind, page: Page) -> Page:
         StorageDamagedError: something cannot be read.
     """
     if page.damaged:
-        raise StorageDamagedError(
-            f"{len(page.damaged):,} or more stored {kind} cannot be read: name them by whisper-persistence verify "
-            "--records, then restore them from a backup or erase their users"
-        )
+        raise _damaged(f"{len(page.damaged):,} or more stored {kind}")
     return page
+
+
+def read_whole_history(store: Store, kind: HistoryKind, user_id: str) -> list[Any]:
+    """Return all outcomes, or all scores, of a user, the oldest first.
+
+    It costs in proportion to them, unless something was found damaged: loads leave that out, and a scan of all users
+    tells whether it was theirs.
+
+    Raises:
+        StorageDamagedError: some cannot be read; says how many.
+    """
+    found = read_histories(store, kind, [user_id]).get(user_id, [])
+    if any(tier.details.get("damaged") for tier in store.check_health()):
+        keys = (key for page in scan_pages(store, kind) for key in page.damaged)
+        lost = sum(key.startswith(f"{user_id} ") for key in keys)
+        if lost:
+            raise _damaged(f"{lost:,} {kind} of the user")
+    return found
+
+
+def _damaged(what: str) -> StorageDamagedError:
+    return StorageDamagedError(
+        f"{what} cannot be read: name them by whisper-persistence verify --records, then restore them from a backup or "
+        "erase their users"
+    )
 
 
 def belongs_to(record: Any, users: frozenset[str]) -> bool:

@@ -42,7 +42,9 @@ def _altair() -> Any:
     try:
         return import_module("altair")
     except ImportError:
-        raise MissingLibraryError("a page with charts needs altair: install whisper-persistence[duckdb]") from None
+        raise MissingLibraryError(
+            "a page with charts needs altair: pip install 'whisper-persistence[duckdb]'"
+        ) from None
 
 
 def _values(rows: Iterable[Any]) -> list[dict[str, Any]]:

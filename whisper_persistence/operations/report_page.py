@@ -84,7 +84,7 @@ def _bundle() -> str:
         import_module("vl_convert")
     except ImportError:
         raise MissingLibraryError(
-            "a page with charts needs vl-convert-python: install whisper-persistence[duckdb]"
+            "a page with charts needs vl-convert-python: pip install 'whisper-persistence[duckdb]'"
         ) from None
     return _scripts()
 

@@ -183,7 +183,7 @@ def _find_tables(connection: psycopg.Connection[Any]) -> dict[str, set[str]]:
 def _reading(url: str) -> Generator[psycopg.Connection[Any]]:
     """Lend a connection inside one read-only transaction that sees one state of the database."""
     if parse_url(url).driver != "postgres":
-        raise ConfigurationError("the tables of an earlier attempt are in PostgreSQL: give a postgresql:// url")
+        raise ConfigurationError("WhisperEngine keeps the tables to import in PostgreSQL: give a postgresql:// url")
     try:
         import psycopg
     except ImportError:

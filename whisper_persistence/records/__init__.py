@@ -17,7 +17,7 @@ from whisper_persistence.records.receipts import Durability, Receipt
 from whisper_persistence.records.strategies import Outcome, OutcomeQuery, Strategy, StrategyChange
 
 if TYPE_CHECKING:
-    from whisper_persistence.records.following import Follower, Pending, Revision, Thing
+    from whisper_persistence.records.following import Follower, Lease, Pending, Revision, Thing
     from whisper_persistence.records.integrity import ChainProblem, ChainReport
     from whisper_persistence.records.maintenance import (
         RECORD_KINDS,
@@ -101,6 +101,7 @@ __all__ = [
     "HourActivityAnswer",
     "ImportanceAnswer",
     "ImportanceByUser",
+    "Lease",
     "MemoryScore",
     "Message",
     "MessageChange",
@@ -151,7 +152,7 @@ __all__ = [
 #: The modules that are imported when something of theirs is first asked for, since few programs ask: attrs makes each
 #: class anew in every process. What is in none of these is in `questions`.
 _ON_USE: Final = {
-    "following": ("Follower", "Pending", "Revision", "Thing"),
+    "following": ("Follower", "Lease", "Pending", "Revision", "Thing"),
     "integrity": ("ChainProblem", "ChainReport"),
     "maintenance": (
         "RECORD_KINDS",

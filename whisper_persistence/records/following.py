@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import attrs
 
 from whisper_persistence.records import fields
-from whisper_persistence.records.fields import Id, Label, Whole
+from whisper_persistence.records.fields import Id, Label, Rate, Text, Whole
 
 #: What a follower can ask to be told about. ``item`` of a `Pending` is the message, memory, pattern or outcome id.
 #: ``conversations`` are told of whenever they change, ``amendments`` where they do otherwise than by an append: by an
@@ -24,6 +24,9 @@ FollowedKind = Literal[
     "amendments",
 ]
 
+
+#: No lease lasts longer, in seconds.
+LONGEST_LEASE: Final = 3_600.0
 
 #: What has a revision.
 ThingKind = Literal["user", "conversation"]
@@ -80,6 +83,7 @@ class Pending:
         thing_id: the user id, or for messages, conversations and amendments the conversation id.
         item: the id of the record within it, or empty.
         revision: the newest revision that changed it.
+        fence: that of the `Lease` under which it was worked off; 0 where there is none.
     """
 
     follower: Id
@@ -87,3 +91,36 @@ class Pending:
     thing_id: Id
     item: Label = ""
     revision: Whole = 0
+    fence: Whole = 0
+
+
+@attrs.frozen
+class Lease:
+    """Who alone works off what a follower has not seen, for a while.
+
+    Attributes:
+        follower: whose work it is.
+        holder: who has it, by a name that nobody else has or ever had; empty where nobody has it.
+        fence: raised whenever another one gets it; what was worked off under an older one cannot be cleared any more.
+        seconds: for how long, from now on, as the clock of the database counts.
+        note: what its holders leave for those who come after them.
+    """
+
+    follower: Id
+    holder: Label = ""
+    fence: Whole = 0
+    seconds: Rate = 0.0
+    note: Text = attrs.field(default="", repr=False)
+
+    def answer(self, asked: Lease) -> Lease:
+        """Return the lease as it is once somebody asked for it; `FollowerSpecs.lease_follower` says what may be asked.
+
+        One with more than `LONGEST_LEASE` to go has run out, too: the clock was put back since.
+        """
+        seconds = min(asked.seconds, LONGEST_LEASE)
+        if asked.holder == self.holder:
+            note = asked.note if asked.fence == self.fence else self.note
+            return attrs.evolve(self, holder=asked.holder if seconds else "", seconds=seconds, note=note)
+        if not seconds or (self.holder and 0.0 < self.seconds <= LONGEST_LEASE):
+            return self
+        return attrs.evolve(self, holder=asked.holder, fence=self.fence + 1, seconds=seconds)

@@ -96,11 +96,13 @@ class Vector:
     Attributes:
         conversation_id, message_id: which message.
         embedding: its vector.
+        edited_at: that of the message whose words were embedded; what is loaded does not say it.
     """
 
     conversation_id: Id
     message_id: Id
     embedding: Embedding
+    edited_at: Moment | None = attrs.field(default=None, eq=False, converter=attrs.converters.optional(fields.to_utc))
 
 
 @attrs.frozen

@@ -162,4 +162,7 @@ def _workers(sources: Sequence[Source]) -> int:
 
 def _policies(sources: Sequence[Source]) -> StoragePolicies:
     source = next((source for source in sources if source.said.retention), None)
-    return read_policies(source.said.retention, source.where("retention")) if source else StoragePolicies()
+    if source is None:
+        return StoragePolicies()
+    where = "the argument" if source.kind == "argument" else f"config file {source.kind}:"
+    return read_policies(source.said.retention, f"{where} retention")

@@ -14,6 +14,7 @@ CAPABILITIES: Final[dict[str, str]] = {
     "conversations": "keeps messages",
     "revisions": "answers `load_revisions`",
     "followers": "registers followers and keeps their pending work",
+    "leases": "lets one of several processes alone work off what a follower has not seen",
     "scan": "walks through every record it keeps",
     "erase": "forgets users",
     "expire": "removes what is too old or too many",
@@ -28,6 +29,8 @@ CAPABILITIES: Final[dict[str, str]] = {
 #: The subjects, of which a driver keeps at least one.
 SUBJECT_CAPABILITIES: Final = frozenset({"strategies", "statistics", "conversations"})
 #: A store of record: keeps all three subjects and answers for them; it may lose them when it closes.
-RECORD_CAPABILITIES: Final = SUBJECT_CAPABILITIES | {"revisions", "followers", "scan", "erase", "expire", "aggregate"}
+RECORD_CAPABILITIES: Final = SUBJECT_CAPABILITIES | {
+    *("revisions", "followers", "leases", "scan", "erase", "expire", "aggregate")
+}
 #: A store of record in a database, as ``sqlite`` and ``postgres`` are with their default options.
 SQL_CAPABILITIES: Final = RECORD_CAPABILITIES | {"vectors", "replays", "durable", "processes"}

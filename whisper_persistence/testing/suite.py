@@ -12,6 +12,7 @@ from whisper_persistence.testing.expiring import ExpiryConformance
 from whisper_persistence.testing.following import FollowerConformance
 from whisper_persistence.testing.hits import HitConformance
 from whisper_persistence.testing.learning import LearningConformance
+from whisper_persistence.testing.leasing import LeaseConformance
 from whisper_persistence.testing.namespaces import NamespaceConformance
 from whisper_persistence.testing.patterns import PatternConformance
 from whisper_persistence.testing.preferences import PreferencesConformance
@@ -45,6 +46,7 @@ class DriverConformance(
     ReceiptConformance,
     NamespaceConformance,
     FollowerConformance,
+    LeaseConformance,
     ScanConformance,
     EraseConformance,
     ExpiryConformance,

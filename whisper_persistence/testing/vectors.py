@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from datetime import timedelta
 
 import attrs
 import pytest
@@ -104,13 +105,26 @@ class VectorConformance(Conformance):
     def test_new_words_have_no_vector_until_they_get_one(self, store: Store) -> None:
         store.save_messages(samples.talk(3))
         store.save_vectors([_vector(f"m{n}") for n in range(3)])
-        store.update_messages([MessageEdit("talk", "m1", "new words"), ClearMark("talk", 1)])
+        edit = MessageEdit("talk", "m1", "new words", samples.MOMENT)
+        store.update_messages([edit, ClearMark("talk", 1)])
 
         assert _loaded(store) == [_vector("m0"), _vector("m2")]
 
-        store.save_vectors([_vector("m1", 0.7)])
+        store.save_vectors([attrs.evolve(_vector("m1", 0.7), edited_at=edit.timestamp)])
 
         assert _loaded(store) == [_vector("m0"), _vector("m1", 0.7), _vector("m2")]
+
+    def test_a_vector_of_older_words_comes_too_late(self, store: Store) -> None:
+        store.save_messages(samples.talk(2))
+        first, second = (samples.MOMENT + timedelta(seconds=n) for n in range(2))
+        store.update_messages([MessageEdit("talk", "m1", "new words", first)])
+        late = store.save_vectors([_vector("m1"), _vector("m0")])
+        store.save_vectors([attrs.evolve(_vector("m1", 0.7), edited_at=first)])
+        store.update_messages([MessageEdit("talk", "m1", "newer words", second)])
+        later = store.save_vectors([attrs.evolve(_vector("m1", 0.8), edited_at=first)])
+
+        assert [receipt.sequence for receipt in (*late, *later)] == [None, 1, None]
+        assert _loaded(store) == [_vector("m0")]
 
     def test_words_that_are_gone_have_no_vector_and_get_none(self, store: Store) -> None:
         store.save_messages(samples.talk(2))

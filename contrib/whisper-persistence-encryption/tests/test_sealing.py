@@ -131,7 +131,7 @@ def test_plain_words_put_into_a_sealed_record_are_refused(opened, sql):
     store.save_messages([samples.message(message_id="m")])
     record = json.loads(sql("SELECT record FROM conversation_history")[0][0])
     for field, value in {"content": "hello", "author_name": "Mallory", "extra": {"note": 1}}.items():
-        sql("UPDATE conversation_history SET record = ?", json.dumps({**record, field: value}))
+        sql("UPDATE conversation_history SET checksum = NULL, record = ?", json.dumps({**record, field: value}))
 
         assert is_refused(store, "m")
 
@@ -152,7 +152,11 @@ def sealed_message(sql: Any, message_id: str) -> dict[str, Any]:
 
 
 def put_message(sql: Any, message_id: str, record: dict[str, Any]) -> None:
-    sql("UPDATE conversation_history SET record = ? WHERE message_id = ?", json.dumps(record), message_id)
+    sql(
+        "UPDATE conversation_history SET checksum = NULL, record = ? WHERE message_id = ?",
+        json.dumps(record),
+        message_id,
+    )
 
 
 @pytest.mark.parametrize("donor", ["same user", "other user", "other talk"])
@@ -193,7 +197,8 @@ def test_a_whole_record_under_another_user_does_not_open(opened, sql):
     store = opened()
     store.save_preferences([samples.full_preferences("alice"), samples.full_preferences("bob")])
     ((record,),) = sql("SELECT record FROM user_memory_preferences WHERE user_id = 'alice'")
-    sql("UPDATE user_memory_preferences SET record = ? WHERE user_id = 'bob'", record.replace('"alice"', '"bob"'))
+    mine = record.replace('"alice"', '"bob"')
+    sql("UPDATE user_memory_preferences SET checksum = NULL, record = ? WHERE user_id = 'bob'", mine)
 
     with pytest.raises(UnreadableError):
         store.load_preferences(["bob"])
@@ -206,7 +211,7 @@ def test_values_swapped_between_the_keys_of_one_object_do_not_open(opened, sql):
     record = json.loads(text)
     first, second = record["values"]
     record["values"] = {first: record["values"][second], second: record["values"][first]}
-    sql("UPDATE user_memory_preferences SET record = ?", json.dumps(record))
+    sql("UPDATE user_memory_preferences SET checksum = NULL, record = ?", json.dumps(record))
 
     with pytest.raises(UnreadableError, match="values of preferences"):
         store.load_preferences(["alice"])
@@ -236,7 +241,7 @@ def flip(sql: Any, table: str, where: str, change: Callable[[dict[str, Any]], No
     for (text,) in sql(f"SELECT record FROM {table} WHERE {where}"):  # noqa: S608
         record = json.loads(text)
         change(record)
-        sql(f"UPDATE {table} SET record = ? WHERE record = ?", json.dumps(record), text)  # noqa: S608
+        sql(f"UPDATE {table} SET checksum = NULL, record = ? WHERE record = ?", json.dumps(record), text)  # noqa: S608
 
 
 def test_a_sealed_record_that_is_altered_is_left_out_among_others_and_an_error_by_its_key(opened, sql, caplog):

@@ -48,6 +48,7 @@ _ANSWERS: Final[dict[str, Callable[..., Any]]] = {
     "register_follower": following.register_follower,
     "load_pending": following.load_pending,
     "clear_pending": following.clear_pending,
+    "lease_follower": following.lease_follower,
     "load_revisions": following.load_revisions,
 }
 

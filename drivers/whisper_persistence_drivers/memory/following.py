@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from heapq import nsmallest
 
-from whisper_persistence.records import Follower, Pending, Revision, Thing
+import attrs
+
+from whisper_persistence.records import Follower, Lease, Pending, Revision, Thing
 from whisper_persistence_drivers.memory.state import Counted, State
 
 
@@ -27,11 +29,14 @@ def load_pending(state: State, follower: str, limit: int) -> tuple[Pending, ...]
 
 
 def clear_pending(state: State, pending: Sequence[Pending]) -> int:
-    """Forget pending work up to the revisions named; return how many rows went."""
+    """Forget pending work up to the revisions named, unless under an older fence; return how many rows went."""
     return sum(_clear(state, seen) for seen in pending)
 
 
 def _clear(state: State, seen: Pending) -> bool:
+    lease, _ = state.leases.get(seen.follower, (Lease(seen.follower), 0.0))
+    if seen.fence not in (0, lease.fence):
+        return False
     rows = state.pending.get(seen.follower, {})
     key = (seen.kind, seen.thing_id, seen.item)
     stored = rows.get(key)
@@ -39,6 +44,15 @@ def _clear(state: State, seen: Pending) -> bool:
         return False
     del rows[key]
     return True
+
+
+def lease_follower(state: State, asked: Lease) -> Lease:
+    """Take, renew or give back a follower's lease."""
+    now = state.clock()
+    standing, since = state.leases.get(asked.follower, (Lease(asked.follower), now))
+    lease = attrs.evolve(standing, seconds=standing.seconds - (now - since)).answer(asked)
+    state.leases[asked.follower] = lease, now
+    return lease
 
 
 def load_revisions(state: State, things: Sequence[Thing]) -> Mapping[Thing, Revision]:

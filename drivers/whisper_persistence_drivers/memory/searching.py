@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from whisper_persistence.codec import decoder
 from whisper_persistence.fusing import memory_of
-from whisper_persistence.looking import Seen, look
 from whisper_persistence.records import Message, SearchQuery, SearchResult
+from whisper_persistence.unindexed_search import Candidate, search_unindexed
 from whisper_persistence_drivers.memory.state import State
 from whisper_persistence_drivers.memory.talk import load_messages
 
@@ -21,12 +21,12 @@ def search_messages(state: State, queries: Sequence[SearchQuery]) -> Mapping[Sea
         return [_importance(state, message) for message in messages]
 
     return {
-        query: look(query, _scope(state, query), importance, lambda windows: load_messages(state, windows))
+        query: search_unindexed(query, _scope(state, query), importance, lambda windows: load_messages(state, windows))
         for query in queries
     }
 
 
-def _scope(state: State, query: SearchQuery) -> Iterator[Seen]:
+def _scope(state: State, query: SearchQuery) -> Iterator[Candidate]:
     """Yield the messages of the query's user and conversation that have words, cleared ones too."""
     named = [query.conversation_id] if query.conversation_id is not None else list(state.conversations)
     for conversation_id in named:
@@ -35,7 +35,7 @@ def _scope(state: State, query: SearchQuery) -> Iterator[Seen]:
             if query.user_id in (None, row.user_id):
                 message = _read(row.text)
                 if not message.is_redacted():
-                    yield Seen(message, sequence <= conversation.cleared)
+                    yield Candidate(message, sequence <= conversation.cleared)
 
 
 def _importance(state: State, message: Message) -> float | None:

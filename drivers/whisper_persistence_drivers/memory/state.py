@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
 import attrs
 
-from whisper_persistence.records import Durability, Follower, Receipt
+from whisper_persistence.records import Durability, Follower, Lease, Receipt
 from whisper_persistence.records.following import FollowedKind
 from whisper_persistence_drivers.memory.log import Log, MessageRow, Row, ScoreRow
 
@@ -90,6 +91,8 @@ class State:
         erased: how many erases there were.
         erasures: the last erase of each user: its number, who wrote it, their number of it, and when.
         conflicts: records kept beside newer ones, as kind, user id, item and text.
+        leases: by follower, each with the moment at which it was as it says.
+        clock: seconds that never go back.
         pending: for each follower the newest revision of each kind, thing and item that it has not seen.
     """
 
@@ -100,6 +103,8 @@ class State:
     erasures: dict[str, tuple[int, str, int, datetime]] = attrs.field(factory=dict[str, tuple[int, str, int, datetime]])
     conflicts: list[tuple[str, str, str, str]] = attrs.field(factory=list[tuple[str, str, str, str]])
     followers: dict[str, Follower] = attrs.field(factory=dict[str, Follower])
+    leases: dict[str, tuple[Lease, float]] = attrs.field(factory=dict[str, tuple[Lease, float]])
+    clock: Callable[[], float] = time.monotonic
     pending: dict[str, dict[tuple[FollowedKind, str, str], int]] = attrs.field(
         factory=dict[str, dict[tuple[FollowedKind, str, str], int]]
     )

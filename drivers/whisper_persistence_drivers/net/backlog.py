@@ -11,11 +11,11 @@ import attrs
 
 from whisper_persistence.errors import StorageUnavailableError
 from whisper_persistence.records import Durability
+from whisper_persistence_drivers.net.backlog_storage import BacklogStorage
 from whisper_persistence_drivers.net.entries import ERASES, Entry, keys_of
 from whisper_persistence_drivers.net.folder import order
 from whisper_persistence_drivers.net.forgetting import holds_any
 from whisper_persistence_drivers.net.journal import ERRORS
-from whisper_persistence_drivers.net.kept import Kept
 
 _log = logging.getLogger(__name__)
 
@@ -25,8 +25,25 @@ _DECODED: Final = 4_096
 Call = tuple[str, tuple[Any, ...]]
 
 
+@attrs.frozen
+class Waiting:
+    """What waits for a user or conversation.
+
+    Attributes:
+        calls: hook and items of each call, by its place, in order.
+        doubtful: the places of those that may be in the database of record already.
+    """
+
+    calls: dict[int, Call]
+    doubtful: frozenset[int]
+
+    def maybe_stored(self) -> list[Call]:
+        """Return the calls that may be in the database of record already."""
+        return [call for place, call in self.calls.items() if place in self.doubtful]
+
+
 @attrs.define(eq=False, weakref_slot=True)
-class Backlog(Kept):
+class Backlog(BacklogStorage):
     """Everything that was acknowledged and waits. Thread-safe.
 
     Attributes:
@@ -94,21 +111,23 @@ class Backlog(Kept):
         with self.changed:
             return self._read([entry.place for entry in entries if entry.place in self._index.lines])
 
-    def waiting(self, key: str) -> tuple[list[int], bool, list[Call]]:
-        """Return what waits for a user or conversation, in order.
-
-        Returns:
-            The places, whether any of it may be in the database of record already, and hook and items of each.
-        """
+    def waiting(self, key: str) -> Waiting:
+        """Return what waits for a user or conversation, in order."""
         with self.changed:
             places = self.places(key)
-            tried = any(self._index.lines[place].tried for place in places)
             for entry in self._read([place for place in places if place not in self._decoded]):
                 self._decoded[entry.place] = entry.items()
-            calls = [(self._index.lines[p].hook, self._decoded[p]) for p in places if p in self._decoded]
+            calls = {p: (self._index.lines[p].hook, self._decoded[p]) for p in places if p in self._decoded}
             while len(self._decoded) > _DECODED:
                 del self._decoded[next(iter(self._decoded))]
-            return places, tried, calls
+            return Waiting(calls, frozenset(place for place in calls if self._index.lines[place].tried))
+
+    def still_waits(self, key: str, waiting: Waiting) -> bool:
+        """Say whether all that waited still does, and nothing of it was handed to the database of record since."""
+        with self.changed:
+            lines = self._index.lines
+            tried = {place: lines[place].tried for place in self.places(key) if place in waiting.calls}
+            return tried == {place: place in waiting.doubtful for place in waiting.calls}
 
     def places(self, key: str) -> list[int]:
         """Return where the calls are that wait for a user or conversation; an erase may be for any conversation."""

@@ -17,16 +17,17 @@ from whisper_persistence.errors import ErasedMeanwhileError, StorageBusyError, S
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.origins import current_origin
 from whisper_persistence.records import fields
-from whisper_persistence_drivers.breaker import Breaker
 from whisper_persistence_drivers.net.backlog import Backlog
-from whisper_persistence_drivers.net.calls import Calls, NotAskedError
+from whisper_persistence_drivers.net.calls import Calls
 from whisper_persistence_drivers.net.drivers import are_local, drivers_below
 from whisper_persistence_drivers.net.entries import ERASE, SAVES, Entry, body_of, keys_of, talk_key, user_key
 from whisper_persistence_drivers.net.folder import Folder
+from whisper_persistence_drivers.net.in_flight import NotAskedError
 from whisper_persistence_drivers.net.memory import Memory
 from whisper_persistence_drivers.net.probing import Prober
 from whisper_persistence_drivers.net.reading import Reader
 from whisper_persistence_drivers.net.relay import Relay
+from whisper_persistence_drivers.net.settling import Settler
 from whisper_persistence_drivers.net.steps import reached
 
 _log = logging.getLogger(__name__)
@@ -59,13 +60,15 @@ class Net:
         """
         self.tier, self.options = tier, options
         drivers = drivers_below(below)
-        self._calls = Calls(below, are_local(drivers), options.deadline, options.in_flight, Breaker(", ".join(drivers)))
+        names, local = ", ".join(drivers), are_local(drivers)
+        self._calls = Calls.over(below, names, local=local, deadline=options.deadline, in_flight=options.in_flight)
         self._folder = Folder(options.journal, namespace)
         self._backlog = Backlog(self._folder, options.most_bytes, options.most_entries)
         self._memory = Memory(options.remembered)
         self._prober = Prober(tier, drivers, self._calls, self._backlog, self._folder)
         self._relay = Relay(self._calls, self._backlog, self._memory, self._prober.is_ready, self._saw)
-        self._reader = Reader(self._calls, self._backlog, self._memory, self._relay.wake, options.strict)
+        settler, wake = Settler(self._calls, self._backlog), self._relay.wake
+        self._reader = Reader(self._calls, self._backlog, self._memory, settler, wake, options.strict)
         self._erasures = self._folder.seen()
         if self._backlog.adopt() or not self._prober.is_open:
             self._relay.wake()
@@ -99,7 +102,7 @@ class Net:
         entry = self._entry(hook, items)
         self._memory.begin_write(keys)
         try:
-            receipts = self._calls.ask(hook, items, entry.origin(replayed=False))
+            receipts = self._calls.write(hook, items, entry.origin(replayed=False))
         except ErasedMeanwhileError as error:
             if error.erasures <= (self._erasures or 0):
                 raise

@@ -9,8 +9,9 @@ from typing import Any, Final
 from whisper_persistence.errors import PersistenceError
 from whisper_persistence.records import State, TierHealth
 from whisper_persistence_drivers.net.backlog import Backlog
-from whisper_persistence_drivers.net.calls import PATIENCE, Calls, NotAskedError
+from whisper_persistence_drivers.net.calls import PATIENCE, Calls
 from whisper_persistence_drivers.net.folder import Folder
+from whisper_persistence_drivers.net.in_flight import InFlight, NotAskedError
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class Prober:
             folder: of the net.
         """
         self._tier, self._drivers, self._calls, self._backlog, self._folder = tier, drivers, calls, backlog, folder
-        self._own = Calls(calls.below, calls.local, PATIENCE, _PROBES, calls.breaker)
+        self._own = InFlight(_PROBES)
         self._reopen: Any = getattr(calls.below, "reopen", None)
         self._known = self._stranger = False
         self._heard: tuple[float, tuple[TierHealth, ...]] = (0.0, ())
@@ -48,7 +49,7 @@ class Prober:
     def is_ready(self) -> bool:
         """Say whether what waits may be brought in; opens the drivers that could not be opened.
 
-        It may not while calls go on that passed their deadline: what they write must not come after what is replayed.
+        It may not while writes go on that passed their deadline: theirs must not come after what is replayed.
 
         Raises:
             PersistenceError: it may not, because they do not answer.
@@ -56,9 +57,9 @@ class Prober:
         if not self.is_open:
             self._own.timed(self._reopen, 10 * PATIENCE)
             _log.warning("the storage is open now", extra={"drivers": list(self._drivers)})
-        if self._calls.late():
+        if self._calls.writes.in_flight.late():
             return False
-        if self._known and not self._calls.breaker.is_open():
+        if self._known and not self._calls.are_shut():
             return True
         began, late = time.monotonic(), self._last_heard()
         reports = late or self._probe(_PROBE)
@@ -71,32 +72,34 @@ class Prober:
         return True
 
     def _heal(self) -> None:
-        """Have calls pass again; rarely, since who says soon how it is may still take too long for calls."""
-        breaker = self._calls.breaker
-        if breaker.is_open() and time.monotonic() - self._healed > breaker.longest:
+        """Have reads pass again, and a write try; rarely, since what says soon how it is may be slow all the same."""
+        reads, writes = self._calls.reads.breaker, self._calls.writes.breaker
+        if self._calls.are_shut() and time.monotonic() - self._healed > reads.longest:
             self._healed = time.monotonic()
-            breaker.heal()
+            reads.heal()
+            writes.hurry()
 
     def report(self, replayed: int) -> tuple[TierHealth, ...]:
         """Return how the net is and how the drivers below are, the net first."""
         began = time.perf_counter()
         reports = self._probe(PATIENCE)
-        details: dict[str, Any] = {**self._backlog.report(), "replayed": replayed, "breaker": self._breaker()}
+        details: dict[str, Any] = {**self._backlog.report(), "replayed": replayed, **self._breakers()}
         own: int = details["backlog"] - details["volatile"]
         details["conflicts"] = sum(report.details.get("conflicts", 0) for report in reports)
         details["journals"] = len(survey := self._folder.survey())
         details["elsewhere"] = max(0, sum(found["entries"] for found in survey) - own)
         details["dead_letters"] = max(details["dead_letters"], sum(found["dead_letters"] for found in survey))
-        sound = self.is_open and not self._calls.breaker.is_open() and not details["backlog"]
+        sound = self.is_open and not self._calls.are_shut() and not details["backlog"]
         state = State.UP if sound and not details["dead_letters"] and not self._stranger else State.DEGRADED
         return TierHealth(self._tier, state, time.perf_counter() - began, details), *reports
 
     def close(self) -> None:
         """Let the threads end."""
-        self._own.close()
+        self._own.close(PATIENCE)
 
-    def _breaker(self) -> str:
-        return "open" if self._calls.breaker.is_open() else "closed"
+    def _breakers(self) -> dict[str, str]:
+        lanes = {"breaker_writes": self._calls.writes, "breaker_reads": self._calls.reads}
+        return {name: "open" if lane.breaker.is_open() else "closed" for name, lane in lanes.items()}
 
     def _probe(self, seconds: float) -> tuple[TierHealth, ...]:
         below = self._calls.below

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from whisper_persistence.errors import PartlyUnavailableError, StorageUnavailableError
-from whisper_persistence_drivers.net.backlog import Backlog, Call
+from whisper_persistence_drivers.net.backlog import Backlog
 from whisper_persistence_drivers.net.calls import Calls
 from whisper_persistence_drivers.net.entries import ERASES
 from whisper_persistence_drivers.net.folds import UNKNOWN, fold, thing_of
 from whisper_persistence_drivers.net.memory import Memory
+from whisper_persistence_drivers.net.settling import Settler
 
 
 @attrs.frozen(eq=False)
@@ -22,6 +22,7 @@ class Reader:
 
     Attributes:
         calls, backlog, memory: of the net.
+        settler: answers for those of whom something waits.
         wake: has somebody look whether the storage answers again.
         strict: whether nothing is answered from memory.
     """
@@ -29,6 +30,7 @@ class Reader:
     calls: Calls
     backlog: Backlog
     memory: Memory
+    settler: Settler
     wake: Callable[[], None]
     strict: bool
 
@@ -39,53 +41,37 @@ class Reader:
             PartlyUnavailableError: some of it is not known.
         """
         waits = len(self.backlog) and self.backlog.blocks((ERASES, *map(thing_of, asked)))
-        if self.calls.local:
-            return self._settled(hook, asked) if waits else self.calls.straight(hook, asked)
+        if self.calls.local and not waits:
+            found: Mapping[Any, Any] | None = self.calls.straight(hook, asked)
+            return found
+        answers, rest = dict[Any, Any](), asked
         try:
-            return self._settled(hook, asked) if waits else self._stored(hook, asked)
+            if not waits:
+                return self._stored(hook, asked)
+            answers, rest = self.settler.settle(hook, asked)
+            problem = StorageUnavailableError("what waits cannot be told yet from what is stored: try again")
         except StorageUnavailableError as error:
-            if self.calls.breaker.is_open():
-                self.wake()
-            if self.strict:
+            if self.calls.local:
                 raise
-            return self._recalled(hook, asked, error)
+            if self.calls.reads.breaker.is_open():
+                self.wake()
+            problem = error
+        if rest and self.strict:
+            raise problem
+        return _known({**answers, **self._recalled(hook, rest)}, problem)
 
     def _stored(self, hook: str, asked: Sequence[Any]) -> Mapping[Any, Any] | None:
         before = self.memory.begin_read(asked)
-        found: Mapping[Any, Any] | None = self.calls.ask(hook, asked)
+        found: Mapping[Any, Any] | None = self.calls.read(hook, asked)
         if found is None:
             return None
         self.memory.remember(hook, asked, found, before)
         return found
 
-    def _settled(self, hook: str, asked: Sequence[Any]) -> Mapping[Any, Any]:
-        """Return what is stored with what waits folded in, as soon as nothing that waits may be stored already."""
-        until = time.monotonic() + self.calls.deadline
-        while time.monotonic() < until:
-            waiting = {one: self.backlog.waiting(thing_of(one)) for one in asked}
-            if any(tried for _, tried, _ in waiting.values()):
-                if not (self.backlog.moving or self.calls.local):
-                    break
-                with self.backlog.changed:
-                    self.backlog.changed.wait(max(0.0, until - time.monotonic()))
-                continue
-            found: Mapping[Any, Any] = self.calls.ask(hook, asked) or {}
-            if all(self.backlog.places(thing_of(one)) == places for one, (places, _, _) in waiting.items()):
-                return self._folded(hook, {one: found.get(one) for one in asked}, waiting)
-        raise StorageUnavailableError("writes that may be stored already are still being brought in: try again")
-
-    def _folded(self, hook: str, stored: dict[Any, Any], waiting: dict[Any, Any]) -> dict[Any, Any]:
-        calls: dict[Any, list[Call]] = {one: found for one, (_, _, found) in waiting.items()}
-        answers = {one: fold(hook, one, base, calls[one]) for one, base in stored.items()}
-        return _known(answers, StorageUnavailableError("what waits cannot be told from what is stored: try again"))
-
-    def _recalled(self, hook: str, asked: Sequence[Any], error: StorageUnavailableError) -> dict[Any, Any]:
+    def _recalled(self, hook: str, asked: Sequence[Any]) -> dict[Any, Any]:
         """Return what memory holds with what waits folded in."""
-        answers: dict[Any, Any] = {}
-        for one in asked:
-            _, _, calls = self.backlog.waiting(thing_of(one))
-            answers[one] = fold(hook, one, self.memory.recall(hook, one), calls)
-        return _known(answers, error)
+        waiting = {one: list(self.backlog.waiting(thing_of(one)).calls.values()) for one in asked}
+        return {one: fold(hook, one, self.memory.recall(hook, one), calls) for one, calls in waiting.items()}
 
 
 def _known(answers: dict[Any, Any], error: StorageUnavailableError) -> dict[Any, Any]:

@@ -106,7 +106,7 @@ class Relay:
     def _rest(self) -> bool:
         """End the thread where nothing waits any more, for nobody."""
         with self._starting, self.backlog.changed:
-            if len(self.backlog) or self.calls.breaker.is_open():
+            if len(self.backlog) or self.calls.reads.breaker.is_open():
                 return False
             self._thread = None
             return True
@@ -160,7 +160,7 @@ class Relay:
         self.backlog.done(group, _raised(first.hook, items))
         self._tell(first.hook, items, receipts)
         self.replayed += len(group)
-        self.calls.breaker.heal()
+        self.calls.writes.breaker.heal()
         reached("replay: cleared")
 
     def _ask(self, entry: Entry, items: Sequence[Any]) -> Any:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
+import attrs
+
 from whisper_persistence.records import ClearMark, Message, Window
+from whisper_persistence_drivers.net.backlog import Call, Waiting
 from whisper_persistence_drivers.net.entries import ERASE, concerns
 
 
@@ -15,8 +19,8 @@ def fold_window(window: Window, base: Any, calls: Sequence[tuple[str, Sequence[A
     What waits has no sequence yet and comes after all that has one. A window whose stored part is not known is known
     all the same where as many messages wait as it shows.
     """
-    if window.before is not None or window.message_id is not None:
-        return base if not calls else unknown
+    if base is unknown and (window.before is not None or window.message_id is not None):
+        return unknown
     known = base is not unknown
     shown: list[Message] = list(base or ()) if known else []
     for called, items in calls:
@@ -29,6 +33,42 @@ def fold_window(window: Window, base: Any, calls: Sequence[tuple[str, Sequence[A
     if not known and (window.after is not None or len(shown) < window.limit):
         return unknown
     return window.show(shown) or None
+
+
+def sought_messages(window: Window, calls: Sequence[Call]) -> list[Window]:
+    """Return what finds the messages in some calls, where they are stored, that a window may show as the newest."""
+    if window.before is not None or window.message_id is not None:
+        return []
+    ids = [message.message_id for message in _messages(window, calls)]
+    return [Window(window.conversation_id, 1, message_id=one) for one in ids[-window.limit :]]
+
+
+def without_stored(window: Window, waiting: Waiting, missing: AbstractSet[str | None]) -> Waiting:
+    """Return what waits without the messages that are stored: all that may be, but those that are missing."""
+    stored = {m.message_id for m in _messages(window, waiting.maybe_stored())} - missing
+    left_out = {id(m) for m in _messages(window, waiting.calls.values()) if m.message_id in stored}
+    calls = {
+        place: (hook, tuple(item for item in items if id(item) not in left_out))
+        for place, (hook, items) in waiting.calls.items()
+    }
+    return attrs.evolve(waiting, calls=calls)
+
+
+def hides_stored(window: Window, base: Sequence[Message] | None, calls: Iterable[Call]) -> bool:
+    """Say whether some of what waits may be stored, and older than all that a window shows of what is stored.
+
+    What waits is stored in order: where a window shows some of it, and not what came before that, more is stored.
+    """
+    if base is None or (len(base) < window.limit and window.after is None):
+        return False
+    stored = {message.message_id for message in base}
+    shown = [m.message_id in stored for m in _messages(window, calls) if window.lets_through(m)]
+    return shown != sorted(shown, reverse=True)
+
+
+def _messages(window: Window, calls: Iterable[Call]) -> Iterator[Message]:
+    items = (item for _, items in calls for item in items if isinstance(item, Message))
+    return (message for message in items if message.conversation_id == window.conversation_id)
 
 
 def _clears(item: Any) -> bool:

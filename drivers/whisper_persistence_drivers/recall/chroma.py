@@ -15,8 +15,8 @@ class Room:
     _collection: Any = None
     _function: Any = None
 
-    def open(self, name: str, path: str | None, server: dict[str, Any] | None) -> int:
-        """Open a collection in a folder or at a server, made if it is missing, and return how much is in it."""
+    def reach(self, path: str | None, server: dict[str, Any] | None) -> None:
+        """Get ready to use what a folder or a server has."""
         import chromadb
         from chromadb.config import Settings
 
@@ -25,9 +25,15 @@ class Room:
             self._client = chromadb.HttpClient(**server, settings=quiet)
         else:
             self._client = chromadb.PersistentClient(str(path), settings=quiet)
-        self._collection = self._client.get_or_create_collection(
-            name, configuration={"hnsw": {"space": "ip"}}, embedding_function=None
-        )
+
+    def open(self, name: str, path: str | None, server: dict[str, Any] | None, make: bool) -> int:
+        """Open a collection in a folder or at a server, made if it is missing and wanted; return how much is in it."""
+        self.reach(path, server)
+        if make:
+            space = {"hnsw": {"space": "ip"}}
+            self._collection = self._client.get_or_create_collection(name, configuration=space, embedding_function=None)
+        else:
+            self._collection = self._client.get_collection(name, embedding_function=None)
         return self.count()
 
     def is_away(self, error: BaseException | None) -> bool:
@@ -62,13 +68,9 @@ class Room:
         return [(item, 1.0 - float(distance), labels) for item, distance, labels in rows]
 
     def drop(self, name: str) -> None:
-        """Remove another collection, if it is there."""
+        """Remove a collection, if it is there."""
         if name in {collection.name for collection in self._client.list_collections()}:
             self._client.delete_collection(name)
-
-    def names(self) -> list[str]:
-        """Return the names of all collections."""
-        return [collection.name for collection in self._client.list_collections()]
 
     def embedder(self, function: str, options: dict[str, Any]) -> None:
         """Get one of Chroma's embedding functions ready, by the name that Chroma knows it by."""

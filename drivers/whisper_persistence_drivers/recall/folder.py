@@ -51,6 +51,11 @@ def digest(*parts: str) -> str:
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
 
+def build_name() -> str:
+    """Return a name for a new build, which no other one has."""
+    return f"{_BUILD}{secrets.token_hex(6)}"
+
+
 @attrs.define(eq=False)
 class Folder:
     """One namespace's folder; at most one process owns it, and the children of that process.
@@ -76,9 +81,8 @@ class Folder:
         if self.owned():
             return True
         self.release()
+        self.make()
         try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.path.chmod(0o700)
             lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise _unwritable(self.path, error) from None
@@ -94,6 +98,22 @@ class Folder:
             os.pwrite(lock, str(os.getpid()).encode(), 0)
         return True
 
+    def make(self) -> None:
+        """Make the folder, if it is not there.
+
+        Raises:
+            StorageUnavailableError: it cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.path.chmod(0o700)
+        except OSError as error:
+            raise _unwritable(self.path, error) from None
+
+    def fence(self) -> int:
+        """Return what tells this ownership from those before and after it; 0 where a lock does that."""
+        return 0
+
     def owned(self) -> bool:
         """Say whether this process owns the folder that is there now; one that was removed is nobody's."""
         if self._lock is None:
@@ -103,8 +123,8 @@ class Folder:
         except OSError:
             return False
 
-    def owner(self) -> int | None:
-        """Return the process id of the owner, as far as it is known."""
+    def owner(self) -> int | str | None:
+        """Return the process id of the owner, as far as it is known; its name where it may be on another machine."""
         try:
             return int((self.path / _LOCK).read_text(encoding="ascii") or 0) or None
         except (OSError, ValueError):
@@ -158,7 +178,7 @@ class Folder:
         Raises:
             StorageUnavailableError: the folder cannot be written.
         """
-        name = f"{_BUILD}{secrets.token_hex(6)}"
+        name = build_name()
         try:
             (self.path / name).mkdir(mode=0o700)
         except OSError as error:

@@ -53,6 +53,7 @@ class Outbox:
         behind_since: since when there is pending work, as ``time.monotonic`` counts; ``None`` where there is none.
         worked: how many rows were worked off.
         new: whether the follower was not known before, so that it was told nothing of what there is.
+        fence: that of the lease under which it is worked off; 0 without one.
     """
 
     below: Below
@@ -60,6 +61,7 @@ class Outbox:
     behind_since: float | None = None
     worked: int = 0
     new: bool = False
+    fence: int = 0
     _failures: dict[Pending, int] = attrs.field(factory=dict[Pending, int])
     _aside: dict[Pending, float] = attrs.field(factory=dict[Pending, float])
     _first: dict[str, int] = attrs.field(factory=dict[str, int])
@@ -126,9 +128,8 @@ class Outbox:
 
     def _follow(self, rows: Sequence[Pending], embedders: Sequence[Embedder], push: Callable[[News], None]) -> None:
         push(self._read(rows, embedders))
-        if (self.below.clear_pending(pending=rows) or 0) < len(rows):
-            # Some are newer meanwhile, or another one who follows was faster, and what was pushed may be older.
-            push(self._read(rows, embedders))
+        seen = [attrs.evolve(row, fence=self.fence) for row in rows] if self.fence else rows
+        self.below.clear_pending(pending=seen)  # what is newer meanwhile stays, and is pushed again
 
     def _read(self, rows: Sequence[Pending], embedders: Sequence[Embedder]) -> News:
         keys = [(row.thing_id, row.item) for row in rows if row.kind == "messages"]
@@ -155,7 +156,7 @@ def embed(below: Below, embedder: Embedder, messages: Sequence[Message]) -> list
         return []
     values = embedder.embed([_wording(embedder, message.content) for message in messages])
     vectors = [
-        Vector(message.conversation_id, message.message_id, Embedding(embedder.identity, vector))
+        Vector(message.conversation_id, message.message_id, Embedding(embedder.identity, vector), message.edited_at)
         for message, vector in zip(messages, values, strict=True)
     ]
     receipts = below.save_vectors(vectors=vectors) or ()

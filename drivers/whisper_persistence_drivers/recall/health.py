@@ -48,6 +48,7 @@ def _known(state: State) -> dict[str, Any]:
         "all_embedded": state.filled or not state.owned,
         "owner": state.folder.owner(),
         "owned_here": state.owned,
+        "followed": "here" if state.owned else "by another process",
         "lag": time.monotonic() - since if since else 0.0,
         "set_aside": state.outbox.set_aside(),
         "restarts": state.restarts,

@@ -89,8 +89,18 @@ class Index:
     _file: Path | None = None
 
     @classmethod
-    def open(cls, folder: Folder, build: str, model: str, limits: Limits, server: Server | None) -> Index:
+    def open(
+        cls, folder: Folder, build: str, model: str, limits: Limits, server: Server | None, *, make: bool = True
+    ) -> Index:
         """Open a build in a new child process.
+
+        Args:
+            folder: where it lies, and where the process is at home.
+            build: its name.
+            model: the identity of the embedder whose vectors it holds.
+            limits: how long it may take.
+            server: where it lies instead.
+            make: whether it is made where it is not there.
 
         Raises:
             StorageUnavailableError: it did not answer in time, or the process ended.
@@ -102,7 +112,7 @@ class Index:
             {"path": None, "server": server.target()} if server else {"path": str(place), "server": None}
         )
         try:
-            count: int = child.call("open", limits.start, name=f"whisper-{build}", **target)
+            count: int = child.call("open", limits.start, name=_collection(build), make=make, **target)
         except BaseException:
             child.kill()
             raise
@@ -157,10 +167,25 @@ class Index:
         found = self.child.call("query", timeout, vector=values, limit=limit, where=where)
         return [Nearest(item, similarity, labels["c"], labels["m"]) for item, similarity, labels in found]
 
-    def drop(self, build: str) -> None:
-        """Remove another build from the same server."""
-        self.child.call("drop", self._limits.write, name=f"whisper-{build}")
-
     def close(self) -> None:
         """Let its process end."""
         self.child.close(2.0)
+
+
+def drop_builds(folder: Path, limits: Limits, server: Server, builds: Sequence[str]) -> None:
+    """Remove builds from a server, by a child process of its own.
+
+    Raises:
+        StorageUnavailableError, StorageDamagedError: it did not remove them all.
+    """
+    child = ChildProcess.start(folder, limits.patience)
+    try:
+        child.call("reach", limits.write, path=None, server=server.target())
+        for build in builds:
+            child.call("drop", limits.write, name=_collection(build))
+    finally:
+        child.close(2.0)
+
+
+def _collection(build: str) -> str:
+    return f"whisper-{build}"

@@ -1,4 +1,4 @@
-"""What keeps the index as SQL says: one step after the other, by one thread of the process that owns the folder."""
+"""What keeps the index as SQL says: one step after the other, by one thread of the process that owns the index."""
 
 from __future__ import annotations
 
@@ -51,6 +51,8 @@ class Keeper:
         state = self.state
         current = self.prepare()
         state.owned = state.folder.claim()
+        if not state.owned or state.folder.fence() != state.outbox.fence:
+            self._let_go()
         if not state.owned:
             self._stand_aside(current)
             return False
@@ -95,21 +97,42 @@ class Keeper:
         except PersistenceError as error:
             _log.warning("the index was not closed in order", extra={"reason": str(error)})
 
-    def _stand_aside(self, current: Embedder) -> None:
-        """Another process owns the folder: this one scans."""
-        state = self.state
+    def _let_go(self) -> None:
+        """What was made is another process's by now, or was meanwhile."""
         if self._settled:
             self.maker.drop()
-            if state.index is not None:
-                state.lose(state.index, "")
+            if self.state.index is not None:
+                self.state.lose(self.state.index, "")
             self._settled = False
-        state.serving = self._embedder_of(state.folder.manifest(), current)
+
+    def _stand_aside(self, current: Embedder) -> None:
+        """Another process keeps the index: this one searches in it at a server, and else scans."""
+        state, manifest = self.state, self.state.folder.manifest()
+        state.serving, state.outbox.behind_since = self._embedder_of(manifest, current), None
         state.measure_now_and_then()
-        state.away = f"process {state.folder.owner() or 'unknown'} owns the index, this one scans"
+        state.away = f"followed by another process ({state.folder.owner() or 'unknown'}), this one scans"
+        if state.options.server() is not None:
+            self._borrow(manifest, state.serving)
+
+    def _borrow(self, manifest: Manifest | None, serving: Embedder) -> None:
+        """Search in the index that another process keeps at a server, for as long as it is there."""
+        state, server, index = self.state, self.state.options.server(), self.state.index
+        fits = manifest is not None and manifest.model == serving.identity and state.needs_index()
+        build = manifest.build if manifest is not None and fits else ""
+        if index is not None and (index.build != build or index is state.doubted or not index.is_there()):
+            state.lose(index, state.away)
+        state.doubted = None
+        if build and state.index is None:
+            state.index = Index.open(state.folder, build, serving.identity, state.options.limits(), server, make=False)
+        if state.index is not None:
+            state.away = ""
 
     def _settle(self, current: Embedder) -> None:
-        """Find out, once the folder is ours, what there is."""
+        """Find out, once the index is ours, what there is."""
         state = self.state
+        if state.index is not None:
+            state.lose(state.index, "")  # it was another's
+        state.outbox.fence = state.folder.fence()
         state.outbox.register()
         new, state.outbox.new = state.outbox.new, False
         manifest = state.folder.manifest()

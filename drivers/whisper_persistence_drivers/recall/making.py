@@ -25,6 +25,8 @@ _log: Final = logging.getLogger(__name__)
 _RETRY: Final = (1.0, 300.0)
 #: The same at most, where it is a server that is tried again: that costs nothing.
 _SERVER_RETRY: Final = 5.0
+#: How many news an index that was built takes at a time, before it answers: more than come meanwhile.
+_CATCHING_UP: Final = 8
 #: How often an index that does not answer is opened again before it is built anew.
 _OPENINGS: Final = 2
 
@@ -146,8 +148,11 @@ class Maker:
                 raise StorageUnavailableError("something was erased while the index was built: it is begun again")
             yield index
         while state.waiting:  # what was read before it changed may have been put after it
-            push_to(state, index, state.waiting.pop(0))
-            yield index
+            for news in state.waiting[:_CATCHING_UP]:
+                push_to(state, index, news)
+            del state.waiting[:_CATCHING_UP]
+            if state.waiting:
+                yield index
         state.serving = embedder
         self._serve(index)
         state.rebuilds += 1

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from whisper_persistence.hookspecs import Below
 from whisper_persistence_drivers.recall import embedders
-from whisper_persistence_drivers.recall.index import Limits, Server
+from whisper_persistence_drivers.recall.folder import Folder
+from whisper_persistence_drivers.recall.index import Limits, Server, drop_builds
+from whisper_persistence_drivers.recall.leased import LeasedFolder
 
 
 @attrs.frozen
@@ -27,6 +31,7 @@ class Options:
     write_timeout: float
     patience: float
     audit_every: float
+    lease: float
 
     def limits(self) -> Limits:
         """Return how long the index may take."""
@@ -35,6 +40,14 @@ class Options:
     def server(self) -> Server | None:
         """Return the operator's server, if there is one."""
         return Server(self.url, dict(self.headers)) if self.url else None
+
+    def folder(self, path: Path, namespace: str, below: Below, follower: str) -> Folder:
+        """Return where the index of a namespace lies, and who keeps it: by a lock here, by a lease at a server."""
+        local, server = Folder.of(path, namespace), self.server()
+        if server is None:
+            return local
+        drop = partial(drop_builds, local.path, self.limits(), server)
+        return LeasedFolder(local.path, below=below, follower=follower, seconds=self.lease, drop=drop)
 
     def make_embedder(self, folder: Path) -> embedders.Embedder:
         """Return the embedder that the options name, ready."""

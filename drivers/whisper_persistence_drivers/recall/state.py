@@ -37,7 +37,7 @@ class State:
         waiting: the news that the index being made has not got yet; ``None`` where it gets them at once.
         doubted: an index that answered with an error, to be looked at.
         away: why none answers, in words; empty where one does, or none is needed.
-        owned: whether this process owns the folder.
+        owned: whether this process keeps the index.
         size: how many vectors there are, at least.
         filled: whether every message has a vector of ``current``.
         pushed: how many vectors were put into indexes or removed.
@@ -142,8 +142,6 @@ class State:
         self.server_missed_at = None
         if before is not None:
             before.close()
-            if self.options.server() is not None:
-                index.drop(before.build)
         self.folder.sweep(index.build)
 
     def note(self, index: Index | None, *, clean: bool = False) -> None:

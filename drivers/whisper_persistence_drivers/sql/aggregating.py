@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
 
 from whisper_persistence import records as rec
-from whisper_persistence.errors import StorageDamagedError
 from whisper_persistence.records.fields import to_units
 from whisper_persistence.records.questions.base import ORIGIN, context_label
 from whisper_persistence_drivers.aggregation import folding, groups
 from whisper_persistence_drivers.aggregation.folding import Said, Scored
 from whisper_persistence_drivers.sql import grouping
+from whisper_persistence_drivers.sql.checksums import checked
+from whisper_persistence_drivers.sql.damage import read_each
 from whisper_persistence_drivers.sql.marks import read_marks
 from whisper_persistence_drivers.sql.session import Session, to_micros
 from whisper_persistence_drivers.sql.walking import Walk, walk
@@ -28,37 +30,43 @@ class _Context(msgspec.Struct):
     context: dict[str, Any] = {}
 
 
-_read_factors = msgspec.json.Decoder(_Factors).decode
-_read_context = msgspec.json.Decoder(_Context).decode
+class _Words(msgspec.Struct):
+    role: str
+    timestamp: datetime
 
-_SCORES: Final = Walk("scores", ("user_id", "memory_id"), lambda _, scores: (scores.score, scores.record))
+
+_read_factors = checked(_Factors)
+_read_context = checked(_Context)
+_read_words = checked(_Words)
+
+_SCORES: Final = Walk(
+    "scores",
+    ("user_id", "memory_id"),
+    lambda flavour, scores: (scores.score, scores.sequence, *flavour.checked(scores)),
+)
 _OUTCOMES: Final = Walk(
     "outcomes",
     ("user_id", "sequence"),
-    lambda _, outcomes: (outcomes.intervention_style, outcomes.effectiveness, outcomes.occurred_at, outcomes.record),
+    lambda flavour, outcomes: (
+        *(outcomes.intervention_style, outcomes.effectiveness, outcomes.occurred_at),
+        *flavour.checked(outcomes),
+    ),
 )
 _SAID: Final = Walk(
-    "messages",
-    ("user_id", "conversation_id", "sequence"),
-    lambda flavour, messages: (flavour.member(messages.record, "timestamp"),),
-    lambda flavour, messages: flavour.member(messages.record, "role") == "user",
+    "messages", ("user_id", "conversation_id", "sequence"), lambda flavour, messages: flavour.checked(messages)
 )
+#: What names a row of each that cannot be read: its sequence and its text.
+_named_score, _named_outcome, _named_message = itemgetter(3, 4), itemgetter(1, 5), itemgetter(2, 3)
+_HOUR: Final = timedelta(hours=1)
 
 
 def aggregate(session: Session, question: rec.Question[Any]) -> Any:
-    """Answer one question, or ``None`` for one that is not known.
-
-    Raises:
-        StorageDamagedError: a stored record cannot be read.
-    """
+    """Answer one question, or ``None`` for one that is not known; records that cannot be read do not count."""
     answer = _ANSWERS.get(type(question))
     if answer is None:
         return None
-    try:
-        with session.flavour.one_state(session):
-            return answer(session, question)
-    except msgspec.MsgspecError:
-        raise StorageDamagedError("a stored record cannot be read: restore it from a backup") from None
+    with session.flavour.one_state(session):
+        return answer(session, question)
 
 
 def _importance(session: Session, question: rec.ImportanceByUser) -> rec.ImportanceAnswer:
@@ -72,8 +80,9 @@ def _importance(session: Session, question: rec.ImportanceByUser) -> rec.Importa
 
 def _scores(session: Session, question: rec.ImportanceByUser) -> Iterator[Scored]:
     for page in walk(session, _SCORES, question.user_ids, question.after or ""):
-        for user_id, memory_id, units, record in page:
-            yield Scored(user_id, memory_id, units, _read_factors(record).factor_scores)
+        read = read_each(session, "scores", page, lambda row: _read_factors(row[4], row[5], row[3]), _named_score)
+        for (user_id, memory_id, units, *_), scored in read:
+            yield Scored(user_id, memory_id, units, scored.factor_scores)
 
 
 def _approaches(session: Session, question: rec.EffectivenessByApproach) -> rec.EffectivenessAnswer:
@@ -88,9 +97,10 @@ def _in_context(
     since = to_micros(question.since) if question.since else None
     until = to_micros(question.until) if question.until else None
     for page in walk(session, _OUTCOMES, question.user_ids):
-        for user_id, _, style, units, moment, record in page:
+        read = read_each(session, "outcomes", page, lambda row: _read_context(row[5], row[6], row[1]), _named_outcome)
+        for (user_id, _, style, units, moment, *_), tried in read:
             if (since is None or moment >= since) and (until is None or moment < until):
-                yield (style, context_label(_read_context(record).context.get(key))), user_id, units
+                yield (style, context_label(tried.context.get(key))), user_id, units
 
 
 def _trend(session: Session, question: rec.EffectivenessTrend) -> rec.TrendAnswer:
@@ -112,28 +122,14 @@ def _cohorts(session: Session, question: rec.RetentionCohorts) -> rec.RetentionA
 def _said(session: Session, question: Any) -> Iterator[Said]:
     """Yield what users wrote and nobody cleared, user by user."""
     since, until = getattr(question, "since", None), getattr(question, "until", None)
-    days: dict[str, int] = {}
     for page in walk(session, _SAID, getattr(question, "user_ids", ())):
         marks = read_marks(session, {row[1] for row in page})
-        for user_id, conversation_id, sequence, moment in page:
-            if sequence > marks.get(conversation_id, 0) and _within(moment, since, until):
-                yield Said(user_id, _hour(moment, days))
-
-
-def _within(moment: str, since: datetime | None, until: datetime | None) -> bool:
-    if since is None and until is None:
-        return True
-    said = datetime.fromisoformat(moment)
-    return (since is None or said >= since) and (until is None or said < until)
-
-
-def _hour(moment: str, days: dict[str, int]) -> int:
-    """Return the hour of a moment that is written as ISO 8601 in UTC; ``days`` remembers what was worked out."""
-    day = moment[:10]
-    number = days.get(day)
-    if number is None:
-        number = days[day] = (datetime.fromisoformat(f"{day}T00:00:00Z") - ORIGIN).days
-    return number * 24 + int(moment[11:13])
+        shown = [row for row in page if row[2] > marks.get(row[1], 0)]
+        read = read_each(session, "messages", shown, lambda row: _read_words(row[3], row[4], row[2]), _named_message)
+        for (user_id, *_), said in read:
+            moment = said.timestamp
+            if said.role == "user" and (since is None or moment >= since) and (until is None or moment < until):
+                yield Said(user_id, (moment - ORIGIN) // _HOUR)
 
 
 def _core(session: Session, question: rec.CoreMemories) -> rec.CoreMemoriesAnswer:

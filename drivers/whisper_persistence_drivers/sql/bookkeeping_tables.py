@@ -54,6 +54,12 @@ def followers(maker: TableMaker) -> Table:
     return maker.table("followers", *keys("name", "kind"), clustered=True)
 
 
+def leases(maker: TableMaker) -> Table:
+    """Make who alone works off what a follower has not seen, and until when."""
+    held = (string("holder"), number("fence"), number("until"), string("note"))
+    return maker.table("follower_leases", *keys("follower"), *held, clustered=True)
+
+
 def outbox(maker: TableMaker) -> Table:
     """Make what each follower has not seen."""
     return maker.table("outbox", *keys("follower", "kind", "thing_id", "item"), number("revision"), clustered=True)

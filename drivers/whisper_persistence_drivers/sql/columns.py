@@ -21,6 +21,11 @@ def string(name: str, **options: Any) -> Column[str]:
     return Column(name, PlainText, nullable=False, **options)
 
 
+def checked_record() -> tuple[Column[str], Column[int]]:
+    """Return the columns of a record and of its checksum, which is null where it was never worked out."""
+    return string("record"), Column("checksum", BigInteger)
+
+
 def number(name: str, **options: Any) -> Column[int]:
     """Return a column of whole numbers that is never null."""
     return Column(name, BigInteger, nullable=False, **options)

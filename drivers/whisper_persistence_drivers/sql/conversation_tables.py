@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-from whisper_persistence_drivers.sql.columns import PlainText, keys, number, string
+from whisper_persistence_drivers.sql.columns import PlainText, checked_record, keys, number, string
 from whisper_persistence_drivers.sql.table_maker import TableMaker, owned
 
 _PLACE: Final = ("namespace", "conversation_id", "sequence")
@@ -30,7 +30,7 @@ def messages(maker: TableMaker, profiles: Table) -> Table:
         string("message_id"),
         string("user_id"),
         Column("other_author", PlainText),
-        string("record"),
+        *checked_record(),
         owned(profiles),
         UniqueConstraint("namespace", "message_id", "conversation_id"),
         clustered=True,

@@ -75,7 +75,7 @@ def read_each(
         try:
             found.append((row, read(row)))
         except StorageDamagedError:
-            session.flavour.damage.note(kind, name(row))
+            session.damage.note(kind, name(row))
     return found
 
 

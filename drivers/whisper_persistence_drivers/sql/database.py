@@ -11,6 +11,7 @@ import attrs
 from sqlalchemy import Engine
 
 from whisper_persistence.records import Tombstone
+from whisper_persistence_drivers.sql.damage import Damage
 from whisper_persistence_drivers.sql.flavour import Flavour
 
 
@@ -41,12 +42,14 @@ class Database(ABC):
     Attributes:
         flavour: the kind of database, and where in it our tables are; known once it is open.
         hash_key: the installation's key for hashes of ids; known once it is open.
+        damage: what could not be read of it.
         errors: what the database's library raises.
         history_partitions: into how many hash partitions a new installation divides the history; 0 for none.
     """
 
     flavour: Flavour
     hash_key: bytes
+    damage: Damage
     errors: type[Exception] | tuple[type[Exception], ...]
     history_partitions: int = 0
 

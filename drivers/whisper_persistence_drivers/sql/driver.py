@@ -19,6 +19,7 @@ from whisper_persistence.hookspecs import (
 )
 from whisper_persistence_drivers.sql import expiring as sql_expiring
 from whisper_persistence_drivers.sql import following as sql_following
+from whisper_persistence_drivers.sql import leasing as sql_leasing
 from whisper_persistence_drivers.sql import messages as sql_messages
 from whisper_persistence_drivers.sql import patterns as sql_patterns
 from whisper_persistence_drivers.sql import scanning as sql_scanning
@@ -146,6 +147,11 @@ class SqlDriver(
     def load_pending(self, follower: str, limit: int) -> tuple[rec.Pending, ...]:
         """Return what a follower has not seen."""
         return self._read(sql_following.load_pending, follower, limit)
+
+    @hookimpl
+    def lease_follower(self, lease: rec.Lease) -> rec.Lease:
+        """Take, renew or give back a follower's lease."""
+        return self._write(sql_leasing.lease_follower, lease)
 
     @hookimpl
     def load_revisions(self, things: Sequence[rec.Thing]) -> Mapping[rec.Thing, rec.Revision]:

@@ -143,7 +143,7 @@ def _ranked(flavour: Flavour, kind: Kind, *, placed: bool) -> Any:
     owner, nothing = table.c[kind.owner], cast("ColumnElement[Any]", literal_column("NULL"))
     moment: ColumnElement[Any] = flavour.moment(table.c.record, MOMENTS[kind.name])
     item: ColumnElement[Any] = literal_column("''") if kind.item is None else table.c[kind.item]
-    mark: ColumnElement[Any] = table.c.sequence if kind.order == "sequence" else moment
+    mark: ColumnElement[Any] = table.c.sequence if kind.order == "sequence" else flavour.known(moment)
     place: ColumnElement[int] = literal_column("1", BigInteger())
     if placed and kind.order is not None:
         place = func.row_number().over(partition_by=owner, order_by=(mark.desc(), item.desc()))

@@ -25,7 +25,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from whisper_persistence_drivers.sql.damage import Damage
 from whisper_persistence_drivers.sql.tables import Tables, tables
 
 if TYPE_CHECKING:
@@ -71,12 +70,10 @@ class Flavour(ABC):
     Attributes:
         schema: the schema they live in, or ``None`` for the database's own.
         prefix: what their names begin with.
-        damage: what could not be read.
     """
 
     schema: str | None = None
     prefix: str = ""
-    damage: Damage = attrs.field(factory=Damage, eq=False, repr=False)
 
     @property
     def tables(self) -> Tables:
@@ -102,7 +99,16 @@ class Flavour(ABC):
 
     @abstractmethod
     def member(self, record: ColumnElement[str], name: str) -> ColumnElement[str]:
-        """Return the text of one member of the JSON object in a column; ``name`` is one of our fields' names."""
+        """Return the text of one member of the JSON object in a column, null where it cannot be read.
+
+        Args:
+            record: the column.
+            name: one of our fields' names.
+        """
+
+    def checked(self, columns: Any) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+        """Return the record and checksum of a table as `whisper_persistence_drivers.sql.checksums` reads them."""
+        return columns.record, columns.checksum
 
     def execute(self, session: Session, statement: Prepared, values: dict[str, Any]) -> Any:
         """Run a statement with these values by name; the answer has `fetchall` and ``rowcount``."""
@@ -127,8 +133,16 @@ class Flavour(ABC):
         """Return the rows of a SELECT of `each` for every set of values, in their order."""
 
     @abstractmethod
+    def clock(self) -> ColumnElement[int]:
+        """Return the present moment by the database's own clock, in microseconds since 1970."""
+
+    @abstractmethod
     def moment(self, record: ColumnElement[str], field: str) -> ColumnElement[str]:
-        """Return a moment of a record, as `whisper_persistence_drivers.sql.session.to_text` writes moments."""
+        """Return a record's moment as `whisper_persistence_drivers.sql.session.to_text` does; null like `member`."""
+
+    def known(self, moment: ColumnElement[str]) -> ColumnElement[str]:
+        """Return a moment of a record to put in order; one that cannot be read is before all others."""
+        return func.coalesce(moment, literal_column("''"))
 
     def middles(self, ordered: Select[Any], count: ColumnElement[int]) -> ColumnElement[Any] | None:
         """Return the one or two middle values of an ordered query as one value, if that can be part of a statement.

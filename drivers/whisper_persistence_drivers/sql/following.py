@@ -14,6 +14,7 @@ from whisper_persistence.records import Follower, Pending, Revision, Thing
 from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.erasures import release
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
+from whisper_persistence_drivers.sql.leasing import unfenced
 from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.transaction import Transaction
 
@@ -81,14 +82,15 @@ def load_pending(session: Session, follower: str, limit: int) -> tuple[Pending, 
 
 
 def clear_pending(transaction: Transaction, pending: Sequence[Pending]) -> tuple[int, bool]:
-    """Forget pending work up to the revision that each names.
+    """Forget pending work up to the revision that each names, but for what names an older fence.
 
     Returns:
         How many were forgotten, and whether any was the last that named somebody erased.
     """
     clear = _statements(transaction.flavour).clear_pending
-    cleared = transaction.run_each(clear, [attrs.asdict(work) for work in pending])
-    return cleared, release(transaction, pending)
+    theirs = unfenced(transaction, pending)
+    cleared = transaction.run_each(clear, [attrs.asdict(work) for work in theirs])
+    return cleared, release(transaction, theirs)
 
 
 def load_revisions(session: Session, things: Sequence[Thing]) -> dict[Thing, Revision]:

@@ -43,7 +43,7 @@ def _statements(flavour: Flavour) -> _Statements:
     tables = flavour.tables
     messages, terms, scores = tables.messages.c, tables.terms.c, tables.scores.c
     columns = [terms[name] for name in TermRow._fields]
-    record = select(messages.record, messages.sequence)
+    record = select(*flavour.checked(messages), messages.sequence)
 
     def here(columns: Any, given: Mapping[str, Any], *names: str) -> tuple[ColumnElement[bool], ...]:
         return (mine(columns), *(columns[name] == given[name] for name in names))
@@ -98,7 +98,7 @@ def _scoped(flavour: Flavour, conditions: Sequence[str]) -> _Scoped:
         return limited(select(*(terms[name] for name in TermRow._fields)), terms, given)
 
     def tail(given: Mapping[str, Any]) -> Any:
-        return limited(select(messages.record, messages.sequence).where(_told(flavour)), messages, given)
+        return limited(select(*flavour.checked(messages), messages.sequence).where(_told(flavour)), messages, given)
 
     return _Scoped(*(flavour.each(build, **types) for build in (count, rows, tail)))
 

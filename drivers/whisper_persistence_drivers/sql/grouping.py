@@ -150,7 +150,11 @@ def _patterns(flavour: Flavour, listed: bool) -> _Patterns:
         for name in ("frequency", "confidence_sum", "importance_sum")
     ]
     counted = select(patterns.pattern_id, kind, func.count().label("users"), *sums)
-    found = counted.where(_asked(flavour, patterns, listed)).group_by(patterns.pattern_id, kind).subquery("found")
+    found = (
+        counted.where(_asked(flavour, patterns, listed), kind.is_not(None))
+        .group_by(patterns.pattern_id, kind)
+        .subquery("found")
+    )
     order = (found.c.users.desc(), found.c.frequency.desc(), found.c.pattern_id, found.c.kind)
     most = select(found).where(found.c.users >= _number("minimum")).order_by(*order).limit(_number("limit"))
     few = select(func.count()).select_from(found).where(found.c.users < _number("minimum"))

@@ -54,7 +54,7 @@ def _statements(flavour: Flavour) -> _Statements:
 
     def named(given: Mapping[str, Any]) -> Any:
         there = (messages.conversation_id == given["conversation_id"], messages.message_id == given["message_id"])
-        return select(messages.record, messages.sequence).where(mine(messages), *there)
+        return select(*flavour.checked(messages), messages.sequence).where(mine(messages), *there)
 
     def placed(given: Mapping[str, Any]) -> Any:
         there = (terms.conversation_id == given["conversation_id"], terms.sequence == given["sequence"])

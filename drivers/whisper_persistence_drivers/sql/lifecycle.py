@@ -108,7 +108,7 @@ class SqlLifecycle(LifecycleSpecs):
             return rec.TierHealth(self.tier, rec.State.DOWN, None, {"error": str(error)})
         details["schema_version"] = SCHEMA_VERSION
         details["installation"] = blake2b(b"installation", key=self._database.hash_key, digest_size=8).hexdigest()
-        damaged = details["damaged"] = len(self._database.flavour.damage)
+        damaged = details["damaged"] = len(self._database.damage)
         state = rec.State.DEGRADED if damaged else rec.State.UP
         return rec.TierHealth(self.tier, state, time.perf_counter() - began, details)
 
@@ -119,7 +119,8 @@ class SqlLifecycle(LifecycleSpecs):
         database = self._database
         try:
             with database.reading() as connection:
-                return function(Session(connection, database.flavour, self._namespace, database.hash_key), *arguments)
+                place = (database.flavour, self._namespace, database.hash_key, database.damage)
+                return function(Session(connection, *place), *arguments)
         except database.errors as error:
             raise database.translate(error) from None
 
@@ -137,9 +138,8 @@ class SqlLifecycle(LifecycleSpecs):
         try:
             with database.writing() as connection:
                 links = self._make_links() if self._make_links else None
-                transaction = Transaction(
-                    connection, database.flavour, self._namespace, database.hash_key, known, careful, links
-                )
+                place = (database.flavour, self._namespace, database.hash_key, database.damage)
+                transaction = Transaction(connection, *place, known, careful, links)
                 answer = function(transaction, *arguments)
                 transaction.finish()
         except database.errors as error:

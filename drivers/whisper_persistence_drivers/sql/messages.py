@@ -9,7 +9,6 @@ from typing import Any
 import attrs
 from sqlalchemy import BigInteger, Text, Update, bindparam, select
 
-from whisper_persistence.codec import encode
 from whisper_persistence.records import (
     ClearMark,
     Message,
@@ -19,6 +18,7 @@ from whisper_persistence.records import (
     Receipt,
 )
 from whisper_persistence_drivers.sql.chaining import Event
+from whisper_persistence_drivers.sql.checksums import encode_checked
 from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.indexing import forget_terms
@@ -51,7 +51,7 @@ def _statements(flavour: Flavour) -> _Statements:
     return _Statements(
         add=flavour.add(tables.messages),
         find=flavour.each(same, conversation_id=PlainText, message_id=PlainText),
-        read=flavour.prepare(select(messages.record, messages.sequence).where(*one)),
+        read=flavour.prepare(select(*flavour.checked(messages), messages.sequence).where(*one)),
         edit=flavour.prepare(_edit(flavour)),
         clear=flavour.prepare(_clear(flavour)),
     )
@@ -60,7 +60,8 @@ def _statements(flavour: Flavour) -> _Statements:
 def _edit(flavour: Flavour) -> Update:
     table = flavour.tables.messages
     here = (table.c.conversation_id == bindparam("conversation"), table.c.sequence == bindparam("at"))
-    return table.update().where(mine(table.c), *here).values(record=bindparam("new_record", type_=Text()))
+    new = {"record": bindparam("new_record", type_=Text()), "checksum": bindparam("new_checksum", type_=BigInteger())}
+    return table.update().where(mine(table.c), *here).values(new)
 
 
 def _clear(flavour: Flavour) -> Update:
@@ -92,7 +93,7 @@ def save_messages(transaction: Transaction, messages: Sequence[Message]) -> list
     transaction.insert(_statements(transaction.flavour).add, rows)
     if transaction.links is not None:
         for row in rows:
-            transaction.links.note(row[1], Event("add", row[2], row[3:]))
+            transaction.links.note(row[1], Event("add", row[2], row[3:-1]))
     sequences = (stored[message.conversation_id, message.message_id] for message in messages)
     return [step.receipt(sequence, not flag) for step, sequence, flag in zip(steps, sequences, flags, strict=True)]
 
@@ -112,7 +113,7 @@ def other_author(message: Message) -> str | None:
 
 def _row(namespace: str, message: Message, sequence: int) -> tuple[Any, ...]:
     key = (namespace, message.conversation_id, sequence, message.message_id, message.user_id)
-    return (*key, other_author(message), encode(message))
+    return (*key, other_author(message), *encode_checked(message, sequence))
 
 
 def update_messages(transaction: Transaction, changes: Sequence[MessageChange]) -> list[Receipt]:
@@ -146,9 +147,10 @@ def _read(session: Session, change: MessageEdit | MessageRedaction) -> Message |
 def _put_edit(transaction: Transaction, message: Message) -> None:
     edit = _statements(transaction.flavour).edit
     row = _row(transaction.namespace, message, message.sequence or 0)
-    transaction.run(edit, conversation=message.conversation_id, at=message.sequence, new_record=row[-1])
+    here = {"conversation": message.conversation_id, "at": message.sequence}
+    transaction.run(edit, **here, new_record=row[-2], new_checksum=row[-1])
     if transaction.links is not None:
-        transaction.links.note(message.conversation_id, Event("edit", row[2], row[3:]))
+        transaction.links.note(message.conversation_id, Event("edit", row[2], row[3:-1]))
     forget_vectors(transaction, message)
     forget_terms(transaction, message)
 

@@ -9,18 +9,18 @@ from typing import Any
 import attrs
 from sqlalchemy import select
 
-from whisper_persistence.codec import decoder, encode
 from whisper_persistence.errors import StorageDamagedError
 from whisper_persistence.records import Pattern, PatternChange, Preferences, PreferencesChange, Receipt
 from whisper_persistence.records.following import FollowedKind
+from whisper_persistence_drivers.sql.checksums import checked, encode_checked
 from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.damage import partly_damaged, read_each, sorted_out
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.transaction import Transaction
 
-_pattern = decoder(Pattern)
-_preferences = decoder(Preferences)
+_pattern = checked(Pattern)
+_preferences = checked(Preferences)
 
 
 @attrs.frozen(eq=False)
@@ -36,14 +36,14 @@ class _Statements:
 def _statements(flavour: Flavour) -> _Statements:
     tables = flavour.tables
     patterns, preferences = tables.patterns.c, tables.preferences.c
-    every = select(patterns.user_id, patterns.record).where(mine(patterns), flavour.among(patterns.user_id))
-    wishes = select(preferences.user_id, preferences.record).where(
+    every = select(patterns.user_id, *flavour.checked(patterns)).where(mine(patterns), flavour.among(patterns.user_id))
+    wishes = select(preferences.user_id, *flavour.checked(preferences)).where(
         mine(preferences), flavour.among(preferences.user_id)
     )
 
     def one(given: Mapping[str, Any]) -> Any:
         same = (patterns.user_id == given["user_id"], patterns.pattern_id == given["pattern_id"])
-        return select(patterns.record).where(mine(patterns), *same)
+        return select(*flavour.checked(patterns)).where(mine(patterns), *same)
 
     return _Statements(
         load_patterns=flavour.prepare(every.order_by(patterns.user_id, patterns.pattern_id)),
@@ -58,9 +58,9 @@ def load_patterns(session: Session, user_ids: Sequence[str]) -> dict[str, tuple[
     """Return the patterns of the users that have any, by user id."""
     rows = session.listed(_statements(session.flavour).load_patterns, user_ids)
     try:
-        return _by_user((row[0], _pattern(row[1])) for row in rows)
+        return _by_user((row[0], _pattern(*row[1:])) for row in rows)
     except StorageDamagedError:
-        read = read_each(session, "patterns", rows, lambda row: _pattern(row[1]))
+        read = read_each(session, "patterns", rows, lambda row: _pattern(*row[1:]))
     unknown = frozenset(row[0] for row in {*rows} - {row for row, _ in read})
     found = _by_user((row[0], pattern) for row, pattern in read if row[0] not in unknown)
     raise partly_damaged("patterns", found, unknown)
@@ -77,9 +77,9 @@ def load_preferences(session: Session, user_ids: Sequence[str]) -> dict[str, Pre
     """Return the preferences that exist, by user id."""
     rows = session.listed(_statements(session.flavour).load_preferences, user_ids)
     try:
-        return {user_id: _preferences(record) for user_id, record in rows}
+        return {user_id: _preferences(record, kept) for user_id, record, kept in rows}
     except StorageDamagedError:
-        raise sorted_out(session, "preferences", rows, lambda row: _preferences(row[1])) from None
+        raise sorted_out(session, "preferences", rows, lambda row: _preferences(*row[1:])) from None
 
 
 def save_patterns(transaction: Transaction, patterns: Sequence[Pattern]) -> list[Receipt]:
@@ -140,14 +140,16 @@ def _find_patterns(session: Session, changes: Sequence[PatternChange]) -> dict[t
     keys = sorted({(change.user_id, change.pattern_id) for change in changes})
     sets = [{"user_id": user_id, "pattern_id": pattern_id} for user_id, pattern_id in keys]
     found = session.each(_statements(session.flavour).find_patterns, sets)
-    return {key: _pattern(rows[0][0]) for key, rows in zip(keys, found, strict=True) if rows}
+    return {key: _pattern(*rows[0]) for key, rows in zip(keys, found, strict=True) if rows}
 
 
 def _put_patterns(transaction: Transaction, patterns: dict[tuple[str, str], Pattern]) -> None:
-    rows = [(transaction.namespace, *key, encode(pattern)) for key, pattern in sorted(patterns.items())]
+    rows = [(transaction.namespace, *key, *encode_checked(pattern)) for key, pattern in sorted(patterns.items())]
     transaction.insert(_statements(transaction.flavour).put_patterns, rows)
 
 
 def _put_preferences(transaction: Transaction, preferences: dict[str, Preferences]) -> None:
-    rows = [(transaction.namespace, user_id, encode(record)) for user_id, record in sorted(preferences.items())]
+    rows = [
+        (transaction.namespace, user_id, *encode_checked(record)) for user_id, record in sorted(preferences.items())
+    ]
     transaction.insert(_statements(transaction.flavour).put_preferences, rows)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import attrs
 from sqlalchemy import BigInteger, bindparam, delete, select
 
+from whisper_persistence.errors import StorageDamagedError
 from whisper_persistence.records import StatisticsChange
 from whisper_persistence.records.following import ThingKind
 from whisper_persistence.records.maintenance import MOMENTS, RecordKind
@@ -45,7 +46,7 @@ def _statements(flavour: Flavour, kind: RecordKind, owner: str) -> _Statements:
     table, profiles = getattr(flavour.tables, kind), flavour.tables.profiles
     item = table.c[_ITEMS[kind]] if kind in _ITEMS else None
     is_sequenced = kind in ("outcomes", "scores", "messages")
-    mark = table.c.sequence if is_sequenced else flavour.moment(table.c.record, MOMENTS[kind])
+    mark = table.c.sequence if is_sequenced else flavour.known(flavour.moment(table.c.record, MOMENTS[kind]))
 
     def same(given: Mapping[str, Any]) -> tuple[Any, ...]:
         named = () if item is None else (item == given["item"],)
@@ -88,7 +89,19 @@ def remove(transaction: Transaction, kind: RecordKind, thing: ThingKind, found: 
 
 
 def _forget_scores(transaction: Transaction, found: Sequence[Found]) -> int:
-    """Let statistics forget scores, by the same change that a bot forgets a memory with."""
+    """Let statistics forget scores, by the same change that a bot forgets a memory with.
+
+    What cannot be read cannot be taken from the totals; it stays, and keeps none of the others.
+    """
+    try:
+        return _forget(transaction, found)
+    except StorageDamagedError:
+        if len(found) == 1:
+            return 0
+    return sum(_forget_scores(transaction, [one]) for one in found)
+
+
+def _forget(transaction: Transaction, found: Sequence[Found]) -> int:
     users: dict[str, list[str]] = {}
     for user_id, memory_id, _ in found:
         users.setdefault(user_id, []).append(memory_id)

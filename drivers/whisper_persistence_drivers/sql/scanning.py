@@ -2,75 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cache
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import attrs
 import msgspec
 from sqlalchemy import BigInteger, bindparam, select, tuple_
 
-from whisper_persistence.codec import decoder, encode
+from whisper_persistence.codec import encode
 from whisper_persistence.errors import StorageDamagedError, ValidationError
-from whisper_persistence.records import MemoryScore, Message, Outcome, Page, Pattern, Preferences, Statistics, Strategy
+from whisper_persistence.records import Page
 from whisper_persistence_drivers.sql.damage import read_each
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
-from whisper_persistence_drivers.sql.scores import read_score
+from whisper_persistence_drivers.sql.scanned import KINDS, Scanned
 from whisper_persistence_drivers.sql.session import NEWEST, Session, mine
 from whisper_persistence_drivers.sql.statistics import load_statistics
-from whisper_persistence_drivers.sql.strategies import read_outcome
-from whisper_persistence_drivers.sql.windows import read_messages
-
-
-@attrs.frozen(eq=False)
-class _Kind:
-    """How one kind is scanned: table, key columns after the namespace, other columns, and how a row is read."""
-
-    table: str
-    key: tuple[str, ...]
-    columns: tuple[str, ...]
-    read: Callable[..., Any]
-
-
-def _by_key(record_type: type) -> Callable[..., Any]:
-    decode = cast("Callable[[str], Any]", decoder(record_type))
-
-    def read(*row: Any) -> Any:
-        return decode(row[-1])
-
-    return read
-
-
-def _outcome(_: str, sequence: int, record: str) -> Outcome:
-    return read_outcome(sequence, record)
-
-
-def _score(_: str, __: str, sequence: int, record: str) -> MemoryScore:
-    return read_score(sequence, record)
-
-
-def _message(_: str, sequence: int, record: str) -> Message:
-    return read_messages([(record, sequence)])[0]
-
-
-_KINDS = {
-    "strategies": _Kind("strategies", ("user_id",), ("record",), _by_key(Strategy)),
-    "outcomes": _Kind("outcomes", ("user_id", "sequence"), ("record",), _outcome),
-    "statistics": _Kind("statistics", ("user_id",), ("record",), _by_key(Statistics)),
-    "scores": _Kind("scores", ("user_id", "memory_id"), ("sequence", "record"), _score),
-    "patterns": _Kind("patterns", ("user_id", "pattern_id"), ("record",), _by_key(Pattern)),
-    "preferences": _Kind("preferences", ("user_id",), ("record",), _by_key(Preferences)),
-    "messages": _Kind("messages", ("conversation_id", "sequence"), ("record",), _message),
-}
 
 
 @cache
 def _statement(flavour: Flavour, kind: str, *, first: bool) -> Prepared:
-    scanned = _KINDS[kind]
-    columns = getattr(flavour.tables, scanned.table).c
+    scanned = KINDS[kind]
+    columns = getattr(flavour.tables, kind).c
     keys = [columns[name] for name in scanned.key]
-    page = select(*keys, *(columns[name] for name in scanned.columns)).where(mine(columns))
+    page = select(*(columns[name] for name in scanned.columns()), *flavour.checked(columns)).where(mine(columns))
     after = tuple_(*keys) > tuple_(*(bindparam(f"after_{name}", type_=columns[name].type) for name in scanned.key))
     wanted = page if first else page.where(after)
     return flavour.prepare(wanted.order_by(*keys).limit(bindparam("limit", type_=BigInteger())))
@@ -78,12 +34,12 @@ def _statement(flavour: Flavour, kind: str, *, first: bool) -> Prepared:
 
 def knows(kind: str) -> bool:
     """Say whether records of this kind are kept here."""
-    return kind in _KINDS
+    return kind in KINDS
 
 
 def scan(session: Session, kind: str, cursor: str | None, limit: int) -> Page:
     """Return one page of the records of a kind."""
-    scanned = _KINDS[kind]
+    scanned = KINDS[kind]
     after = {} if cursor is None else {f"after_{name}": part for name, part in _parts(scanned, cursor).items()}
     whole = kind == "statistics"  # their order stands in the scores
     with session.flavour.one_state(session) if whole else nullcontext():
@@ -99,13 +55,13 @@ def scan(session: Session, kind: str, cursor: str | None, limit: int) -> Page:
 
 def _page(session: Session, kind: str, rows: Sequence[Any], limit: int) -> Page:
     """Return a page of a kind from one row more than it has, if there are as many."""
-    scanned, shown = _KINDS[kind], rows[:limit]
+    scanned, shown = KINDS[kind], rows[:limit]
     keys = len(scanned.key)
     cursor = encode(list(rows[limit - 1][:keys])) if len(rows) > limit else None
     try:
-        return Page(tuple([scanned.read(*row) for row in shown]), cursor)
+        return Page(tuple([scanned.read(row) for row in shown]), cursor)
     except StorageDamagedError:
-        read = read_each(session, kind, shown, lambda row: scanned.read(*row), lambda row: tuple(row[-2:]))
+        read = read_each(session, kind, shown, scanned.read, scanned.name)
     kept = {id(row) for row, _ in read}
     damaged = tuple(" ".join(map(str, row[:keys])) for row in shown if id(row) not in kept)
     return Page(tuple(record for _, record in read), cursor, damaged)
@@ -124,12 +80,13 @@ def _of_user(flavour: Flavour, way: str, *, first: bool) -> Prepared:
         wanted.append(tuple_(*keys) > tuple_(*(bindparam(f"after_{key.name}", type_=key.type) for key in keys)))
     page = select(*keys).where(*wanted).order_by(*keys).limit(bindparam("limit", type_=BigInteger())).subquery().c
     same = (messages.conversation_id == page.conversation_id, messages.sequence == page.sequence)
-    return flavour.prepare(select(page.conversation_id, page.sequence, messages.record).where(mine(messages), *same))
+    shown = (messages[name] for name in KINDS["messages"].columns())
+    return flavour.prepare(select(*shown, *flavour.checked(messages)).where(mine(messages), *same))
 
 
 def scan_messages(session: Session, user_id: str, cursor: str | None, limit: int) -> Page:
     """Return one page of the messages that concern a user or that they wrote."""
-    after = {} if cursor is None else _parts(_KINDS["messages"], cursor)
+    after = {} if cursor is None else _parts(KINDS["messages"], cursor)
     values = {"user": user_id, "limit": min(limit, NEWEST - 1) + 1, **{f"after_{k}": v for k, v in after.items()}}
     with session.flavour.one_state(session):
         ways = (_of_user(session.flavour, way, first=cursor is None) for way in ("user_id", "other_author"))
@@ -138,7 +95,7 @@ def scan_messages(session: Session, user_id: str, cursor: str | None, limit: int
     return _page(session, "messages", rows, limit)
 
 
-def _parts(scanned: _Kind, cursor: str) -> dict[str, Any]:
+def _parts(scanned: Scanned, cursor: str) -> dict[str, Any]:
     kinds = [int if name == "sequence" else str for name in scanned.key]
     try:
         parts = msgspec.json.decode(cursor, type=list[str | Annotated[int, msgspec.Meta(le=NEWEST)]])

@@ -16,7 +16,7 @@ from whisper_persistence_drivers.sql.database import Database
 from whisper_persistence_drivers.sql.tables import INSTALLATION_TABLE, VERSION_TABLE, tables
 
 #: The version of the schema that this release works with: the newest migration.
-SCHEMA_VERSION: Final = "0005"
+SCHEMA_VERSION: Final = "0007"
 #: What our tables' names begin with where tables of the same names are there already, in another's shape.
 PREFIX: Final = "whisper_persistence_"
 

@@ -9,15 +9,15 @@ from typing import Any
 import attrs
 from sqlalchemy import BigInteger, select, tuple_
 
-from whisper_persistence.codec import decoder
 from whisper_persistence.records import MemoryScore, ScoreQuery
 from whisper_persistence.records.fields import to_units
+from whisper_persistence_drivers.sql.checksums import Text, checked
 from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.damage import Asked, read_page
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import NEWEST, Session, mine, set_sequence
 
-_score = decoder(MemoryScore)
+_score = checked(MemoryScore)
 
 
 @attrs.frozen(eq=False)
@@ -29,7 +29,7 @@ class _Statements:
 @cache
 def _statements(flavour: Flavour) -> _Statements:
     scores, number = flavour.tables.scores.c, BigInteger()
-    page = select(scores.sequence, scores.record)
+    page = select(scores.sequence, *flavour.checked(scores))
 
     def top(given: Mapping[str, Any]) -> Any:
         lower = tuple_(scores.score, scores.memory_id) < tuple_(given["score"], given["memory_id"])
@@ -69,8 +69,8 @@ def _recent_bounds(query: ScoreQuery) -> dict[str, Any]:
     return {"user_id": query.user_id, "before": before, "limit": query.limit}
 
 
-def read_score(sequence: int, record: str) -> MemoryScore:
+def read_score(sequence: int, record: Text, kept: int | None) -> MemoryScore:
     """Return a score from its row."""
-    score = _score(record)
+    score = _score(record, kept, sequence)
     set_sequence(score, sequence)
     return score

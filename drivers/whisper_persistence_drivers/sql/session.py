@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, bindparam
 
 from whisper_persistence.codec import encode
 from whisper_persistence.records import MemoryScore, Message, Outcome
+from whisper_persistence_drivers.sql.damage import Damage
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 
 #: A sequence larger than any.
@@ -56,12 +57,14 @@ class Session:
         flavour: the kind of database, and where in it our tables are.
         namespace: the namespace that all is read and written in.
         hash_key: the installation's key for hashes of ids.
+        damage: what could not be read of the database.
     """
 
     connection: Any
     flavour: Flavour
     namespace: str
     hash_key: bytes
+    damage: Damage
 
     def rows(self, statement: Prepared, **values: Any) -> list[Any]:
         """Run a statement and return its rows."""

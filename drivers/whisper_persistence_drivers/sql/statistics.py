@@ -10,18 +10,18 @@ from typing import Any
 import attrs
 from sqlalchemy import BigInteger, ColumnElement, delete, func, select
 
-from whisper_persistence.codec import decoder, encode
 from whisper_persistence.errors import StorageDamagedError
 from whisper_persistence.records import MemoryScore, Receipt, Statistics, StatisticsChange
 from whisper_persistence.records.fields import from_units, quantise, to_units
+from whisper_persistence_drivers.sql.checksums import checked, encode_checked
 from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.damage import sorted_out
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.transaction import Step, Transaction
 
-_statistics = decoder(Statistics)
-_score = decoder(MemoryScore)
+_statistics = checked(Statistics)
+_score = checked(MemoryScore)
 
 
 @attrs.frozen(eq=False)
@@ -40,7 +40,7 @@ class _Statements:
 def _statements(flavour: Flavour) -> _Statements:
     tables = flavour.tables
     statistics, scores = tables.statistics.c, tables.scores.c
-    columns = (statistics.user_id, statistics.record, statistics.stored_scores)
+    columns = (statistics.user_id, *flavour.checked(statistics), statistics.stored_scores)
     listed = (mine(statistics), flavour.among(statistics.user_id))
     number = BigInteger()
 
@@ -52,7 +52,7 @@ def _statements(flavour: Flavour) -> _Statements:
         return ordered.limit(given["limit"]).offset(given["skipped"])
 
     def named(given: Mapping[str, Any]) -> Any:
-        return of_user(select(scores.record), given, scores.memory_id == given["memory_id"])
+        return of_user(select(*flavour.checked(scores), scores.sequence), given, scores.memory_id == given["memory_id"])
 
     def gone(given: Mapping[str, Any]) -> Any:
         return of_user(delete(tables.scores), given, scores.memory_id == given["memory_id"])
@@ -94,11 +94,11 @@ def load_statistics(session: Session, user_ids: Sequence[str]) -> dict[str, Stat
         if sql.whole:
             medians = {user_id: _median(middles) for user_id, *_, middles in found if middles}
         else:
-            medians = _medians(session, {user_id: stored for user_id, _, stored, *_ in found if stored})
+            medians = _medians(session, {user_id: stored for user_id, _, __, stored, *_ in found if stored})
 
     def read(row: Any) -> Statistics:
-        user_id, record, stored, low, high, *_ = row
-        return _ordered(_statistics(record), stored, low, high, medians.get(user_id))
+        user_id, record, kept, stored, low, high, *_ = row
+        return _ordered(_statistics(record, kept), stored, low, high, medians.get(user_id))
 
     try:
         return {row[0]: read(row) for row in found}
@@ -133,7 +133,7 @@ def save_statistics(transaction: Transaction, statistics: Sequence[Statistics]) 
     transaction.ensure_users(users)
     steps = transaction.advance("user", [(user_id, 1, 0) for user_id in users])
     # What is to be replaced need not be readable.
-    stored = {row[0]: row[2] for row in transaction.listed(_statements(transaction.flavour).find, users)}
+    stored = {row[0]: row[3] for row in transaction.listed(_statements(transaction.flavour).find, users)}
     _put(transaction, {record.user_id: (record, stored.get(record.user_id, 0)) for record in statistics})
     for user_id, step in zip(users, steps, strict=True):
         transaction.tell("statistics", user_id, "", step.revision)
@@ -197,7 +197,7 @@ class _Folding:
         sets = [{"user_id": user_id, "memory_id": memory_id} for user_id, memory_id in sorted(gone)]
         transaction.run_each(sql.remove_scores, sets)
         rows = [
-            (transaction.namespace, *key, to_units(score.overall_score), sequence, encode(score))
+            (transaction.namespace, *key, to_units(score.overall_score), sequence, *encode_checked(score, sequence))
             for key, (sequence, score) in sorted(self.put_scores.items())
         ]
         transaction.insert(sql.put_scores, rows)
@@ -206,18 +206,19 @@ class _Folding:
 
 def _find(session: Session, user_ids: Sequence[str]) -> dict[str, tuple[Statistics, int]]:
     rows = session.listed(_statements(session.flavour).find, user_ids)
-    return {user_id: (_statistics(record), stored) for user_id, record, stored in rows}
+    return {user_id: (_statistics(record, kept), stored) for user_id, record, kept, stored in rows}
 
 
 def _find_scores(session: Session, changes: Sequence[StatisticsChange]) -> dict[tuple[str, str], MemoryScore]:
     keys = sorted({(change.user_id, memory_id) for change in changes for memory_id in change.memory_ids()})
     sets = [{"user_id": user_id, "memory_id": memory_id} for user_id, memory_id in keys]
     found = session.each(_statements(session.flavour).find_scores, sets)
-    return {key: _score(rows[0][0]) for key, rows in zip(keys, found, strict=True) if rows}
+    return {key: _score(*rows[0]) for key, rows in zip(keys, found, strict=True) if rows}
 
 
 def _put(transaction: Transaction, statistics: Mapping[str, tuple[Statistics, int]]) -> None:
     rows = [
-        (transaction.namespace, key, stored, encode(record)) for key, (record, stored) in sorted(statistics.items())
+        (transaction.namespace, key, stored, *encode_checked(record))
+        for key, (record, stored) in sorted(statistics.items())
     ]
     transaction.insert(_statements(transaction.flavour).put, rows)

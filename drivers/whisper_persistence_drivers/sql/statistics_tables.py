@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import Table
 
-from whisper_persistence_drivers.sql.columns import keys, number, string
+from whisper_persistence_drivers.sql.columns import checked_record, keys, number
 from whisper_persistence_drivers.sql.table_maker import TableMaker, owned
 
 
 def statistics(maker: TableMaker, profiles: Table) -> Table:
     """Make each user's totals over their scores."""
-    parts = (*keys("user_id"), number("stored_scores"), string("record"), owned(profiles))
+    parts = (*keys("user_id"), number("stored_scores"), *checked_record(), owned(profiles))
     return maker.table("user_memory_statistics", *parts)
 
 
@@ -21,7 +21,7 @@ def scores(maker: TableMaker, profiles: Table) -> Table:
         *keys("user_id", "memory_id"),
         number("score"),
         number("sequence"),
-        string("record"),
+        *checked_record(),
         owned(profiles),
         clustered=True,
     )
@@ -33,10 +33,10 @@ def scores(maker: TableMaker, profiles: Table) -> Table:
 
 def patterns(maker: TableMaker, profiles: Table) -> Table:
     """Make the patterns seen in what matters to each user."""
-    parts = (*keys("user_id", "pattern_id"), string("record"), owned(profiles))
+    parts = (*keys("user_id", "pattern_id"), *checked_record(), owned(profiles))
     return maker.table("memory_importance_patterns", *parts, clustered=True)
 
 
 def preferences(maker: TableMaker, profiles: Table) -> Table:
     """Make each user's preferences."""
-    return maker.table("user_memory_preferences", *keys("user_id"), string("record"), owned(profiles))
+    return maker.table("user_memory_preferences", *keys("user_id"), *checked_record(), owned(profiles))

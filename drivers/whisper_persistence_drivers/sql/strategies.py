@@ -9,18 +9,18 @@ from typing import Any
 import attrs
 from sqlalchemy import BigInteger, select
 
-from whisper_persistence.codec import decoder, encode
 from whisper_persistence.errors import StorageDamagedError
 from whisper_persistence.records import Outcome, OutcomeQuery, Receipt, Strategy, StrategyChange
 from whisper_persistence.records.fields import to_units
+from whisper_persistence_drivers.sql.checksums import Text, checked, encode_checked
 from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.damage import Asked, read_page, sorted_out
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import NEWEST, Session, mine, set_sequence, to_micros
 from whisper_persistence_drivers.sql.transaction import Step, Transaction
 
-_strategy = decoder(Strategy)
-_outcome = decoder(Outcome)
+_strategy = checked(Strategy)
+_outcome = checked(Outcome)
 
 
 @attrs.frozen(eq=False)
@@ -40,14 +40,16 @@ def _statements(flavour: Flavour) -> _Statements:
 
     def page(given: Mapping[str, Any]) -> Any:
         older = (outcomes.user_id == given["user_id"], outcomes.sequence < given["before"])
-        found = select(outcomes.sequence, outcomes.record).where(mine(outcomes), *older)
+        found = select(outcomes.sequence, *flavour.checked(outcomes)).where(mine(outcomes), *older)
         return found.order_by(outcomes.sequence.desc()).limit(given["limit"])
 
     def known(given: Mapping[str, Any]) -> Any:
         same = (outcomes.user_id == given["user_id"], outcomes.outcome_id == given["outcome_id"])
         return select(outcomes.outcome_id).where(mine(outcomes), *same)
 
-    load = select(strategies.user_id, strategies.record).where(mine(strategies), flavour.among(strategies.user_id))
+    load = select(strategies.user_id, *flavour.checked(strategies)).where(
+        mine(strategies), flavour.among(strategies.user_id)
+    )
     return _Statements(
         load=flavour.prepare(load),
         put=flavour.put(tables.strategies),
@@ -62,9 +64,9 @@ def load_strategies(session: Session, user_ids: Sequence[str]) -> dict[str, Stra
     """Return the strategies that exist, by user id."""
     rows = session.listed(_statements(session.flavour).load, user_ids)
     try:
-        return {user_id: _strategy(record) for user_id, record in rows}
+        return {user_id: _strategy(record, kept) for user_id, record, kept in rows}
     except StorageDamagedError:
-        raise sorted_out(session, "strategies", rows, lambda row: _strategy(row[1])) from None
+        raise sorted_out(session, "strategies", rows, lambda row: _strategy(*row[1:])) from None
 
 
 def load_outcomes(session: Session, queries: Sequence[OutcomeQuery]) -> dict[OutcomeQuery, tuple[Outcome, ...]]:
@@ -82,9 +84,9 @@ def load_outcomes(session: Session, queries: Sequence[OutcomeQuery]) -> dict[Out
     }
 
 
-def read_outcome(sequence: int, record: str) -> Outcome:
+def read_outcome(sequence: int, record: Text, kept: int | None) -> Outcome:
     """Return an outcome from its row."""
-    outcome = _outcome(record)
+    outcome = _outcome(record, kept, sequence)
     set_sequence(outcome, sequence)
     return outcome
 
@@ -150,7 +152,7 @@ def _outcome_rows(transaction: Transaction, change: StrategyChange, step: Step) 
     for sequence, outcome in enumerate(change.outcomes, step.sequence):
         measured = (to_units(outcome.effectiveness_score), to_micros(outcome.timestamp))
         key = (transaction.namespace, change.user_id, sequence, outcome.outcome_id, outcome.intervention_style)
-        rows.append((*key, *measured, encode(outcome)))
+        rows.append((*key, *measured, *encode_checked(outcome, sequence)))
         transaction.tell("outcomes", change.user_id, outcome.outcome_id, step.revision)
     return rows
 
@@ -158,6 +160,6 @@ def _outcome_rows(transaction: Transaction, change: StrategyChange, step: Step) 
 def _put(transaction: Transaction, strategies: dict[str, Strategy]) -> None:
     space, sql = transaction.namespace, _statements(transaction.flavour)
     ordered = [strategies[user_id] for user_id in sorted(strategies)]
-    transaction.insert(sql.put, [(space, strategy.user_id, encode(strategy)) for strategy in ordered])
+    transaction.insert(sql.put, [(space, strategy.user_id, *encode_checked(strategy)) for strategy in ordered])
     totals = [(space, s.user_id, 0, s.interventions, s.successes, s.effectiveness_sum) for s in ordered]
     transaction.insert(sql.put_totals, totals)

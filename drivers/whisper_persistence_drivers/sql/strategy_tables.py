@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Table, UniqueConstraint, text
 
-from whisper_persistence_drivers.sql.columns import keys, number, string
+from whisper_persistence_drivers.sql.columns import checked_record, keys, number, string
 from whisper_persistence_drivers.sql.table_maker import TableMaker, owned
 
 
@@ -23,7 +23,7 @@ def profiles(maker: TableMaker) -> Table:
 
 def strategies(maker: TableMaker, profiles: Table) -> Table:
     """Make what is known of how to support each user."""
-    return maker.table("user_support_strategies", *keys("user_id"), string("record"), owned(profiles))
+    return maker.table("user_support_strategies", *keys("user_id"), *checked_record(), owned(profiles))
 
 
 def outcomes(maker: TableMaker, profiles: Table) -> Table:
@@ -35,7 +35,7 @@ def outcomes(maker: TableMaker, profiles: Table) -> Table:
         string("intervention_style"),
         number("effectiveness"),
         number("occurred_at"),
-        string("record"),
+        *checked_record(),
         owned(profiles),
         UniqueConstraint("namespace", "user_id", "outcome_id"),
         clustered=True,

@@ -49,6 +49,7 @@ class Tables:
     tombstones: Table
     conflicts: Table
     followers: Table
+    leases: Table
     outbox: Table
     erasures: Table
     chains: ChainTables
@@ -83,6 +84,7 @@ def tables(schema: str | None = None, prefix: str = "") -> Tables:
         tombstones=books.tombstones(maker),
         conflicts=books.conflicts(maker, profiles),
         followers=books.followers(maker),
+        leases=books.leases(maker),
         outbox=books.outbox(maker),
         erasures=books.erasures(maker),
         chains=chain_tables(maker),

@@ -10,8 +10,8 @@ import attrs
 from sqlalchemy import BigInteger, select
 from sqlalchemy.types import TypeEngine
 
-from whisper_persistence.looking import Seen, look
 from whisper_persistence.records import Message, SearchQuery, SearchResult
+from whisper_persistence.unindexed_search import Candidate, search_unindexed
 from whisper_persistence_drivers.sql import gathering
 from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
@@ -45,7 +45,7 @@ def _search(session: Session, query: SearchQuery) -> SearchResult:
     seen = {_place(each): each for each in messages if all(getattr(each, k) == v for k, v in conditions.items())}
     cleared = read_marks(session, {message.conversation_id for message in messages})
     shown = [
-        Seen(message, sequence <= cleared.get(conversation_id, 0))
+        Candidate(message, sequence <= cleared.get(conversation_id, 0))
         for (conversation_id, sequence), message in sorted(seen.items())
         if not message.is_redacted()
     ]
@@ -53,7 +53,7 @@ def _search(session: Session, query: SearchQuery) -> SearchResult:
     def importance(asked: Sequence[Message]) -> list[float | None]:
         return [worth.get("importance") for worth in gathering.read_importance(session, asked)]
 
-    found = look(query, shown, importance, lambda windows: load_messages(session, windows))
+    found = search_unindexed(query, shown, importance, lambda windows: load_messages(session, windows))
     return attrs.evolve(found, answered=ANSWERED, silent=MISSED if len(rows) > MOST else ())
 
 
@@ -69,7 +69,7 @@ def _newest(flavour: Flavour, conditions: Sequence[str]) -> Prepared:
     def build(given: Mapping[str, Any]) -> Any:
         wanted = (columns[name] == given[name] for name in conditions)
         newest = (flavour.moment(columns.record, "timestamp").desc(), columns.conversation_id, columns.sequence.desc())
-        found = select(columns.record, columns.sequence).where(mine(columns), *wanted)
+        found = select(*flavour.checked(columns), columns.sequence).where(mine(columns), *wanted)
         return found.order_by(*newest).limit(given["limit"])
 
     return flavour.each(build, **types)

@@ -41,7 +41,7 @@ def _statements(flavour: Flavour) -> _Statements:
 
     def named(given: Mapping[str, Any]) -> Any:
         there = (messages.conversation_id == given["conversation_id"], messages.message_id == given["message_id"])
-        return select(messages.record, messages.sequence).where(mine(messages), *there)
+        return select(*flavour.checked(messages), messages.sequence).where(mine(messages), *there)
 
     bounds: dict[str, TypeEngine[Any]] = {
         "model": PlainText,
@@ -91,7 +91,7 @@ def _joined(flavour: Flavour, ordered: Any, given: Mapping[str, Any]) -> Any:
 
 
 def save_vectors(transaction: Transaction, vectors: Sequence[Vector]) -> list[Receipt]:
-    """Keep each vector of a message that is there and has words, in place of the one of the same embedder.
+    """Keep each vector of a message that is there and has these words, in place of the one of the same embedder.
 
     What a conversation says stays as it is, so that its revision does too.
     """
@@ -100,7 +100,7 @@ def save_vectors(transaction: Transaction, vectors: Sequence[Vector]) -> list[Re
     found = [
         readable_messages(transaction, rows) for rows in transaction.each(_statements(transaction.flavour).find, sets)
     ]
-    sequences = [messages[0].sequence if messages and not messages[0].is_redacted() else None for messages in found]
+    sequences = [_kept_at(vector, messages) for vector, messages in zip(vectors, found, strict=True)]
     rows: dict[tuple[Any, ...], bytes] = {}
     for vector, sequence in zip(vectors, sequences, strict=True):
         if sequence is not None:
@@ -109,6 +109,13 @@ def save_vectors(transaction: Transaction, vectors: Sequence[Vector]) -> list[Re
     put = _statements(transaction.flavour).put
     transaction.insert(put, [(*key, values) for key, values in sorted(rows.items())])
     return [step.receipt(sequence) for step, sequence in zip(steps, sequences, strict=True)]
+
+
+def _kept_at(vector: Vector, messages: Sequence[Message]) -> int | None:
+    """Return the sequence of the message whose words a vector is of, unless it has other ones by now."""
+    if not messages or messages[0].is_redacted() or messages[0].edited_at != vector.edited_at:
+        return None
+    return messages[0].sequence
 
 
 def forget_vectors(transaction: Transaction, message: Message) -> None:

@@ -24,13 +24,11 @@ class Walk:
         table: the name of the table in `Tables`.
         key: the columns of a unique key after the namespace; the first is the user's.
         columns: what to read of each row besides its key.
-        condition: which rows, or ``None`` for all.
     """
 
     table: str
     key: tuple[str, ...]
     columns: Callable[[Flavour, Any], Sequence[ColumnElement[Any]]]
-    condition: Callable[[Flavour, Any], ColumnElement[bool]] | None = None
 
 
 def walk(
@@ -63,8 +61,6 @@ def _page(flavour: Flavour, rows: Walk, *, listed: bool, first: bool) -> Prepare
     columns = getattr(flavour.tables, rows.table).c
     keys = [columns[name] for name in rows.key]
     wanted = [mine(columns), columns.user_id > bindparam("floor", type_=columns.user_id.type)]
-    if rows.condition:
-        wanted.append(rows.condition(flavour, columns))
     if listed:
         wanted.append(flavour.among(columns.user_id))
     if not first:

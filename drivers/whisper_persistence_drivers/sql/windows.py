@@ -13,6 +13,7 @@ from sqlalchemy.types import TypeEngine
 from whisper_persistence.codec import decoder
 from whisper_persistence.errors import StorageDamagedError
 from whisper_persistence.records import Message, Window
+from whisper_persistence_drivers.sql.checksums import check_each
 from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.damage import Asked, read_each, read_more
 from whisper_persistence_drivers.sql.flavour import Build, Flavour, Prepared
@@ -45,7 +46,7 @@ def _statements(flavour: Flavour) -> _Statements:
     def shown(given: Mapping[str, Any]) -> Any:
         cleared = select(revisions.cleared).where(revisions.thing == given["key"])
         mark = cleared.correlate_except(flavour.tables.revisions).scalar_subquery()
-        return select(messages.record, messages.sequence).where(
+        return select(*flavour.checked(messages), messages.sequence).where(
             mine(messages),
             messages.conversation_id == given["conversation_id"],
             flavour.above(messages.sequence, func.coalesce(mark, literal_column("0")), given["after"]),
@@ -111,15 +112,18 @@ def _bounds(session: Session, window: Window) -> dict[str, Any]:
 
 
 def read_messages(rows: Sequence[Any]) -> list[Message]:
-    """Return messages from rows of record and sequence, all in one step."""
-    messages = _read_all(f"[{','.join([row[0] for row in rows])}]")
-    for message, row in zip(messages, rows, strict=True):
-        _set_sequence(message, row[1])
+    """Return messages from rows of record, checksum and sequence, all in one step."""
+    if not rows:
+        return []
+    records, checksums, sequences = zip(*rows, strict=True)
+    messages = _read_all(b"[%b]" % b",".join(check_each(records, checksums, sequences)))
+    for message, sequence in zip(messages, sequences, strict=True):
+        _set_sequence(message, sequence)
     return messages
 
 
 def readable_messages(session: Session, rows: Sequence[Any]) -> list[Message]:
-    """Return messages from rows of record and sequence, without those that cannot be read."""
+    """Return messages from rows of record, checksum and sequence, without those that cannot be read."""
     try:
         return read_messages(rows)
     except StorageDamagedError:
@@ -128,11 +132,11 @@ def readable_messages(session: Session, rows: Sequence[Any]) -> list[Message]:
 
 def named(row: Any) -> tuple[Any, ...]:
     """Return what names a row that cannot be read, wherever it is met."""
-    return row[1], row[0]
+    return row[2], row[0]
 
 
 def read_message(row: Any) -> Message:
-    """Return the message of one row of record and sequence."""
+    """Return the message of one row of record, checksum and sequence."""
     return read_messages([row])[0]
 
 

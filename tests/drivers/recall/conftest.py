@@ -114,14 +114,19 @@ class Memories:
     path: Path
     opened: list[Memory] = attrs.field(factory=list[Memory])
 
-    def open(self, namespace: str = "default", path: Path | None = None, **options: Any) -> Memory:
+    def open(
+        self,
+        namespace: str = "default",
+        path: Path | None = None,
+        database: DriverSpec | None = None,
+        folder: str = "recall",
+        **options: Any,
+    ) -> Memory:
         """Open a store whose messages are all indexed, however few, unless options say otherwise."""
         place = path or self.path
-        settings = {"path": place / "recall", "index_from": 0, "few": 0, **PATIENT, **options}
-        drivers = [
-            DriverSpec("chroma-recall", settings),
-            DriverSpec("sqlite", {"path": place / "memory.db", "search": False}),
-        ]
+        settings = {"path": place / folder, "index_from": 0, "few": 0, **PATIENT, **options}
+        sqlite = DriverSpec("sqlite", {"path": place / "memory.db", "search": False})
+        drivers = [DriverSpec("chroma-recall", settings), database or sqlite]
         self.opened.append(Memory(Store(Chain.build(drivers), namespace), place))
         return self.opened[-1]
 

@@ -92,7 +92,7 @@ def test_a_damaged_file_says_so_and_what_to_do(path, damage):
     path.write_bytes(spoilt)
 
     with (
-        pytest.raises(StorageDamagedError, match=r"is damaged or is none .*: restore a backup") as caught,
+        pytest.raises(StorageDamagedError, match=r"is damaged, or is not a SQLite file .*: restore a backup") as caught,
         opened(path) as store,
     ):
         ids_of_all(store)

@@ -99,14 +99,13 @@ def test_opening_and_closing_many_times_leaves_nothing_behind(path, times):
             with opened(path) as store:
                 store.load_messages([TALK])
 
-    def counted() -> tuple[int, int]:
-        gc.collect()
-        return threading.active_count(), files()
-
     again(30)
-    before = counted()
+    gc.collect()
+    threads, count = set(threading.enumerate()), files()
     again(times)
-    assert counted() == before
+    gc.collect()
+    assert set(threading.enumerate()) <= threads  # what others left behind may have gone meanwhile
+    assert files() <= count
     tracemalloc.start()
     try:
         again(20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
 import sqlite3
 import stat
@@ -20,7 +21,8 @@ from whisper_persistence_drivers.sql import schema
 from whisper_persistence_drivers.sql.tables import INSTALLATION_TABLE, VERSION_TABLE, tables
 
 from whisper_persistence import PersistenceError
-from whisper_persistence.testing import samples
+from whisper_persistence.operations import find_unreadable
+from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 
 from .stores import ids, opened, told
 
@@ -143,6 +145,36 @@ def test_of_stores_that_upgrade_at_once_none_spoils_the_copy(path, tmp_path, mon
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(upgrade, range(4))) == [30] * 4
     assert state(path.with_name(f"memory.db.before-{this}")) == (this, False, 30)
+
+
+def checksums(path: Path) -> dict[str, list[Any]]:
+    """Return the checksums of every table that has any."""
+    with closing(sqlite3.connect(path)) as connection:
+        checked = [table.name for table in tables().metadata.sorted_tables if "checksum" in table.c]
+        return {name: connection.execute(f"SELECT checksum FROM {name} ORDER BY 1").fetchall() for name in checked}  # noqa: S608
+
+
+def read_all(path: Path) -> tuple[str, int]:
+    """Return all there is, and how much of it cannot be read; as another process is to say it."""
+    with opened(path) as store:
+        return repr(samples.read(store, SUBJECT_CAPABILITIES)), len(find_unreadable(store, lambda *_: None).unreadable)
+
+
+def test_eight_processes_at_once_give_the_records_of_an_older_release_their_checksums(path):
+    with opened(path) as store:
+        samples.fill(store, SUBJECT_CAPABILITIES)
+    before, wanted = read_all(path), checksums(path)
+    assert all(rows and (None,) not in rows for rows in wanted.values())
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for name in wanted:
+            connection.execute(f"ALTER TABLE {name} DROP COLUMN checksum")
+        connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0005'")  # noqa: S608
+
+    with multiprocessing.get_context("fork").Pool(8) as processes:
+        assert processes.map(read_all, [path] * 8, chunksize=1) == [before] * 8
+    assert checksums(path) == wanted
+    with closing(sqlite3.connect(f"{path}.before-0005")) as copy, pytest.raises(sqlite3.OperationalError):
+        copy.execute("SELECT checksum FROM conversation_history")
 
 
 def test_an_upgrade_that_fails_changes_nothing(path, tmp_path, monkeypatch):

@@ -116,7 +116,7 @@ class History:
         assert order == sorted(order), "not in the order in which it was acknowledged"
 
     def _timed(self, call: Callable[[], Any], limit: float | None = None) -> Any:
-        began, late = time.monotonic(), self.machine.late()
+        began = self.machine.clock()
         try:
             return call()
         except StorageUnavailableError:
@@ -124,8 +124,7 @@ class History:
         except PersistenceError as error:
             raise AssertionError(f"an outage looked like {type(error).__name__}") from error
         finally:
-            took = time.monotonic() - began - (self.machine.late() - late)
-            assert took < (limit or self.limit) + 1.0, "a call took longer than it may"
+            assert self.machine.clock() - began < (limit or self.limit) + 1.0, "a call took longer than it may"
 
 
 def _surely(load: Callable[[], Any]) -> Any:

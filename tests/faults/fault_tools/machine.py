@@ -17,9 +17,9 @@ class Machine:
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
-    def late(self) -> float:
-        """Return by how much, in seconds, until now."""
-        return self._late + self._now()
+    def clock(self) -> float:
+        """Return a time in seconds that stands still while the machine leaves us asleep."""
+        return time.monotonic() - self._late - self._now()
 
     def close(self) -> None:
         """End."""

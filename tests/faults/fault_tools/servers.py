@@ -6,9 +6,10 @@ import os
 import signal
 import socket
 import subprocess
+import time
 import warnings
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -50,6 +51,28 @@ class Postgres:
         """Let them go on."""
         for pid in self._pids():
             os.kill(pid, signal.SIGCONT)
+
+    def stall(self) -> None:
+        """Let no commit end, as a disk does that stalls: each waits for a replica that is not there."""
+        self._wait_for("SET synchronous_standby_names = 'nobody'")
+        waits = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event = 'SyncRep'"
+        with psycopg.connect(self.url, autocommit=True) as watching:
+            for _ in range(1_000):
+                with closing(psycopg.connect(self.url, autocommit=True)) as writing:
+                    writing.pgconn.send_query(b"SELECT pg_logical_emit_message(true, '', '')")
+                    time.sleep(0.01)
+                    if watching.execute(waits, [writing.info.backend_pid]).fetchone():
+                        return
+        raise AssertionError("commits end all the same")
+
+    def flow(self) -> None:
+        """Let commits end."""
+        self._wait_for("RESET synchronous_standby_names")
+
+    def _wait_for(self, replica: str) -> None:
+        with psycopg.connect(self.url, autocommit=True) as server:
+            server.execute(f"ALTER SYSTEM {replica}".encode())
+            server.execute("SELECT pg_reload_conf()")
 
     def _pids(self) -> list[int]:
         first = int((Path(self._server.pgdata) / "postmaster.pid").read_text(encoding="utf-8").split()[0])

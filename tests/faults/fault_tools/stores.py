@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from whisper_persistence_drivers.breaker import Breaker
 from whisper_persistence_drivers.memory_fallback import MemoryFallbackDriver
 from whisper_persistence_drivers.postgres import PostgresDriver
 
@@ -67,8 +68,33 @@ def hurried(store: Store, pause: float = 0.05) -> Store:
     """Let a store look every moment whether what is below answers again."""
     net = net_of(store)
     net._relay.pause = pause
-    net._calls.breaker.shortest = net._calls.breaker.longest = pause
+    for breaker in breakers(store):
+        breaker.shortest = breaker.longest = pause
     return store
+
+
+def breakers(store: Store) -> tuple[Breaker, Breaker]:
+    """Return the breakers of a store's writes and reads."""
+    calls = net_of(store)._calls
+    return calls.writes.breaker, calls.reads.breaker
+
+
+def late(store: Store) -> int:
+    """Return how many writes go on that passed their deadline."""
+    count: int = net_of(store)._calls.writes.in_flight.late()
+    return count
+
+
+def leave_alone(store: Store) -> None:
+    """Let a breaker that opens stay open."""
+    for breaker in breakers(store):
+        breaker.shortest = breaker.longest = 1000.0
+
+
+def heal(store: Store) -> None:
+    """Close the breakers."""
+    for breaker in breakers(store):
+        breaker.heal()
 
 
 def waits(store: Store) -> int:

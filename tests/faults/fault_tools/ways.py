@@ -13,6 +13,7 @@ from whisper_persistence_drivers.sqlite import SqliteDriver
 
 from fault_tools.faulty import Faulty
 from fault_tools.proxy import Proxy
+from fault_tools.servers import Postgres
 from whisper_persistence.testing.redis_servers import RedisServer
 
 Drivers = list[tuple[str, object]]
@@ -58,26 +59,26 @@ class Server:
     """The ways to a PostgreSQL and to a Redis server, each through a proxy of the process's own.
 
     Attributes:
-        postgres: the URL of the server, which is on this machine.
+        postgres: a server of the tests' own.
         redis: a server of the tests' own.
         rng: the dice.
     """
 
     deadline: ClassVar[float] = 0.5
-    postgres: str
+    postgres: Postgres
     redis: RedisServer
     rng: random.Random
     _to_postgres: Proxy = attrs.field(init=False)
     _to_redis: Proxy = attrs.field(init=False)
+    _stalled: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._to_postgres = Proxy(("127.0.0.1", int(self.postgres.rpartition(":")[2].partition("/")[0])))
+        self._to_postgres = Proxy(("127.0.0.1", self.postgres.port))
         self._to_redis = Proxy(("127.0.0.1", self.redis.port))
 
     def drivers(self) -> Drivers:
         """Return new drivers for a process that begins."""
-        before, _, after = self.postgres.rpartition(":")
-        url = f"{before}:{self._to_postgres.port}/{after.partition('/')[2]}"
+        url = self.postgres.url.replace(f":{self.postgres.port}/", f":{self._to_postgres.port}/")
         limits: dict[str, Any] = dict.fromkeys(("statement_timeout", "lock_timeout", "pool_timeout"), 2)
         redis = RedisHybridDriver(url=f"redis://127.0.0.1:{self._to_redis.port}/0")
         return [("redis-hybrid", redis), ("postgres", PostgresDriver(url, connect_timeout=2, **limits))]
@@ -85,9 +86,9 @@ class Server:
     def toggle(self) -> None:
         """Let either of them fail otherwise, or not."""
         if self.rng.random() < 0.7:
-            self._change(
-                self._to_postgres, self.rng.choices(("heal", "refuse", "deaf", "cut", "silent"), (4, 3, 1, 1, 1))
-            )
+            self._let_commits_end()
+            ways = ("heal", "refuse", "deaf", "cut", "silent", "stall")
+            self._change(self._to_postgres, self.rng.choices(ways, (4, 3, 1, 1, 1, 2)))
             return
         if self.rng.random() < 0.3:
             self.redis.ask("FLUSHALL")
@@ -99,18 +100,28 @@ class Server:
             proxy.refuse()
         elif way == ["cut"]:
             proxy.cut_after = self.rng.randrange(200)
+        elif way == ["stall"]:
+            self._stalled = True
+            self.postgres.stall()
         elif way != ["heal"]:
             setattr(proxy, way[0], True)
 
     def heal(self) -> None:
         """Let nothing fail any more."""
+        self._let_commits_end()
         self._to_postgres.heal()
         self._to_redis.heal()
+
+    def _let_commits_end(self) -> None:
+        if self._stalled:
+            self.postgres.flow()
+            self._stalled = False
 
     def before_erase(self) -> None:
         """Let Redis answer, which an erase waits for; and let no answer be waited for that never comes."""
         self._to_redis.heal()
         self._to_postgres.silent = False
+        self.postgres.flow()
 
     def close(self) -> None:
         """End."""

@@ -61,9 +61,9 @@ _COMMANDS: Final[tuple[click.Command, ...]] = (
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--config", metavar="FILE", help="Read settings from this TOML file.")
-@click.option("--url", metavar="URL", help="Keep the memory here: sqlite:///path, postgresql://..., memory://.")
-@click.option("--namespace", metavar="NAME", help="The bot or character whose memory it is.")
+@click.option("--config", metavar="FILE", help="Read the settings from this TOML file.")
+@click.option("--url", metavar="URL", help="Where the memory is kept: sqlite:///path, postgresql://..., or memory://.")
+@click.option("--namespace", metavar="NAME", help="Which bot or character the memory belongs to.")
 @click.version_option(package_name="whisper-persistence", prog_name="whisper-persistence")
 @click.pass_context
 def main(ctx: click.Context, config: str | None, url: str | None, namespace: str | None) -> None:

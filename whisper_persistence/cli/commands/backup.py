@@ -13,7 +13,7 @@ from whisper_persistence.cli.commands.manual import Command
 
 @click.command(
     cls=Command,
-    arguments={"FILE": "A new file; it is as private as what it holds."},
+    arguments={"FILE": "The file to write; it must not exist. It holds everything the memory does."},
     examples=(
         "whisper-persistence backup memory-2025-03-01.db",
         "whisper-persistence --url sqlite:///memory.db backup /backups/memory.db --json",
@@ -23,9 +23,9 @@ from whisper_persistence.cli.commands.manual import Command
 @as_json_option
 @click.pass_obj
 def backup(overrides: dict[str, Any], file: Path, as_json: bool) -> None:
-    """Copy a SQLite memory, of every namespace, to a new file while programs write to it, and verify the copy.
+    """Back up a SQLite memory, with every namespace, while programs go on using it, and verify the copy.
 
-    The backup of a PostgreSQL database is pg_dump's: see docs/operating.md.
+    To back up PostgreSQL, use pg_dump on the schema `whisper_persistence`.
     """
     from whisper_persistence import codec
     from whisper_persistence.cli.backups import print_backup

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 as_json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 #: The option of every command that destroys something.
-yes_option: Final = click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")
+yes_option: Final = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 #: Which messages `sources` and `rollback` mean.
 _SOURCE_OPTIONS: Final = (
     click.argument("source", required=False),
-    click.option("--trust", type=click.Choice(get_args(Trust)), help="Only what was believed so far."),
-    click.option("--user", metavar="ID", help="Only of this user; costs what they have, not what everybody has."),
+    click.option("--trust", type=click.Choice(get_args(Trust)), help="Only messages with this degree of trust."),
+    click.option("--user", metavar="ID", help="Only messages that concern this user; reads only those."),
     click.option("--since", type=click.DateTime(), help="Only messages from this time on, in UTC."),
 )
 
@@ -49,7 +49,7 @@ class Group(click.Group):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what holds for every command."""
         examples = ("whisper-persistence demo", "whisper-persistence --url sqlite:///memory.db show alice")
-        write_rest(formatter, "An error, told in one line on standard error", SETTINGS, examples)
+        write_rest(formatter, "An error, described in one line on standard error", SETTINGS, examples)
 
 
 def open_store(overrides: dict[str, Any]) -> Store:

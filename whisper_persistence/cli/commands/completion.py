@@ -10,7 +10,7 @@ from whisper_persistence.cli.commands.manual import Command
 
 @click.command(
     cls=Command,
-    arguments={"SHELL": "Which shell the script is for."},
+    arguments={"SHELL": "The shell to print it for."},
     environment={},
     examples=(
         "whisper-persistence completion bash > ~/.local/share/bash-completion/completions/whisper-persistence",
@@ -22,7 +22,7 @@ from whisper_persistence.cli.commands.manual import Command
 @as_json_option
 @click.pass_context
 def completion(ctx: click.Context, shell: str, *, as_json: bool) -> None:
-    """Print a script with which a shell completes commands and options."""
+    """Print a script that makes a shell complete commands and options."""
     from click.shell_completion import get_completion_class
 
     program = get_completion_class(shell)

@@ -15,20 +15,20 @@ _ITS_OWN = ("WHISPER_PERSISTENCE_URL", "WHISPER_PERSISTENCE_DRIVERS", "XDG_DATA_
 
 @click.command(
     cls=Command,
-    fails="source and destination differ in the end",
+    fails="source and destination differ at the end",
     environment={name: told for name, told in {**SETTINGS, **STATE}.items() if name not in _ITS_OWN},
     examples=("whisper-persistence copy --from sqlite:///memory.db --to postgresql://bot@db/memory",),
 )
-@click.option("--from", "source", metavar="URL", required=True, help="Copy what is kept here.")
-@click.option("--to", "destination", metavar="URL", required=True, help="Copy it to here.")
-@click.option("--checkpoint", metavar="FILE", help="Note here how far the copy has come.")
+@click.option("--from", "source", metavar="URL", required=True, help="The database to copy from.")
+@click.option("--to", "destination", metavar="URL", required=True, help="The database to copy to.")
+@click.option("--checkpoint", metavar="FILE", help="Keep the progress of the copy in this file.")
 @as_json_option
 @click.pass_obj
 def copy(overrides: dict[str, Any], source: str, destination: str, checkpoint: str | None, as_json: bool) -> None:
-    """Copy all that a namespace keeps from one database to another, and compare the two.
+    """Copy everything in a namespace from one database to another, and compare the two.
 
-    A copy that was interrupted goes on where it stopped when the same command is run again; one that is repeated
-    changes nothing. What is only at the destination is left there.
+    Run the same command again to resume a copy that was interrupted; repeating one that is complete changes nothing.
+    Records that exist only at the destination stay there.
     """
     from whisper_persistence.cli.copying import describe_copy, find_differences, print_copy, run_copy
 

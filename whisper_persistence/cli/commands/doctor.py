@@ -18,9 +18,9 @@ from whisper_persistence.cli.commands.manual import Command
 @as_json_option
 @click.pass_obj
 def doctor(overrides: dict[str, Any], *, as_json: bool) -> None:
-    """Say which drivers were chosen and why, and how each one is.
+    """Show which drivers were chosen and why, and how each one is doing.
 
-    It opens the store as a bot would: what a process left in its journal is taken over, and brought in if the storage
+    It opens the store as a bot would, so writes that an earlier process left in a journal are replayed if the storage
     answers.
     """
     from whisper_persistence.cli.doctoring import describe_diagnosis, print_diagnosis

@@ -20,7 +20,7 @@ from whisper_persistence.cli.commands.manual import Command
 @as_json_option
 @click.pass_obj
 def drivers(overrides: dict[str, Any], as_json: bool) -> None:
-    """List the drivers that are installed, which are chosen, and why."""
+    """List the installed drivers, which of them are chosen, and why."""
     from whisper_persistence.cli.listing import describe_drivers, print_drivers
     from whisper_persistence.settings import load_settings
 

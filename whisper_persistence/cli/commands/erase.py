@@ -15,8 +15,8 @@ _file = click.Path(path_type=Path, dir_okay=False)
 
 @click.command(
     cls=Command,
-    arguments={"USER...": "The ids of whom to forget."},
-    fails="something is left",
+    arguments={"USER...": "The ids of the users to erase."},
+    fails="something is left over",
     examples=(
         "whisper-persistence erase alice --receipt alice.json",
         "whisper-persistence --namespace elena erase alice bob --yes",
@@ -24,9 +24,13 @@ _file = click.Path(path_type=Path, dir_okay=False)
     ),
 )
 @click.argument("users", metavar="USER...", nargs=-1)
-@click.option("--receipt", metavar="FILE", type=_file, help="Save what was done to this new file; it names nobody.")
+@click.option("--receipt", metavar="FILE", type=_file, help="Save a receipt in this new file; it contains no user id.")
 @click.option(
-    "--again", metavar="FILE", multiple=True, type=_file, help="Erase once more whom this receipt is about; repeatable."
+    "--again",
+    metavar="FILE",
+    multiple=True,
+    type=_file,
+    help="Erase again the users whom this receipt is about; repeatable.",
 )
 @yes_option
 @as_json_option
@@ -40,22 +44,24 @@ def erase(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Forget users in every tier, for good, and read every tier again to see that it is so.
+    """Erase users from every driver, permanently, and check that nothing is left.
 
-    It removes everything under their ids, every message that concerns them and every one that they wrote, rewrites
-    files that would keep deleted bytes, and says what is out of reach, such as backups. Interrupted, it is finished
-    when the memory is opened the next time.
+    This removes everything stored under their ids, every message that concerns them and every message they wrote,
+    rewrites files that would still hold deleted bytes, and reports what is out of reach, such as backups. If it is
+    interrupted, it is finished the next time the memory is opened.
 
-    After a database was restored by its own means, --again applies the receipts of earlier erases to it.
+    After restoring a database from a dump, use --again with the receipts of earlier erases.
     """
     from whisper_persistence import codec
     from whisper_persistence.cli import erasing
 
     if bool(users) == bool(again) or (again and receipt):
-        raise click.UsageError("name users, or give --again with receipts")
+        raise click.UsageError("name at least one user, or give --again with a receipt")
     with open_store(overrides) as store:
         whom = erasing.count_users(users) if users else "those whom the receipts are about"
-        confirm(f"All that {store.namespace!r} remembers of {whom} goes for good. Erase?", yes=yes)
+        confirm(
+            f"Everything that {store.namespace!r} remembers about {whom} will be removed permanently. Erase?", yes=yes
+        )
         if again:
             tiers = erasing.run_again(store, again)
             print_json({"tiers": codec.to_mapping(tiers)}) if as_json else erasing.print_tiers(tiers)

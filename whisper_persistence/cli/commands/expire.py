@@ -18,18 +18,18 @@ from whisper_persistence.cli.commands.manual import SETTINGS, STATE, Command
         "whisper-persistence --config bot.toml expire --yes --json",
     ),
 )
-@click.option("--dry-run", is_flag=True, help="Only count what would go.")
-@click.option("--trust-clock", is_flag=True, help="The clock was moved, and is right now.")
+@click.option("--dry-run", is_flag=True, help="Only count what would be removed.")
+@click.option("--trust-clock", is_flag=True, help="Go ahead although the clock was moved: it is right now.")
 @yes_option
 @as_json_option
 @click.pass_obj
 def expire(overrides: dict[str, Any], *, dry_run: bool, trust_clock: bool, yes: bool, as_json: bool) -> None:
-    """Remove what the storage policies of the settings no longer keep, in every tier."""
+    """Remove what the retention policies in the settings no longer keep, from every driver."""
     from whisper_persistence.cli.expiring import describe_expiry, load_policies, print_expiry, run_expire
     from whisper_persistence.cli.progress import show_status
 
     if as_json and not (dry_run or yes):
-        raise click.UsageError("--json asks nothing: add --dry-run or --yes")
+        raise click.UsageError("--json cannot ask for confirmation: add --dry-run or --yes")
     settings = load_policies(overrides)
     if not (dry_run or yes):
         with show_status("counting", shown=True):

@@ -13,21 +13,22 @@ from whisper_persistence.cli.commands.manual import Command
 
 @click.command(
     cls=Command,
-    arguments={"ARCHIVE": 'A new folder, or a new zip file where the name ends in ".zip".'},
+    fails="something cannot be read; then nothing is written",
+    arguments={"ARCHIVE": 'The folder to create, or a zip file if the name ends in ".zip".'},
     examples=(
         "whisper-persistence export everything",
         "whisper-persistence export --user alice alice.zip",
     ),
 )
 @click.argument("archive", metavar="ARCHIVE", type=click.Path(path_type=Path))
-@click.option("--user", metavar="ID", help="Only what concerns this user, or was written by them.")
+@click.option("--user", metavar="ID", help="Only what concerns this user or was written by them.")
 @as_json_option
 @click.pass_obj
 def export(overrides: dict[str, Any], archive: Path, user: str | None, as_json: bool) -> None:
-    """Write all that is kept, or all of one user, to an archive.
+    """Write everything, or everything about one user, to an archive.
 
-    ARCHIVE is a new folder, or a new zip file where its name ends in ".zip": JSON Lines of each kind, and a manifest
-    with their hashes. `whisper-persistence import ARCHIVE` brings it into another database.
+    The archive holds a JSON Lines file for each kind of record, and a manifest with their hashes. Use
+    `whisper-persistence import ARCHIVE` to load it into another database.
     """
     from whisper_persistence.cli.archiving import describe_export, print_export, run_export
 

@@ -23,22 +23,26 @@ from whisper_persistence.cli.commands.manual import Command
 )
 @click.argument("files", metavar="FILE...", nargs=-1, type=click.Path(exists=True))
 @click.option(
-    "--from-whisperengine", "whisperengine", metavar="URL", help="Read this database of WhisperEngine instead."
+    "--from-whisperengine",
+    "whisperengine",
+    metavar="URL",
+    help="Import from this WhisperEngine database (PostgreSQL) instead.",
 )
 @as_json_option
 @click.pass_obj
 def import_(overrides: dict[str, Any], files: tuple[str, ...], whisperengine: str | None, as_json: bool) -> None:
-    """Bring records in from an archive, from JSON Lines files, or from a database of WhisperEngine.
+    """Import records from an archive, from JSON Lines files, or from a WhisperEngine database.
 
-    An archive is a folder or zip file that `export` wrote; it is verified first and compared with the store at the end.
-    A line of a file is one record: an object with the kind of record and its fields; without a kind it is a message.
+    An archive is a folder or zip file written by `export`; it is verified first, and compared with the store at the
+    end. In a JSON Lines file each line is one record: a JSON object whose "kind" is messages (the default), outcomes,
+    strategies, scores, statistics, patterns or preferences, and whose other keys are the fields of that record.
     """
     from whisper_persistence.cli.importing import describe_tables, import_files, print_counts, print_tables
     from whisper_persistence.cli.progress import show_status
     from whisper_persistence.operations import is_archive
 
     if bool(files) == bool(whisperengine):
-        raise click.UsageError("name files, or give --from-whisperengine")
+        raise click.UsageError("name at least one file, or give --from-whisperengine")
     archives = [path for path in map(Path, files) if path.is_dir() or is_archive(path)]
     if archives and len(files) > 1:
         raise click.UsageError("name an archive by itself")

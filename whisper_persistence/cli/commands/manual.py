@@ -1,4 +1,4 @@
-"""Help as a manual page has it: what a command does, its arguments and options, exit codes, environment, examples."""
+"""Help in the form of a manual page: what a command does, its arguments, options, exit codes, environment, examples."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any, Final
 
 import click
 
-#: What every command is told by the environment; options of the command line are stronger, a file is weaker.
+#: Environment variables that every command reads; they override a settings file, and options override them.
 SETTINGS: Final[Mapping[str, str]] = {
-    "WHISPER_PERSISTENCE_CONFIG": "The TOML file with settings, as --config names it.",
-    "WHISPER_PERSISTENCE_URL": "Where the memory is kept, as --url says it.",
-    "WHISPER_PERSISTENCE_NAMESPACE": "The bot or character, as --namespace names it.",
-    "WHISPER_PERSISTENCE_DRIVERS": "Names of drivers, divided by commas, the first asked first.",
+    "WHISPER_PERSISTENCE_CONFIG": "The TOML file with the settings; --config overrides it.",
+    "WHISPER_PERSISTENCE_URL": "Where the memory is kept; --url overrides it.",
+    "WHISPER_PERSISTENCE_NAMESPACE": "The bot or character; --namespace overrides it.",
+    "WHISPER_PERSISTENCE_DRIVERS": "Names of drivers, separated by commas; the first is asked first.",
     "WHISPER_PERSISTENCE_<DRIVER>_<OPTION>": "An option of a driver, such as WHISPER_PERSISTENCE_SQLITE_PATH.",
-    "XDG_DATA_HOME": "The memory lies below it unless settings say where; ~/.local/share if not set.",
+    "XDG_DATA_HOME": "Where the memory is kept by default; ~/.local/share if not set.",
 }
-#: Where commands keep what they note for themselves.
-STATE: Final[Mapping[str, str]] = {"XDG_STATE_HOME": "Notes of this package lie below it; ~/.local/state if not set."}
+#: Where commands keep notes of their own.
+STATE: Final[Mapping[str, str]] = {"XDG_STATE_HOME": "Where this command keeps its notes; ~/.local/state if not set."}
 
-_ERROR: Final = "An error, told in one line on standard error"
+_ERROR: Final = "An error, described in one line on standard error"
 
 
 class Command(click.Command):
@@ -34,13 +34,13 @@ class Command(click.Command):
         examples: Sequence[str] = (),
         **options: Any,
     ) -> None:
-        """Make a command as click does, with what its manual page says besides.
+        """Make a command as click does, with the further sections of its manual page.
 
         Args:
             *given: what click takes.
             arguments: what each argument is, by its name in the usage line.
-            fails: when else than after an error the exit code is 1.
-            environment: which names in the environment it heeds, and for what.
+            fails: what makes the exit code 1, apart from an error.
+            environment: which environment variables it reads, and what for.
             examples: lines to type.
             **options: what click takes.
         """
@@ -58,7 +58,7 @@ class Command(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write exit codes, environment and examples."""
         asks = any(parameter.name == "yes" for parameter in self.params)
-        reasons = [_ERROR, *filter(None, [self.fails]), *(["the question was not answered with yes"] if asks else [])]
+        reasons = [_ERROR, *filter(None, [self.fails]), *(["the confirmation was declined"] if asks else [])]
         write_rest(formatter, "; or ".join(reasons), self.environment, self.examples)
 
 

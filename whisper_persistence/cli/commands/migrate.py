@@ -17,13 +17,13 @@ from whisper_persistence.cli.commands.manual import Command
         "whisper-persistence --url postgresql://bot@db/memory migrate",
     ),
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @as_json_option
 @click.pass_obj
 def migrate(overrides: dict[str, Any], dry_run: bool, as_json: bool) -> None:
-    """Bring the databases to the schema of this release, which opening them does as well.
+    """Upgrade the database schema to this release, as opening the memory would do anyway.
 
-    A SQLite file is copied beside itself first; a PostgreSQL database is upgraded in one transaction, under a lock.
+    A SQLite file is copied first, to a file beside it; PostgreSQL is upgraded in one transaction, under a lock.
     """
     from whisper_persistence import codec
     from whisper_persistence.cli.backups import print_schemas

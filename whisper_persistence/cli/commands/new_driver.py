@@ -12,7 +12,7 @@ from whisper_persistence.cli.commands.manual import Command
 
 @click.command(
     cls=Command,
-    arguments={"NAME": "What settings call the driver: small letters, digits and hyphens."},
+    arguments={"NAME": "The driver's name in settings: lower-case letters, digits and hyphens."},
     environment={},
     name="new-driver",
     examples=(
@@ -22,13 +22,18 @@ from whisper_persistence.cli.commands.manual import Command
 )
 @click.argument("name")
 @click.option(
-    "--directory", default=".", type=click.Path(file_okay=False, path_type=Path), help="Make the package's folder here."
+    "--directory",
+    default=".",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Create the package's folder here.",
 )
 @as_json_option
 def new_driver(name: str, *, directory: Path, as_json: bool) -> None:
-    """Write a package with a new driver, which passes the suite for drivers at once.
+    """Create a package with a new driver that already passes the conformance suite.
 
-    NAME is what settings call the driver. What each file is for, and how to go on, is in docs/writing-a-driver.md.
+    The driver counts messages and passes them on; replace that with what yours is for. In `src` is the driver, whose
+    methods are hooks (`whisper_persistence.hookspecs` says what each must do); `pyproject.toml` has the entry point by
+    which it is found; `tests` runs the conformance suite, which takes about half a minute.
     """
     from whisper_persistence.operations import write_driver
 

@@ -11,11 +11,11 @@ from whisper_persistence.cli.commands.manual import Command
 
 
 @click.command(cls=Command, examples=("whisper-persistence reindex", "whisper-persistence reindex --wait 60"))
-@click.option("--wait", default=3_600.0, show_default=True, help="Wait so many seconds for it to be done.")
+@click.option("--wait", default=3_600.0, show_default=True, help="How many seconds to wait for it to finish.")
 @as_json_option
 @click.pass_obj
 def reindex(overrides: dict[str, Any], *, wait: float, as_json: bool) -> None:
-    """Build the search indexes anew from the messages that are stored; searches go on meanwhile."""
+    """Rebuild the search indexes from the stored messages; searching works meanwhile."""
     from whisper_persistence.cli.searching import rebuild
 
     with open_store(overrides) as store:

@@ -20,12 +20,12 @@ from whisper_persistence.cli.commands.manual import Command
         "whisper-persistence report --html report.html --yes",
     ),
 )
-@click.option("--user", metavar="ID", help="Report on this user alone.")
-@click.option("--context", metavar="KEY", help="Tell outcomes apart by this key of their context, such as mood.")
+@click.option("--user", metavar="ID", help="Report on this user only.")
+@click.option("--context", metavar="KEY", help="Break outcomes down by this key of their context, such as mood.")
 @click.option(
     "--minimum-group", type=click.IntRange(1), help="Leave out groups of fewer users; 5 unless --user is given."
 )
-@click.option("--html", metavar="FILE", help="Write a page with charts instead, which needs no network.")
+@click.option("--html", metavar="FILE", help="Write a self-contained page with charts instead.")
 @yes_option
 @as_json_option
 @click.pass_obj
@@ -36,7 +36,9 @@ def report(overrides: dict[str, Any], /, user: str | None, *, as_json: bool, yes
     from whisper_persistence.operations import MINIMUM_GROUP, load_report
 
     if user and asked["minimum_group"]:
-        raise click.UsageError("--user asks about one person, --minimum-group leaves out groups as small")
+        raise click.UsageError(
+            "--minimum-group leaves out small groups, and --user asks about one person: give one of them"
+        )
     if asked["html"] and Path(asked["html"]).exists():
         confirm(f"There is a file {asked['html']} already. Replace it?", yes=yes)
     with open_store(overrides) as store, show_status("reading", shown=not as_json):

@@ -13,21 +13,21 @@ from whisper_persistence.cli.commands.manual import Command
 
 @click.command(
     cls=Command,
-    arguments={"FILE": "What backup wrote, or another copy of a SQLite memory that nobody was writing to."},
+    arguments={"FILE": "A file written by `backup`, or another copy of a SQLite memory that was not in use."},
     examples=(
         "whisper-persistence --url sqlite:///new.db restore memory-2025-03-01.db",
         "whisper-persistence restore memory-2025-03-01.db --overwrite --yes",
     ),
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--overwrite", is_flag=True, help="Replace the memory that is there.")
+@click.option("--overwrite", is_flag=True, help="Replace the existing memory.")
 @yes_option
 @as_json_option
 @click.pass_obj
 def restore(overrides: dict[str, Any], file: Path, overwrite: bool, yes: bool, as_json: bool) -> None:
-    """Put a backup in the place of the SQLite memory, verified; whoever was erased since is erased again.
+    """Verify a backup and restore it as the SQLite memory; users erased since then are erased again.
 
-    Stop the programs that use the memory first. The backup stays as it is.
+    Stop all programs that use the memory first. The backup itself is not changed.
     """
     from whisper_persistence import codec
     from whisper_persistence.cli.backups import print_restore
@@ -36,7 +36,7 @@ def restore(overrides: dict[str, Any], file: Path, overwrite: bool, yes: bool, a
     from whisper_persistence.settings import load_settings
 
     if overwrite:
-        confirm("The memory that is there is replaced by the backup. Restore?", yes=yes)
+        confirm("The existing memory will be replaced by the backup. Restore?", yes=yes)
     settings = load_settings(**overrides)
     with show_status("verifying and restoring", shown=not as_json):
         report = restore_backup(settings, file, overwrite=overwrite)

@@ -19,7 +19,7 @@ from whisper_persistence.cli.commands.manual import Command
 
 @click.command(
     cls=Command,
-    arguments={"SOURCE": "What brought the words in, as `sources` names it; may be left out where --trust is given."},
+    arguments={"SOURCE": "Where the text came from, as listed by `sources`; optional if --trust is given."},
     examples=(
         "whisper-persistence rollback https://example.com/page --dry-run",
         "whisper-persistence rollback tool:weather --user alice --since 2026-01-01",
@@ -27,7 +27,7 @@ from whisper_persistence.cli.commands.manual import Command
     ),
 )
 @source_options
-@click.option("--dry-run", is_flag=True, help="Only count what would go.")
+@click.option("--dry-run", is_flag=True, help="Only count what would be redacted.")
 @yes_option
 @as_json_option
 @click.pass_obj
@@ -41,10 +41,10 @@ def rollback(
     as_json: bool,
     **filters: Any,
 ) -> None:
-    """Take the words of all messages that a source brought in, for good, in every tier.
+    """Permanently redact every message that came from a source, in every driver.
 
-    The messages stay as redacted ones, so that conversations keep their order; the scores of those memories go. Run it
-    again if it was interrupted.
+    The messages stay, without their text, so that conversations keep their order; the scores of those memories are
+    removed. Run it again if it was interrupted.
     """
     from whisper_persistence import codec
     from whisper_persistence.cli import sourcing
@@ -52,14 +52,14 @@ def rollback(
     from whisper_persistence.operations import roll_back
 
     if as_json and not (dry_run or yes):
-        raise click.UsageError("--json asks nothing: add --dry-run or --yes")
+        raise click.UsageError("--json cannot ask for confirmation: add --dry-run or --yes")
     query = sourcing.to_query(source, filters)
     with open_store(overrides) as store:
         with show_progress(not as_json) as report:
             done = roll_back(store, query, dry_run=dry_run or not yes, report=report)
         if not (dry_run or yes) and done.messages:
             sourcing.show_rollback(done)
-            confirm(f"Take the words of {done.messages:,} messages for good?", yes=yes)
+            confirm(f"Permanently redact {done.messages:,} messages?", yes=yes)
             with show_progress(not as_json) as report:
                 done = roll_back(store, query, dry_run=False, report=report)
     print_json(codec.to_mapping(done)) if as_json else sourcing.show_rollback(done)

@@ -12,7 +12,7 @@ from whisper_persistence.cli.commands.manual import Command
 
 @click.command(
     cls=Command,
-    arguments={"SOURCE": "List the messages that this brought in, instead of the sources."},
+    arguments={"SOURCE": "List the messages that came from this source, instead of all sources."},
     examples=(
         "whisper-persistence sources",
         "whisper-persistence sources --trust untrusted --since 2026-01-01 --json",
@@ -20,11 +20,11 @@ from whisper_persistence.cli.commands.manual import Command
     ),
 )
 @source_options
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most this many messages.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="Show at most this many messages.")
 @as_json_option
 @click.pass_obj
 def sources(overrides: dict[str, Any], /, source: str | None, *, limit: int, as_json: bool, **filters: Any) -> None:
-    """Say what brought the kept messages in, and how far they may be believed."""
+    """List where the stored messages came from, and how far they are trusted."""
     from whisper_persistence.cli import sourcing
     from whisper_persistence.cli.progress import show_progress
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from whisper_persistence.hookspecs import hookimpl
-from whisper_persistence.records import Embedding, Pending, Receipt, Strategy
+from whisper_persistence.records import Embedding, Lease, Pending, Receipt, Strategy, Vector, Window
 from whisper_persistence.testing.broken.breaking import Breaker, caught_by
 
 
@@ -38,6 +38,20 @@ class FakesEmbedding(Breaker):
         return [Embedding("none", b"") for _ in texts]
 
 
+@caught_by("test_a_vector_of_older_words_comes_too_late", "durable")
+class KeepsLateVectors(Breaker):
+    """Keeps a vector whatever became of the words that it is of."""
+
+    @hookimpl
+    def save_vectors(self, vectors: Sequence[Vector]) -> Sequence[Receipt] | None:
+        """Pretend that they are of the words that are there."""
+        windows = [Window(vector.conversation_id, 1, message_id=vector.message_id) for vector in vectors]
+        found = self.below.load_messages(windows=windows) or {}
+        edits = [message.edited_at for window in windows for message in found[window]]
+        pairs = zip(vectors, edits, strict=True)
+        return self.below.save_vectors(vectors=[attrs.evolve(vector, edited_at=edit) for vector, edit in pairs])
+
+
 @caught_by("test_a_strategy_and_its_outcomes_are_told")
 class TellsNoOutcomes(Breaker):
     """Tells followers of strategies and not of their outcomes."""
@@ -57,3 +71,36 @@ class ClearsTooMuch(Breaker):
     def clear_pending(self, pending: Sequence[Pending]) -> int | None:
         """Clear whatever the revision."""
         return self.below.clear_pending(pending=[attrs.evolve(each, revision=2**62) for each in pending])
+
+
+@caught_by("test_what_is_cleared_under_an_older_fence_stays")
+class HeedsNoFence(Breaker):
+    """Lets a process that was frozen for too long clear what another one works off by now."""
+
+    @hookimpl
+    def clear_pending(self, pending: Sequence[Pending]) -> int | None:
+        """Clear whatever the fence."""
+        return self.below.clear_pending(pending=[attrs.evolve(each, fence=0) for each in pending])
+
+
+@caught_by("test_a_lease_that_ran_out_is_the_next_ones_and_its_last_holder_is_told")
+class LeasesForEver(Breaker):
+    """Keeps a lease for whoever had it first, dead or alive."""
+
+    @hookimpl
+    def lease_follower(self, lease: Lease) -> Lease | None:
+        """Give it for an hour, however short it is asked for."""
+        return self.below.lease_follower(lease=attrs.evolve(lease, seconds=3_600.0 if lease.seconds else 0.0))
+
+
+@caught_by("test_one_has_a_lease_at_a_time")
+class LeasesToAnybody(Breaker):
+    """Gives a lease to everybody who asks."""
+
+    @hookimpl
+    def lease_follower(self, lease: Lease) -> Lease | None:
+        """Take it from whoever has it first."""
+        standing = self.below.lease_follower(lease=Lease(lease.follower))
+        if standing is not None and lease.seconds:
+            self.below.lease_follower(lease=attrs.evolve(standing, seconds=0.0))
+        return self.below.lease_follower(lease=lease)

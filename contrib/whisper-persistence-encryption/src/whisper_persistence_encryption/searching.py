@@ -8,8 +8,8 @@ from typing import Final, Protocol
 from whisper_persistence.clearing import first_shown
 from whisper_persistence.errors import NotSupportedError
 from whisper_persistence.fusing import memory_of
-from whisper_persistence.looking import Seen, look
 from whisper_persistence.records import MemoryScore, Message, Page, ScoreQuery, SearchQuery, SearchResult, Window
+from whisper_persistence.unindexed_search import Candidate, search_unindexed
 
 _PAGE: Final = 500
 
@@ -44,8 +44,8 @@ def search(opened: Opened, query: SearchQuery, limit: int) -> SearchResult:
     """
     messages = _uncleared(opened, list(_readable(opened, query, limit)))
     ordered = sorted(messages, key=lambda message: (message.conversation_id, message.sequence or 0))
-    seen = {(message.conversation_id, message.message_id): Seen(message) for message in ordered}
-    return look(query, seen.values(), lambda found: _importance(opened, found), opened.load_messages)
+    seen = {(message.conversation_id, message.message_id): Candidate(message) for message in ordered}
+    return search_unindexed(query, seen.values(), lambda found: _importance(opened, found), opened.load_messages)
 
 
 def _importance(opened: Opened, messages: Sequence[Message]) -> list[float | None]:

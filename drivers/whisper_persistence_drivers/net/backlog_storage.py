@@ -22,13 +22,13 @@ from whisper_persistence_drivers.net.journal import ERRORS, Journal
 
 _log = logging.getLogger(__name__)
 
-_all: WeakSet[Kept] = WeakSet()
+_all: WeakSet[BacklogStorage] = WeakSet()
 #: Journals that a forked child inherited: neither used nor closed, since that would drop the parent's locks.
 _inherited: Final[list[Journal | None]] = []
 
 
 @attrs.define(eq=False, weakref_slot=True)
-class Kept:
+class BacklogStorage:
     """What waits, as it is kept. Whoever calls a method with an underscore holds ``changed``.
 
     Attributes:
@@ -170,18 +170,18 @@ class Kept:
 
 
 def _before_fork() -> None:
-    for kept in list(_all):
-        kept.changed.acquire()
+    for storage in list(_all):
+        storage.changed.acquire()
 
 
 def _after_fork_in_parent() -> None:
-    for kept in list(_all):
-        kept.changed.release()
+    for storage in list(_all):
+        storage.changed.release()
 
 
 def _after_fork_in_child() -> None:
-    for kept in list(_all):
-        kept.begin_anew()
+    for storage in list(_all):
+        storage.begin_anew()
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

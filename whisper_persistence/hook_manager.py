@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from whisper_persistence.records import Question
 
 _HOOKS: Final = frozenset(hook_names(SPECS))
+_KEEPING: Final = frozenset(hook_names(spec for specs in SUBJECTS.values() for spec in specs))
 
 
 class HookManager(pluggy.PluginManager):
@@ -88,7 +89,7 @@ class HookManager(pluggy.PluginManager):
         return found
 
     def check(self, observers: Sequence[object]) -> None:
-        """Refuse drivers with an unknown hook, those that wrap hooks, and observers that answer them; guard the rest.
+        """Refuse drivers with an unknown hook, that wrap hooks or are in vain, observers that answer; guard the rest.
 
         Raises:
             ConfigurationError: with the name of the first.
@@ -101,6 +102,23 @@ class HookManager(pluggy.PluginManager):
         for name, plugin in self.list_name_plugin():
             self._check_role(name, plugin, plugin in observers)
             self._guard(name, plugin)
+        self._check_order()
+
+    def _check_order(self) -> None:
+        """Refuse a driver that bears outages below a driver of record that is never asked in vain."""
+        drivers = [(name, plugin, self._hooks_of(plugin)) for name, plugin in self.list_name_plugin()]
+        for place, (name, plugin, hooks) in enumerate(drivers):
+            above = drivers[place + 1 :] if getattr(plugin, "bears_outages", False) else ()
+            for other, keeper, answers in above:
+                records = "register_follower" in answers and not getattr(keeper, "bears_outages", False)
+                if records and hooks & _KEEPING <= answers:
+                    raise ConfigurationError(
+                        f"driver {name!r} is listed after {other!r}, which keeps everything and asks nobody below, so "
+                        f"that {name!r} would never be asked: list it before {other!r}, or leave it out"
+                    )
+
+    def _hooks_of(self, plugin: object) -> set[str]:
+        return {caller.name for caller in self.get_hookcallers(plugin) or ()}
 
     def _check_role(self, name: str, plugin: object, observes: bool) -> None:
         # A wrapper among the drivers would be called once a layer, and an observer that answers would answer first.

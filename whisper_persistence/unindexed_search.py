@@ -1,4 +1,4 @@
-"""Searching by looking at every message of a query's scope, for who keeps no index: nothing must be kept up to date."""
+"""Searching without an index: every message in a query's scope is read and ranked; nothing need be kept up to date."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _ANSWERED: Final = ("text",)
 
 
 @attrs.frozen(eq=False)
-class Seen:
+class Candidate:
     """A message in the scope of a query.
 
     Attributes:
-        message: the message; one that was redacted is left out by who looks.
+        message: the message; redacted ones are left out by the caller.
         cleared: whether a clear mark hides it; its words still tell how rare a word is.
     """
 
@@ -31,9 +31,9 @@ class Seen:
     cleared: bool = False
 
 
-def look(
+def search_unindexed(
     query: SearchQuery,
-    seen: Iterable[Seen],
+    candidates: Iterable[Candidate],
     importance: Callable[[Sequence[Message]], Sequence[float | None]],
     load: Load,
 ) -> SearchResult:
@@ -41,16 +41,16 @@ def look(
 
     Args:
         query: what to look for.
-        seen: every message of the query's user and conversation, by conversation, each in the order of its sequence.
+        candidates: every message of the query's user and conversation, by conversation, each in order of sequence.
         importance: the scores of messages as memories, 0 to 1, in their order; ``None`` for one that has none.
-        load: ``load_messages`` of who looks, for the turns around a hit.
+        load: the caller's ``load_messages``, for the turns around a hit.
 
     Raises:
         ValidationError: the query's cursor is not one.
     """
     words = {word: stem(word) for word in asked_words(query.text)}
     asked = frozenset(words.values())
-    turns = list(_turns(seen, asked, asked_dates(query.text)))
+    turns = list(_turns(candidates, asked, asked_dates(query.text)))
     counted = Counter(word for _, turn in turns for word in turn.counts)
     rarities = {word: rarity(len(turns), count) for word, count in counted.items()}
     visible = {turn.key: each.message for each, turn in turns if not each.cleared}
@@ -65,10 +65,12 @@ def look(
     return SearchResult(surround(best, query, load), _ANSWERED, cursor=cursor, rarity=known)
 
 
-def _turns(seen: Iterable[Seen], asked: frozenset[str], dates: Mapping[str, DatePart]) -> Iterator[tuple[Seen, Turn]]:
+def _turns(
+    candidates: Iterable[Candidate], asked: frozenset[str], dates: Mapping[str, DatePart]
+) -> Iterator[tuple[Candidate, Turn]]:
     """Yield what ranking knows of messages: their words, names, and places among those of the same user."""
     latest: dict[tuple[str, str], tuple[int, Message]] = {}
-    for each in seen:
+    for each in candidates:
         message = each.message
         stream = (message.conversation_id, message.user_id)
         before = latest.get(stream)

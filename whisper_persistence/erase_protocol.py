@@ -30,7 +30,7 @@ def erase(hook: Below, user_ids: Sequence[str]) -> tuple[TierReport, ...] | None
     return reports if reports is None or settled is None else tuple(_joined(report, settled) for report in reports)
 
 
-def finish(hook: Below) -> int:
+def finish_interrupted(hook: Below) -> int:
     """Finish the erases that were begun and interrupted; what cannot be finished now is tried at the next open.
 
     Returns:

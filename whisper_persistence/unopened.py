@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 BEARABLE: Final = (StorageUnavailableError, IncompatibleSchemaError)
 
 
-class Waiting:
+class Unopened:
     """The drivers of one chain that wait to be opened, the lowest first."""
 
     def __init__(self, impls: Callable[[object], list[Any]], open_one: Callable[[object, Any], None]) -> None:

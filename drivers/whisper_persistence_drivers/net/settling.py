@@ -1,0 +1,90 @@
+"""What is stored with what waits folded in, each write once, also where it may be stored already."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from whisper_persistence.records import Window
+from whisper_persistence.records.checks import MAX_BATCH
+from whisper_persistence_drivers.net.backlog import Backlog, Waiting
+from whisper_persistence_drivers.net.calls import Calls
+from whisper_persistence_drivers.net.folds import fold, thing_of
+from whisper_persistence_drivers.net.windows import hides_stored, sought_messages, without_stored
+
+_MESSAGES = "load_messages"
+
+
+@attrs.frozen(eq=False)
+class Settler:
+    """Answers the hooks that load for those of whom something waits.
+
+    Of messages that may be stored it is asked first which are, and what is stored meanwhile is seen in the answer: each
+    has an id. For anything else that may be stored it is waited until that is known; its answer is taken where all that
+    was folded in still waits when the rest has been read, and was not handed to the database meanwhile.
+
+    Attributes:
+        calls, backlog: of the net.
+    """
+
+    calls: Calls
+    backlog: Backlog
+
+    def settle(self, hook: str, asked: Sequence[Any]) -> tuple[dict[Any, Any], list[Any]]:
+        """Return answers, and what could not be told within the deadline; `UNKNOWN` answers are among the former.
+
+        Raises:
+            StorageUnavailableError: the database of record does not answer.
+        """
+        answers = dict[Any, Any]()
+        rest = list(asked)
+        until = time.monotonic() + self.calls.deadline
+        while rest and time.monotonic() < until:
+            waiting = {one: self.backlog.waiting(thing_of(one)) for one in rest}
+            sure = {one: found for one, found in waiting.items() if hook == _MESSAGES or not found.doubtful}
+            answers.update(self._read(hook, sure) if sure else {})
+            rest = [one for one in rest if one not in answers]
+            if rest and not sure and not self._wait(until):
+                break
+        return answers, rest
+
+    def _wait(self, until: float) -> bool:
+        """Wait for what is being brought in; say whether anything is."""
+        if not (self.backlog.moving or self.calls.local):
+            return False
+        with self.backlog.changed:
+            self.backlog.changed.wait(max(0.0, until - time.monotonic()))
+        return True
+
+    def _read(self, hook: str, waiting: dict[Any, Waiting]) -> dict[Any, Any]:
+        """Return the answers that can be told now."""
+        waiting = self._less_stored(waiting) if hook == _MESSAGES else waiting
+        stored: Mapping[Any, Any] = self.calls.read(hook, list(waiting)) or {}
+        answers = dict[Any, Any]()
+        for one, found in waiting.items():
+            base = stored.get(one)
+            calls = list(found.calls.values())
+            if hook == _MESSAGES:
+                told = not hides_stored(one, base, calls)
+            else:
+                told = self.backlog.still_waits(thing_of(one), found)
+            if told:
+                answers[one] = fold(hook, one, base, calls)
+        return answers
+
+    def _less_stored(self, waiting: dict[Window, Waiting]) -> dict[Window, Waiting]:
+        """Return what waits for conversations, less the messages that are stored already."""
+        sought = {window: sought_messages(window, found.maybe_stored()) for window, found in waiting.items()}
+        asked = list(dict.fromkeys(one for each in sought.values() for one in each))
+        stored = set[Window]()
+        for first in range(0, len(asked), MAX_BATCH):
+            stored.update(self.calls.read(_MESSAGES, asked[first : first + MAX_BATCH]) or ())
+        less = dict[Window, Waiting]()
+        for window, found in waiting.items():
+            missing = {one.message_id for one in sought[window] if one not in stored}
+            some = len(missing) < len(sought[window])
+            less[window] = without_stored(window, found, missing) if some else found
+        return less
