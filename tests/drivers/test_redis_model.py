@@ -286,7 +286,7 @@ SMALL = (
     ((("append", "append"), ("read", "read"), ("clear",)), 0),
     ((("append",), ("read", "read"), ("clear",)), 1),
     ((("append",), ("read",), ("clear",), ("relay",)), 0),
-    ((("append", "glance", "clear", "glance"), ("read",), ("append",)), 1),
+    ((("append", "glance", "clear", "glance"), ("read",), ("append",)), 0),
 )
 LARGE = (((("append", "append"), ("read", "read"), ("clear",), ("relay",)), 1),)
 
