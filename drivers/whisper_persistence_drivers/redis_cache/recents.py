@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -167,7 +168,7 @@ class Recents:
         return Asked(self, token, list(wanted), calls, len(late), sent)
 
     def fill(self, token: str, fetched: Mapping[str, Newest]) -> None:
-        """Put fetched where the token's leases are, and keep them near.
+        """Put what was fetched where the token's leases are, and keep them near.
 
         Of a conversation that had messages and has none now, nothing is put there: a key would name again, for whoever
         asks whether anything is left of it, what was erased.
@@ -197,9 +198,11 @@ class Recents:
         self.exchange.counters.appended(self.exchange.run(self._appending(items)))
 
     def _appending(self, items: Mapping[str, list[Change]]) -> list[Call]:
+        """Return the calls that append changes in their order, whichever thread was the first to say what it wrote."""
         limits = (self._life(), self.limits.recent, self.limits.max_bytes, self.limits.max_memory)
         return [
-            self._call(scripts.APPEND, name, *limits, *chain.from_iterable(changes)) for name, changes in items.items()
+            self._call(scripts.APPEND, name, *limits, *chain.from_iterable(sorted(changes, key=itemgetter(0))))
+            for name, changes in items.items()
         ]
 
     def drop(self, revisions: Mapping[str, int]) -> list[str]:
