@@ -6,7 +6,6 @@ import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from operator import itemgetter
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -201,7 +200,7 @@ class Recents:
         """Return the calls that append changes in their order, whichever thread was the first to say what it wrote."""
         limits = (self._life(), self.limits.recent, self.limits.max_bytes, self.limits.max_memory)
         return [
-            self._call(scripts.APPEND, name, *limits, *chain.from_iterable(sorted(changes, key=itemgetter(0))))
+            self._call(scripts.APPEND, name, *limits, *chain.from_iterable(sorted(changes, key=_revision)))
             for name, changes in items.items()
         ]
 
@@ -246,3 +245,7 @@ class Recents:
 
     def _life(self) -> int:
         return max(1, round(self.limits.ttl * 1000))
+
+
+def _revision(change: Change) -> int:
+    return change[0]
