@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -199,10 +200,8 @@ class Recents:
     def _appending(self, items: Mapping[str, list[Change]]) -> list[Call]:
         """Return the calls that append changes in their order, whichever thread was the first to say what it wrote."""
         limits = (self._life(), self.limits.recent, self.limits.max_bytes, self.limits.max_memory)
-        return [
-            self._call(scripts.APPEND, name, *limits, *chain.from_iterable(sorted(changes, key=_revision)))
-            for name, changes in items.items()
-        ]
+        ordered = {name: sorted(changes, key=itemgetter(0)) for name, changes in items.items()}
+        return [self._call(scripts.APPEND, name, *limits, *chain(*changes)) for name, changes in ordered.items()]
 
     def drop(self, revisions: Mapping[str, int]) -> list[str]:
         """Remove what lacks the change of each revision; return the conversations that Redis was not told about."""
@@ -245,7 +244,3 @@ class Recents:
 
     def _life(self) -> int:
         return max(1, round(self.limits.ttl * 1000))
-
-
-def _revision(change: Change) -> int:
-    return change[0]
