@@ -203,7 +203,7 @@ def test_an_operator_lists_sources_and_rolls_one_back(tmp_path: Path) -> None:
     assert "DROP TABLE" in run("sources", PAGE, "--user", "alice").stdout
     assert [one["message_id"] for one in json.loads(run("sources", PAGE, "--limit", "1", "--json").stdout)] == ["m0"]
     assert "nothing is kept" in run("sources", "nowhere").stdout
-    assert run("rollback").exit_code == 1
+    assert run("rollback").exit_code == 2
     assert run("rollback", PAGE, "--json").exit_code == 2
     assert run("rollback", PAGE, answer="n\n").exit_code == 1
     assert json.loads(run("rollback", PAGE, "--dry-run", "--json").stdout)["messages"] == 6

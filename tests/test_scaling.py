@@ -94,7 +94,7 @@ def test_another_namespace_can_neither_be_read_nor_written_also_by_forged_statem
             with pytest.raises(InsufficientPrivilege):
                 connection.execute("UPDATE kept.conversation_history SET namespace = 'marcus'")
 
-        assert len(tables) == 18 + 3 * partitions
+        assert len(tables) == 19 + 3 * partitions
         assert samples.read(marcus, SUBJECT_CAPABILITIES) == before
     assert ask(guest_url, "SELECT count(*) FROM kept.conversation_history") == [(0,)]
 

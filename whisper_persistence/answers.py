@@ -18,7 +18,7 @@ def answered(hook: str, answer: T | None) -> T:
     """Return a hook's answer.
 
     Raises:
-        NotSupportedError: there is none.
+        NotSupportedError: no driver answered.
     """
     if answer is None:
         advice = _ADVICE.get(hook, "add one that does to the drivers setting")

@@ -55,14 +55,14 @@ class StorageUnavailableError(PersistenceError):
 
 
 class StorageBusyError(StorageUnavailableError):
-    """The storage is there, and others kept it busy for too long."""
+    """The storage is there, but others kept it busy for too long."""
 
 
 class PartlyUnavailableError(StorageUnavailableError):
-    """Of the keys of one load some could not be asked.
+    """Some keys of a load could not be asked.
 
     Attributes:
-        found: what there is under the others.
+        found: what exists under the other keys.
         unknown: the keys that could not be asked.
     """
 
@@ -73,19 +73,19 @@ class PartlyUnavailableError(StorageUnavailableError):
 
 
 class StorageRefusedError(PersistenceError):
-    """The storage answered and refused the content of this batch for good."""
+    """The storage permanently refused the content of this batch."""
 
 
 class StorageDamagedError(PersistenceError):
-    """The storage is there but what it holds cannot be read."""
+    """The storage is there, but its content cannot be read."""
 
 
 class PartlyDamagedError(StorageDamagedError):
-    """Of the keys of one load some name what cannot be read.
+    """The records under some keys of a load cannot be read.
 
     Attributes:
-        found: what there is under the others.
-        unknown: the keys whose records cannot be read; they are there, so they are not to be taken for absent.
+        found: what exists under the other keys.
+        unknown: the keys whose records cannot be read; they exist, so do not take them for absent.
     """
 
     def __init__(self, message: str, found: Mapping[Any, Any], unknown: frozenset[Any]) -> None:
@@ -99,14 +99,14 @@ class IncompatibleSchemaError(PersistenceError):
 
 
 class ConflictError(PersistenceError):
-    """Another writer was faster, and its newer record was kept."""
+    """Another writer was faster, so its newer record was kept."""
 
 
 class ErasedMeanwhileError(PersistenceError):
-    """A user whom a call writes about was erased since its writer looked, and nothing of the call was stored.
+    """A user concerned by a write was erased in the meantime, so nothing of that write was stored.
 
     Attributes:
-        erasures: the number of the newest erase; who is told this may ask again, as one that followed it.
+        erasures: the number of the newest erase; a caller who has been told it may write again, as after that erase.
     """
 
     def __init__(self, erasures: int) -> None:
@@ -115,15 +115,15 @@ class ErasedMeanwhileError(PersistenceError):
 
 
 class NotSupportedError(PersistenceError):
-    """No driver of the chain offers what was asked."""
+    """No driver in the chain supports this call."""
 
 
 class BrokenDriverError(PersistenceError):
-    """A driver's answer breaks the contract, so what it did is unknown."""
+    """A driver violated the contract, so what it did is unknown."""
 
 
 class ClockMovedError(PersistenceError):
-    """The clock was moved, so that ages cannot be believed and nothing was removed for its age."""
+    """The clock was moved, so ages cannot be trusted, and nothing was removed because of its age."""
 
 
 class StoreClosedError(PersistenceError):

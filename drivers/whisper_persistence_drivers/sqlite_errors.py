@@ -30,7 +30,7 @@ def as_ours(error: Exception, path: Path) -> PersistenceError | ConstraintError:
     name = name_of(error)
     if isinstance(error, sqlite3.IntegrityError):
         return ConstraintError(name)
-    if name.startswith(_DAMAGED) or (name == "" and type(error) is sqlite3.DatabaseError):
+    if name.startswith(_DAMAGED) or (name == "" and _tells_of_damage(error)):
         return StorageDamagedError(
             f"the file {path} is damaged, or is not a SQLite file ({name}): restore a backup, or name another path"
         )
@@ -39,3 +39,8 @@ def as_ours(error: Exception, path: Path) -> PersistenceError | ConstraintError:
     if name.startswith(_BUSY):
         return StorageBusyError(f"the SQLite file {path} did not answer ({name}), busy with other writers: try again")
     return StorageUnavailableError(f"the SQLite file {path} did not answer ({name}): try again")
+
+
+def _tells_of_damage(error: Exception) -> bool:
+    """Say whether an error of Python's own is about damage: a text in the file, or in its schema, is no UTF-8."""
+    return type(error) in (sqlite3.DatabaseError, UnicodeDecodeError) or "decode to UTF-8" in str(error)

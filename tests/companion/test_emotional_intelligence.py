@@ -265,7 +265,7 @@ async def test_many_who_talk_during_an_outage_ask_a_dead_store_once_each_and_cat
     switch.calls.clear()
     await learn(mind, "u0")
 
-    assert switch.calls["update_strategies"] == 2
+    assert switch.calls["update_strategies"] == 3, "one that is tried, the others together, and the new one"
     assert await mind.flush() == 0
     assert len(await mind.load_all_user_strategies()) == 50
 
@@ -340,7 +340,7 @@ async def test_what_waits_is_bounded_and_the_newest_stay(store, switch):
     waiting = await mind.flush()
     switch.down = False
 
-    assert waiting == 5
+    assert (waiting, mind.pending, mind.lost) == (5, 5, 15)
     assert await mind.flush() == 0
     assert (await mind.load_all_user_strategies()).keys() == {f"u{number}" for number in range(15, 20)}
 
@@ -357,6 +357,17 @@ async def test_saving_during_an_outage_wipes_nothing_unseen(store, switch):
     assert strategy is not None
     assert strategy.effective_approaches == ("humour", "direct_support")
     assert (strategy.communication_style, strategy.interventions) == ("gentle", 1)
+
+
+async def test_saving_what_is_known_during_an_outage_leaves_nothing_waiting(store, switch):
+    mind = EmotionalIntelligence(store)
+    await mind.save_user_strategy(Strategy("u", "u_strategy", "gentle"))
+    known = await mind.load_user_strategy("u")
+    assert known is not None
+    switch.down = True
+    receipt = await mind.save_user_strategy(known)
+
+    assert (receipt.durability, mind.pending) == (Durability.VOLATILE, 0)
 
 
 async def test_a_whole_strategy_saved_is_the_one_loaded(store):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -311,6 +312,62 @@ def test_one_damaged_record_stops_neither_an_expiry_nor_a_question_nor_a_search_
     assert all(set(counts.values()) <= {0} for counts in aged)
     assert counted == {"outcomes": 4, "patterns": 2, "messages": 7}
     assert forgotten == {"scores": 3}
+
+
+def talk_of_400(path: Path) -> dict[str, str]:
+    """Fill a file with 400 messages, and return their words by id."""
+    words = {f"m{n}": f"the lighthouse {n} " + "keeps the night awake " * 8 for n in range(400)}
+    with Store(Chain.of({"sqlite": SqliteDriver(path)})) as store:
+        store.save_messages([samples.message(content=text, message_id=name) for name, text in words.items()])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return words
+
+
+def shown_of(path: Path) -> tuple[dict[str, str], int]:
+    """Return the words that are shown, by id, and how many records a scan calls damaged."""
+    with Store(Chain.of({"sqlite": SqliteDriver(path)})) as store:
+        page = store.scan("messages", None, 1_000)
+        shown = store.load_messages([window := Window("talk", 1_000)]).get(window, ())
+        assert page is not None
+        return {one.message_id: one.content for one in (*shown, *page.records)}, len(page.damaged)
+
+
+def test_letters_flipped_in_a_sqlite_file_are_never_returned(migrated: Path, tmp_path: Path) -> None:
+    path = tmp_path / "memory.db"
+    shutil.copyfile(migrated, path)
+    words = talk_of_400(path)
+    flipped = random.Random(7).sample(sorted(words), 40)
+    file = path.read_bytes()
+    for name in flipped:
+        head = words[name][:-170].encode()
+        assert file.count(head) == 1
+        file = file.replace(head, head.replace(b"house", b"mouse"[:1] + b"ouse"))
+    path.write_bytes(file)
+
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    shown, damaged = shown_of(path)
+    assert damaged == 40
+    assert shown == {name: text for name, text in words.items() if name not in flipped}
+
+
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 100))])
+def test_bytes_flipped_anywhere_in_a_sqlite_file_make_no_message_wrong(
+    migrated: Path, tmp_path: Path, seed: int
+) -> None:
+    path, draw = tmp_path / "memory.db", random.Random(seed)
+    shutil.copyfile(migrated, path)
+    words = talk_of_400(path)
+    file = bytearray(path.read_bytes())
+    for _ in range(40):
+        file[draw.randrange(4_096, len(file))] ^= 1 << draw.randrange(8)
+    path.write_bytes(file)
+
+    shown: dict[str, str] = {}
+    with suppress(StorageDamagedError):  # of the whole file
+        shown, _ = shown_of(path)
+    assert {name: text for name, text in shown.items() if words.get(name) != text} == {}
 
 
 def test_every_kind_has_its_table() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 from fault_tools.faulty import WAYS, Faulty
 from fault_tools.machine import Machine
+from fault_tools.servers import Postgres
 from fault_tools.stores import Opener, drained, heal, late, until
+from whisper_persistence_drivers.postgres import PostgresDriver
+from whisper_persistence_drivers.redis_hybrid import RedisHybridDriver
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
 from whisper_persistence import (
@@ -29,6 +32,7 @@ from whisper_persistence import (
 )
 from whisper_persistence.errors import BrokenDriverError
 from whisper_persistence.testing import samples
+from whisper_persistence.testing.redis_servers import RedisServer
 
 DEADLINE = 0.4
 TALK = Window("talk", 100)
@@ -51,15 +55,38 @@ def _learned(user: str) -> StrategyChange:
     return StrategyChange(user, [samples.outcome(0.9, outcome_id=f"of {user}")])
 
 
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    """A server of this module's own."""
+    with RedisServer.running() as server:
+        yield server
+
+
 CASES = [(n, way) for n in range(1, len(CORE) + 1) for way in WAYS]
 
 
-@pytest.mark.parametrize(("n", "way"), CASES if os.environ.get("TEST_TIER") == "full" else CASES[::3])
+FULL = os.environ.get("TEST_TIER") == "full"
+
+
+@pytest.mark.parametrize(("n", "way"), CASES if FULL else CASES[::5])
 def test_whichever_call_goes_wrong_nothing_is_lost_and_nobody_hangs(
     opened: Opener, tmp_path: Path, n: int, way: str, machine: Machine
 ) -> None:
+    _live(opened, machine, n, way, ("sqlite", SqliteDriver(tmp_path / "memory.db")))
+
+
+@pytest.mark.parametrize(("n", "way"), CASES if FULL else CASES[2::18])
+def test_whichever_call_goes_wrong_over_servers_nothing_is_lost_and_nobody_hangs(
+    opened: Opener, fault_postgres: Postgres, redis: RedisServer, n: int, way: str, machine: Machine
+) -> None:
+    record = PostgresDriver(fault_postgres.url, connect_timeout=2)
+    _live(opened, machine, n, way, ("redis-hybrid", RedisHybridDriver(url=redis.url())), ("postgres", record))
+
+
+def _live(opened: Opener, machine: Machine, n: int, way: str, *below: tuple[str, object]) -> None:
+    """Do each of the core operations, of which the n-th call below goes wrong, and look what came of it."""
     planted = Faulty(plan=lambda number, hook: way if number == n else None)
-    store = opened(("faulty", planted), ("sqlite", SqliteDriver(tmp_path / "memory.db")), deadline=DEADLINE)
+    store = opened(("faulty", planted), *below, deadline=DEADLINE)
     for hook, act in CORE:
         began = machine.clock()
         with suppress(*(StorageUnavailableError,) if hook.startswith("load_") else ()):

@@ -63,7 +63,7 @@ def print_copy(compared: Sequence[Comparison]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     if not any(kind.source for kind in compared):
-        console.print("\nthe source holds nothing in this namespace")
+        console.print("\nthe source holds nothing in this namespace: name another with --namespace before the command")
     elif not find_differences(compared):
         console.print("\nsource and destination hold the same, by number and content")
     console.print(_NOT_CARRIED)

@@ -50,7 +50,7 @@ class EmotionalIntelligence:
             max_daily_interventions: offers to one user within a day of this session, unless priority is 5.
             max_active_interventions: how many offers may await a reply.
             max_users: how many users' strategies are kept at hand.
-            max_pending: how many changes wait in memory while the storage does not answer.
+            max_pending: how many changes may wait in memory in an outage; of more, the oldest are lost.
             refresh_after: after so many seconds a user is read again, for what other processes learned.
             score: how a reply is judged.
             now: the present moment, aware.
@@ -69,6 +69,16 @@ class EmotionalIntelligence:
     def active_interventions(self) -> Mapping[str, dict[str, Any]]:
         """Delivered offers of this session that await a reply, by id."""
         return self._session.active
+
+    @property
+    def pending(self) -> int:
+        """How many changes wait for the storage to answer."""
+        return self._book.pending
+
+    @property
+    def lost(self) -> int:
+        """How many changes that waited were lost: too many waited, or the storage refused them."""
+        return self._book.lost
 
     def knowledge(self, user_id: str) -> Knowledge:
         """Return whether memory knows what is stored about a user; ``UNKNOWN`` also before anybody asked."""
@@ -116,7 +126,7 @@ class EmotionalIntelligence:
                 ``timing``, ``priority_level`` and ``message_content`` where the bot chooses these itself.
 
         Raises:
-            ValidationError: a type or timing is none.
+            ValidationError: a type or timing does not exist.
         """
         needs = support_needs or {}
         advice = await self.recommend_approach(user_id, needs)

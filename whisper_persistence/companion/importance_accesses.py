@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from whisper_persistence.companion.importance_backlog import Backlog
+from whisper_persistence.companion.backlog import Backlog
 from whisper_persistence.companion.importance_cache import Bounded
 from whisper_persistence.errors import PersistenceError
 from whisper_persistence.records import Durability, Pattern, PatternChange
@@ -44,9 +44,9 @@ class Accesses:
         """Count one access, and return how safe it is."""
         counts = await self._of(user_id)
         change = PatternChange(user_id, access_id(memory_id), pattern_type=ACCESS_TYPE)
-        durability = await self.backlog.write("update_patterns", change)
+        receipt = await self.backlog.write("update_patterns", change)
         counts[change.pattern_id] = counts.get(change.pattern_id, 0) + 1
-        return durability
+        return receipt.durability
 
     async def _of(self, user_id: str) -> dict[str, int]:
         found = self.counts.get(user_id)

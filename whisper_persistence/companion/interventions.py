@@ -36,7 +36,7 @@ def offer(intervention_id: str, advice: Recommendation, needs: Mapping[str, Any]
     """Return an offer of support that follows advice, except where a bot's needs say otherwise.
 
     Raises:
-        ValidationError: a type or timing is none.
+        ValidationError: a type or timing does not exist.
     """
     crisis = is_crisis(needs)
     style = style_name(needs.get("intervention_style", advice.approach))

@@ -12,8 +12,8 @@ from whisper_persistence.aio import AsyncStore
 from whisper_persistence.companion import importance_factors as factors
 from whisper_persistence.companion import importance_learning as learning
 from whisper_persistence.companion import importance_scoring as scoring
+from whisper_persistence.companion.backlog import Backlog
 from whisper_persistence.companion.importance_accesses import Accesses
-from whisper_persistence.companion.importance_backlog import Backlog
 from whisper_persistence.companion.importance_cache import Bounded, ScoreCache
 from whisper_persistence.companion.importance_managers import memories_by_id, tell_scores
 from whisper_persistence.companion.importance_options import Adjustment, ImportanceOptions
@@ -129,7 +129,7 @@ class MemoryImportanceEngine(ImportanceRecords):
         durability = Durability.DURABLE
         if taught:
             change = StatisticsChange(user_id, weight_adjustments=taught)
-            durability = await self._learned.learn(change, self._backlog.write("update_statistics", change))
+            durability = await self._learned.learn(change, self._write("update_statistics", change))
         return Adjustment(user_id, 0, await self.weights_for(user_id), durability)
 
     async def record_access(self, user_id: str, memory_id: str) -> Durability:
@@ -226,7 +226,7 @@ class MemoryImportanceEngine(ImportanceRecords):
         return scoring.measure(lifted(memory), others, access, now)
 
     async def _record(self, scores: Sequence[MemoryScore]) -> Durability:
-        return await self._backlog.write("update_statistics", StatisticsChange(scores[0].user_id, scores=tuple(scores)))
+        return await self._write("update_statistics", StatisticsChange(scores[0].user_id, scores=tuple(scores)))
 
     async def _find_score(self, user_id: str, memory_id: str) -> MemoryScore | None:
         cached = self.importance_cache.get((user_id, memory_id))

@@ -73,7 +73,7 @@ def _in_order(state: Strategy, after: Strategy) -> Strategy:
 def _learned(
     user_id: str, entries: list[tuple[dict[str, Any], int]], session_id: str
 ) -> tuple[list[Outcome], list[dict[str, Any]]]:
-    """Return new history entries as outcomes, and those that are none as they are."""
+    """Return new history entries as outcomes, and entries that are no outcomes unchanged."""
     outcomes: list[Outcome] = []
     raw: list[dict[str, Any]] = []
     for entry, earlier in entries:

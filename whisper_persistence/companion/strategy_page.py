@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -24,7 +24,6 @@ class StrategyPage:
         stored: the strategy as the store holds it, as far as we know, without what `news` adds.
         news: what the store confirmed since; folded in when somebody looks, so that learning does not wait for it.
         recent: the newest outcomes that the store holds, newest first; ``None`` while nobody asked.
-        pending: what the store has not confirmed, by change id.
         writes: how many writes began or ended; a read that saw it move is not kept.
     """
 
@@ -32,7 +31,6 @@ class StrategyPage:
     stored: Strategy | None = None
     news: list[StrategyChange] = attrs.field(factory=list[StrategyChange])
     recent: tuple[Outcome, ...] | None = None
-    pending: dict[str, StrategyChange] = attrs.field(factory=dict[str, StrategyChange])
     read_at: float = 0.0
     revision: int = 0
     epoch: int = 0
@@ -57,17 +55,17 @@ class StrategyPage:
             self.writing -= 1
             self.writes += 1
 
-    def view(self) -> Strategy | None:
-        """Return the strategy with everything that is pending."""
+    def view(self, pending: Sequence[StrategyChange]) -> Strategy | None:
+        """Return the strategy together with changes that the store has not confirmed."""
         self._fold()
         state = self.stored
-        for change in self.pending.values():
+        for change in pending:
             state = change.apply_to(state)
         return state
 
-    def outcomes(self) -> tuple[Outcome, ...]:
-        """Return the newest outcomes with those that are pending, newest first."""
-        waiting = [outcome for change in self.pending.values() for outcome in change.outcomes]
+    def outcomes(self, pending: Sequence[StrategyChange]) -> tuple[Outcome, ...]:
+        """Return the newest outcomes together with those that the store has not confirmed, newest first."""
+        waiting = [outcome for change in pending for outcome in change.outcomes]
         return (*reversed(waiting), *(self.recent or ()))[:RECENT_OUTCOMES]
 
     def know(self, found: Strategy | None, now: float) -> None:
@@ -79,7 +77,6 @@ class StrategyPage:
     def confirm(self, change: StrategyChange, receipt: Receipt) -> None:
         """Take over a change that the store confirmed; an erase elsewhere in between ends what was known."""
         self.revision = receipt.revision
-        self.pending.pop(change.change_id, None)
         if receipt.epoch != self.epoch:
             self.knowledge, self.stored, self.recent = Knowledge.UNKNOWN, None, None
             self.news.clear()

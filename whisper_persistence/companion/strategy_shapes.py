@@ -47,7 +47,7 @@ def to_record(value: Any, stored: Strategy) -> Strategy:
         stored: what fields are taken from that the value does not have, or has not changed.
 
     Raises:
-        ValidationError: a field holds what is not JSON, or its time is none.
+        ValidationError: a field is not JSON, or its time is not a time.
     """
     held = fields_of(value)
     changed: dict[str, Any] = {}

@@ -1,31 +1,32 @@
-"""The contract between a store and its drivers: what storage can do, one class of hooks a subject.
+"""The contract between a store and its drivers: what storage can do, with one class of hooks for each subject.
 
-Who calls. A `Store` (or `AsyncStore`) calls a hook with one batch; the first driver of the chain that has the hook and
-does not answer ``None`` gives the answer. A driver that wants the answer of those listed after it asks ``below``, which
-it was given by `LifecycleSpecs.open` and which has every hook of the drivers after it; ``below`` answers ``None`` when
-none of them has the hook.
+Who calls. A `Store` (or `AsyncStore`) calls a hook with a batch. The first driver in the chain that implements the hook
+and does not return ``None`` has answered. A driver that wants the answer of the drivers listed after it asks ``below``,
+which `LifecycleSpecs.open` passes to it. ``below`` has every hook of those drivers, and returns ``None`` if none of
+them implements it.
 
-What every hook may rely on. Batches are sequences of at most 1,000 legal records or changes (`validation`), with
-times in UTC and scores quantised to 1e-9. A batch has call order: changes to one key fold in that order, and of
-several saves of one key the last wins. One call is one transaction: it is kept whole or not at all.
+What a hook may rely on. A batch is a sequence of at most 1,000 records or changes that were validated (`validation`),
+with times in UTC and scores rounded to 1e-9. Its order is call order: changes to one key apply in that order, and of
+several saves of one key the last one wins. One call is one transaction, stored as a whole or not at all.
 
-What every hook promises. Writes answer one `Receipt` per item, in order; loads answer a mapping of what exists, so an
-absent key is absent. What could not be asked raises `StorageUnavailableError`; what the database refuses for good
-raises `StorageRefusedError`; nothing but the errors of `whisper_persistence.errors` leaves a hook, and none carries a
-password or a private text. Hooks may be called from several threads at once and must not block without a timeout.
+What a hook must guarantee. Writes return one `Receipt` per item, in order; loads return a mapping of what exists,
+without absent keys. If the storage cannot be reached, raise `StorageUnavailableError`; if the database refuses
+something permanently, raise `StorageRefusedError`. Raise only errors of `whisper_persistence.errors`, and never put a
+password or private text into one. Hooks may be called from several threads at once, and must not block without a
+timeout.
 
-What a driver says of itself. ``local = True`` in the class body: all it asks is in this process or on this machine's
-disk, so that a net above it (memory-fallback) calls it straight, without a deadline. ``bears_outages = True``: where a
-driver below cannot be opened for an outage, this one is opened all the same; until `Below.reopen` succeeds, those below
-raise `StorageUnavailableError`. ``skippable = True``: the next driver may answer in its place, for any call, at any
-time, as it may for a cache that believes nothing without asking below. An observer with ``local = True`` is asked on
-the caller's own thread, without a deadline. What happens to drivers that do what they must not is told in
-`whisper_persistence.guarding`. A driver of record keeps, for writes that are replayed, the rules of
-`whisper_persistence.origins`.
+What a driver declares in its class body. ``local = True``: everything it asks is in this process or on this machine's
+disk, so the net above it (memory-fallback) calls it directly, without a deadline; an observer with ``local = True``
+runs on the caller's thread, without a deadline. ``bears_outages = True``: this driver is opened even if one below it
+cannot be opened because of an outage; until `Below.reopen` succeeds, those below raise `StorageUnavailableError`.
+``skippable = True``: the next driver may answer in its place, for any call at any time, as is right for a cache that
+checks everything with the drivers below. What happens to drivers that violate the contract is described in
+`whisper_persistence.guarding`; a driver of record also follows the rules of `whisper_persistence.origins` for writes
+that are replayed.
 
 Writing a driver. Subclass the spec classes you implement, mark each implementation with `hookimpl`, declare
-``contract_version`` in the class body, and make your options attrs fields (``attrs.define(eq=False)``). Hooks take
-neither default nor keyword-only arguments.
+``contract_version`` in the class body, and make your options attrs fields (``attrs.define(eq=False)``). Arguments of
+hooks have no defaults and are not keyword-only.
 """
 
 from __future__ import annotations

@@ -19,9 +19,8 @@ class AnalyticsSpecs:
     def aggregate(self, question: Question[A]) -> A | None:
         """Answer one question, by the class of answer that it names.
 
-        Only the records of the store's namespace count, except for `CompareNamespaces`. What was written before the
-        question was asked is counted, unless an option of the driver says how old its answers may be; what was erased
-        never is.
+        Only the records of the store's namespace count, except for `CompareNamespaces`. Everything written before the
+        question is counted, unless an option of the driver allows older answers; erased records are never counted.
 
         Returns:
             ``None`` for a question that this driver does not know, or whose subject it does not keep.

@@ -1,4 +1,4 @@
-"""Copies of a tier, for the day that it is lost."""
+"""Backing up and restoring a tier."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ if TYPE_CHECKING:
 
 
 class BackupSpecs:
-    """Copies of a database of record that is a file; a server's are made by the means of the server."""
+    """Copies of a database of record that is a file; a server is backed up by its own means."""
 
     @hookspec(firstresult=True)
     def back_up(self, path: str) -> BackupReport | None:
-        """Write all that this tier keeps, of every namespace, to a new file, while others go on writing; and verify it.
+        """Copy all that this tier keeps, of every namespace, to a new file while others go on writing, and verify it.
 
         Raises:
             ConfigurationError: there is a file already, or it cannot be written.
-            StorageDamagedError: the copy is not what was copied.
+            StorageDamagedError: the copy differs from the original.
         """
 
     @hookspec(firstresult=True)
     def restore(self, path: str, overwrite: bool) -> BackupReport | None:
-        """Put a backup in the place of what this tier keeps. Asked of drivers that are not open.
+        """Replace what this tier keeps by a backup. Called on drivers that are not open.
 
-        Users who were erased since the backup are erased again, and every revision grows beyond any that was ever given
-        out, so that no follower takes what it holds for the present.
+        Users who were erased since the backup are erased again. Every revision is raised beyond any that was ever used,
+        so that no follower takes what it holds for current.
 
         Args:
             path: the file that `back_up` wrote.
-            overwrite: whether to replace a memory that is there.
+            overwrite: whether to replace an existing memory.
 
         Raises:
-            ConfigurationError: there is a memory already and it is not to be replaced, or the backup is not there.
+            ConfigurationError: there is a memory already and ``overwrite`` is false, or the backup does not exist.
             IncompatibleSchemaError: the backup was made by a newer release.
-            StorageDamagedError: the backup is not what was backed up.
+            StorageDamagedError: the backup is damaged or was changed.
         """

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ErasureSpecs:
-    """How an erase of several tiers is finished. Answered by the database of record, asked by the store itself."""
+    """How an erase across several tiers is completed. The database of record answers; the store itself asks."""
 
     @hookspec(firstresult=True)
     def note_erasures(self, user_ids: Sequence[str]) -> bool | None:
@@ -24,13 +24,13 @@ class ErasureSpecs:
 
     @hookspec(firstresult=True)
     def load_erasures(self) -> tuple[str, ...] | None:
-        """Return the users whose erase was noted and not settled: the store asks when it opens, and finishes them."""
+        """Return the users whose erase was noted but not settled; the store asks when it opens, and completes them."""
 
     @hookspec(firstresult=True)
     def settle_erasures(self, user_ids: Sequence[str]) -> TierReport | None:
         """Forget the notes, since every tier has reported, and remove what deleted records left behind in files.
 
-        An `erase_users` that nobody noted does the latter by itself.
+        An `erase_users` that was not noted removes these remains itself.
 
         Returns:
             What was rewritten, and what remains.
@@ -38,17 +38,17 @@ class ErasureSpecs:
 
     @hookspec(firstresult=True)
     def misses_erasure(self, follower: str) -> bool | None:
-        """Say whether a follower has pending work about somebody erased; asked by it before it shows what it keeps.
+        """Say whether a follower has pending work about an erased user; it asks before it shows what it keeps.
 
         Returns:
-            True until the last of that work is cleared; ``None`` where nobody can erase past the follower.
+            True until the last of that work is cleared; ``None`` if nobody can erase without the follower noticing.
         """
 
     @hookspec(firstresult=True)
     def erase_again(self, tombstones: Sequence[Tombstone]) -> tuple[TierReport, ...] | None:
-        """Erase whom tombstones name, unless what is kept of them was written after that erase.
+        """Erase the users of tombstones, unless what is kept of them was written after that erase.
 
-        It is asked after a database was restored from a backup, which may be older than some erases.
+        Called after a database was restored from a backup that may be older than some erases.
 
         Returns:
             One report per tier, this one first.

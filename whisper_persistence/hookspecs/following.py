@@ -1,4 +1,4 @@
-"""How caches, indexes and replicas keep up."""
+"""How caches, indexes and replicas stay up to date."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class FollowerSpecs:
-    """How caches, indexes and replicas keep up. Answered by the database of record, asked through ``below``."""
+    """How caches, indexes and replicas stay up to date. The database of record answers; they ask through ``below``."""
 
     @hookspec(firstresult=True)
     def register_follower(self, follower: Follower) -> bool | None:
         """Make a follower known, durably: from now on every write adds what changed to its pending work.
 
         Returns:
-            True if it was not known before. Registering it again replaces the kinds it is told about.
+            True if it was not known before. Registering it again replaces the kinds that it is notified about.
         """
 
     @hookspec(firstresult=True)
@@ -30,7 +30,7 @@ class FollowerSpecs:
     def clear_pending(self, pending: Sequence[Pending]) -> int | None:
         """Forget pending work up to the revision that each names; a newer one stays.
 
-        What names a fence stays as well, unless that is the fence of the follower's lease.
+        An entry that carries a fence also stays, unless it is the fence of the follower's current lease.
 
         Returns:
             How many were forgotten.
@@ -38,10 +38,10 @@ class FollowerSpecs:
 
     @hookspec(firstresult=True)
     def lease_follower(self, lease: Lease) -> Lease | None:
-        """Take, renew or give back the lease of a follower that several processes could be at once.
+        """Take, renew or return the lease of a follower that several processes share.
 
-        It is whoever's asks first, and again when it ran out or was given back. A frozen process cannot tell that its
-        lease ran out: it names the fence in what it clears, and what it clears too late stays.
+        The first process to ask gets it, and so does the first one after it ran out or was returned. A frozen process
+        cannot tell that its lease ran out, so it puts the fence into what it clears; what it clears too late stays.
 
         Args:
             lease: who asks, and for how many seconds from now, at most an hour: 0 gives back what is theirs, and asks

@@ -1,4 +1,4 @@
-"""Evidence that nobody changed what is kept, past the store."""
+"""Evidence that nobody changed what is kept behind the store's back."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ if TYPE_CHECKING:
 
 
 class IntegritySpecs:
-    """Hash chains over conversations, of databases of record that keep them; a driver need not have this."""
+    """Hash chains over conversations, in databases of record that keep them; optional."""
 
     @hookspec(firstresult=True)
     def verify_conversations(self, conversation_ids: Sequence[str], anchors: Mapping[str, str]) -> ChainReport | None:
-        """Walk along the chains of conversations, and name the first row of each that is not what was written.
+        """Check the chains of conversations, and name the first row of each that is not what was written.
 
-        Legitimate writes, of whatever process, never make one wrong, also while it is verified.
+        Legitimate writes by any process never break a chain, not even while it is being verified.
 
         Args:
-            conversation_ids: which; empty for all that there are, or ever were.
-            anchors: `ChainReport.heads` of an earlier time that was kept elsewhere; empty for none. A chain must still
+            conversation_ids: which conversations; empty for all, including removed ones.
+            anchors: `ChainReport.heads` of an earlier run, kept elsewhere; empty for none. A chain must still
                 contain them.
 
         Raises:
-            NotSupportedError: the driver can keep chains, and its settings say not to.
+            NotSupportedError: the driver can keep chains, but its settings do not ask for them.
         """
 
     @hookspec(firstresult=True)
     def remove_chains(self) -> int | None:
-        """Remove all chains, so that from then on programs that keep none may write; the conversations stay.
+        """Remove all chains, so that programs without chains may write from then on; the conversations stay.
 
-        Nobody else may write meanwhile: what a program that keeps chains adds afterwards would be their end alone.
+        Nobody else may write meanwhile: a program that still keeps chains would add an incomplete one.
 
         Returns:
-            How many conversations had one.
+            How many conversations had a chain.
 
         Raises:
-            NotSupportedError: the driver can keep chains, and its settings say not to.
+            NotSupportedError: the driver can keep chains, but its settings do not ask for them.
         """

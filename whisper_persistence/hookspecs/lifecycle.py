@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class LifecycleSpecs:
     """Opening, closing and health.
 
-    `inspect_schema`, `open` and `close` are called for each driver by itself, not down the chain.
+    `inspect_schema`, `open` and `close` are called on each driver separately, not down the chain.
     """
 
     @hookspec
@@ -49,5 +49,5 @@ class LifecycleSpecs:
         """Ask the storage how it is, for real and with a deadline; add the report to that from below.
 
         Returns:
-            One report per tier, this one first. It never raises for a tier that is down: it says so.
+            One report per tier, this one first. A tier that is down is reported, and raises nothing.
         """

@@ -1,4 +1,4 @@
-"""What an operator asks of every tier."""
+"""What an operator asks of every driver."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class MaintenanceSpecs:
-    """What an operator asks of every tier."""
+    """What an operator asks of every driver."""
 
     @hookspec(firstresult=True)
     def scan(self, kind: str, cursor: str | None, limit: int) -> Page | None:
@@ -23,16 +23,16 @@ class MaintenanceSpecs:
             cursor: `Page.cursor` of the page before, or ``None`` for the first page.
             limit: at most this many records.
 
-        A record that is there from the first page to the last is returned exactly once. The records of one user come
-        together; messages come by conversation and sequence, with cleared ones included.
+        A record that exists from the first page to the last is returned exactly once. The records of one user are
+        contiguous; messages are ordered by conversation and sequence, and cleared ones are included.
         """
 
     @hookspec(firstresult=True)
     def scan_messages(self, user_id: str, cursor: str | None, limit: int) -> Page | None:
         """Walk through the messages of one user, at a cost in proportion to them.
 
-        A driver that has `scan` need not have this; then the store's operations walk through all messages instead. One
-        that has both shows in both the same, in the same order.
+        Optional for a driver that has `scan`: without it, the store's operations walk through all messages instead.
+        With both, the messages and their order must be the same in both.
 
         Args:
             user_id: whose: messages that concern the user, and those that they wrote as a user.
@@ -54,8 +54,8 @@ class MaintenanceSpecs:
     def expire(self, policies: Sequence[Retention], dry_run: bool) -> tuple[TierReport, ...] | None:
         """Remove what the policies no longer keep; with ``dry_run`` only count it: the same records.
 
-        It raises the revision of every user and conversation that lost something, and tells their followers; epoch and
-        sequence stay. A driver that keeps no records of a kind passes its policies on and counts nothing.
+        It raises the revision of every user and conversation that lost something, and notifies their followers; epoch
+        and sequence stay. A driver that keeps no records of a kind passes the policies for that kind on.
 
         Returns:
             One report per tier, this one first.

@@ -1,4 +1,4 @@
-"""Finding messages again."""
+"""Searching messages."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
 
 
 class SearchSpecs:
-    """Finding messages again, by words and by meaning."""
+    """Searching messages, by words and by meaning."""
 
     @hookspec(firstresult=True)
     def search_messages(self, queries: Sequence[SearchQuery]) -> Mapping[SearchQuery, SearchResult] | None:
         """Return what each query finds, the best first.
 
-        Filters are applied within each layer. A layer that does not answer is named in `SearchResult.silent`, and the
-        others' hits are returned. What `SearchQuery.among` names and the filters let through is always a hit.
+        Each layer applies the filters. If a layer does not answer, `SearchResult.silent` names it and the other layers'
+        hits are returned. Whatever `SearchQuery.among` names is a hit, if the filters let it through.
 
-        A layer that adds a part of its own, such as ``meaning``, asks below for `fusing.candidates` of the query, then
-        with ``among`` for what it found itself: the answer has the messages that are there and that the filters let
-        through, with the parts from below. It adds its part to every hit, and `fusing.page` and `fusing.surround` make
-        the page. ``answered`` names the part that a layer gave, and after a blank the way where there are several
-        (``text``, ``meaning``, ``meaning by scan``).
+        A layer that adds a part of its own, such as ``meaning``, asks below twice: for `fusing.candidates` of the
+        query, and with ``among`` for what it found itself. The second answer contains those messages that exist and
+        that the filters let through, with the parts from below. The layer adds its part to every hit; `fusing.page` and
+        `fusing.surround` then make the page. ``answered`` names the part that a layer contributed and, if there are
+        several ways to compute it, the way (``text``, ``meaning``, ``meaning by scan``).
         """
 
     @hookspec(firstresult=True)
@@ -36,10 +36,10 @@ class SearchSpecs:
     def save_vectors(self, vectors: Sequence[Vector]) -> Sequence[Receipt] | None:
         """Keep vectors beside their messages, replacing older ones of the same embedder.
 
-        A vector is of the words of its message alone, never of its neighbours', so that it can go with them: an edit, a
-        redaction and an erase remove it. That of an unknown or redacted message is not kept, nor one of words that
-        were edited since (`Vector.edited_at`). A receipt's ``sequence`` is that of the message, or ``None`` where
-        nothing was kept; no revision is raised.
+        A vector represents the words of its own message only, never those of its neighbours, so that it can be removed
+        together with them: by an edit, a redaction or an erase. A vector of an unknown or redacted message is not kept,
+        nor one of words that were edited since (`Vector.edited_at`). A receipt's ``sequence`` is that of the message,
+        or ``None`` if nothing was kept; no revision is raised.
         """
 
     @hookspec(firstresult=True)

@@ -88,7 +88,7 @@ def decoded(value: Any) -> Any:
 
 
 def to_json(value: Any) -> Any:
-    """Return a column's value as JSON can say it: numbers that are none become null, what is unknown becomes text."""
+    """Return a column's value as JSON can say it: NaN and infinity become null, unknown types become text."""
     value = decoded(value)
     if isinstance(value, Decimal):
         value = float(value)
@@ -109,7 +109,7 @@ def to_names(value: Any) -> tuple[str, ...]:
 
 
 def to_table(value: Any) -> dict[str, Any]:
-    """Return an object; what is none is an empty one."""
+    """Return an object; anything else becomes an empty one."""
     found = to_json(value)
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
@@ -130,12 +130,12 @@ def to_share(value: Any) -> float | None:
 
 
 def to_count(value: Any) -> int:
-    """Return a whole number from 0 up; what is none counts as 0."""
+    """Return a whole number from 0 up; anything else counts as 0."""
     return max(0, min(round(to_number(value) or 0), 2**62))
 
 
 def to_moment(value: Any) -> datetime | None:
-    """Return a time, one without a zone read as UTC; ``None`` for what is none."""
+    """Return a time, one without a zone read as UTC, or ``None`` for anything else."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)

@@ -129,7 +129,7 @@ class FoundStrategy:
         return [cast("dict[str, Any]", entry) for entry in listed if isinstance(entry, dict)]
 
     def _outcomes(self, entries: Iterable[dict[str, Any]]) -> tuple[list[Outcome], list[dict[str, Any]]]:
-        """Return entries as outcomes, oldest first and each once, and those that are none."""
+        """Return entries as outcomes, oldest first and each once, and separately those that are no outcomes."""
         outcomes: dict[tuple[str, datetime], Outcome] = {}
         raw: list[dict[str, Any]] = []
         for entry in entries:

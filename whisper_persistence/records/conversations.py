@@ -1,4 +1,4 @@
-"""The talk itself: messages, the windows they are read through, and what may change about them."""
+"""Conversations: messages, the windows they are read through, and how they may change."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Message:
 
     Attributes:
         conversation_id: the channel or thread; it may hold several people.
-        user_id: the user it concerns: the author of a question, and whom a reply is for.
+        user_id: the user it concerns: the author of a question, or the person a reply is for.
         author_id: who wrote it.
-        content: the words, whole and exact; private; may be empty (a picture alone).
+        content: the text, stored exactly; private; may be empty (for a picture without words).
         role: ``user``, ``assistant``, ``system`` or ``tool``.
         message_id: unique within the conversation; appending it twice stores it once.
         timestamp: when it was written; for display, never for order.
@@ -55,7 +55,7 @@ class Message:
     trust: Trust = "unknown"
 
     def is_redacted(self) -> bool:
-        """Say whether it lost its words to a `MessageRedaction`."""
+        """Say whether its text was removed by a `MessageRedaction`."""
         return not self.content and self.extra == _REDACTED
 
     def belongs_to(self, user_ids: Container[str]) -> bool:
@@ -67,9 +67,9 @@ class Message:
 class Window:
     """Which part of a conversation to read.
 
-    Without ``after`` it is the newest ``limit`` messages; with ``after`` the oldest ``limit`` that follow it. Either
-    way they come oldest first. A window without ``after`` whose oldest message is a reply takes the message it answers
-    along, so it may hold one more.
+    Without ``after`` it shows the newest ``limit`` messages; with ``after``, the oldest ``limit`` messages that follow.
+    Either way they come oldest first. If there is no ``after`` and the oldest message is a reply, the message it
+    answers is included, so there may be one more.
 
     Attributes:
         conversation_id: which conversation.
@@ -111,11 +111,11 @@ class Window:
 
 @attrs.frozen
 class MessageEdit:
-    """A message got new words; one that was redacted gets none any more.
+    """Gives a message new text; one that was redacted stays empty.
 
     Attributes:
         conversation_id, message_id: which message; an unknown one changes nothing.
-        content: the new words; private.
+        content: the new text; private.
         timestamp: when it was edited.
         change_id: unique; applying one change twice equals once.
     """
@@ -127,13 +127,13 @@ class MessageEdit:
     change_id: Id = attrs.field(factory=fields.new_id)
 
     def apply_to(self, record: Message) -> Message:
-        """Return ``record`` with the new words, unless it was redacted."""
+        """Return ``record`` with the new text, unless it was redacted."""
         return record if record.is_redacted() else attrs.evolve(record, content=self.content, edited_at=self.timestamp)
 
 
 @attrs.frozen
 class MessageRedaction:
-    """A message lost its words, for good; that it was there stays known.
+    """Removes the text of a message permanently; the message itself stays.
 
     Attributes:
         conversation_id, message_id: which message; an unknown one changes nothing.
@@ -147,14 +147,14 @@ class MessageRedaction:
     change_id: Id = attrs.field(factory=fields.new_id)
 
     def apply_to(self, record: Message) -> Message:
-        """Return ``record`` without words, name, source and extras."""
+        """Return ``record`` without text, author's name, source and extras."""
         bare = attrs.evolve(record, content="", author_name="", source="", extra=dict(_REDACTED))
         return attrs.evolve(bare, edited_at=self.timestamp)
 
 
 @attrs.frozen
 class ClearMark:
-    """A conversation was cleared: nothing before the mark is read through a window any more.
+    """Clears a conversation: windows no longer show anything up to the mark.
 
     Attributes:
         conversation_id: which conversation.
@@ -169,7 +169,7 @@ class ClearMark:
     change_id: Id = attrs.field(factory=fields.new_id)
 
     def apply_to(self, record: int, newest: int) -> int:
-        """Return the mark that stands after this one.
+        """Return the mark that applies after this one.
 
         Args:
             record: the last sequence cleared so far, 0 for none.

@@ -20,7 +20,7 @@ POSTGRES_OPTIONS: Final[Mapping[str, tuple[str, str | None]]] = {
 }
 
 Environment = Mapping[str, str]
-#: The options of a driver that say where it stores; a password, also one inside of a URL, is none of them.
+#: The options of a driver that say where it stores; passwords, also those inside a URL, are left out.
 _PLACES: Final = frozenset({"path", "url", "host", "port", "database", "schema"})
 
 

@@ -67,7 +67,7 @@ async def test_case_02_down_at_load_back_at_save_loses_nothing(backend, switch, 
         await core.score("u", "m")
         switch.down = False
         await core.live("u", "direct_support", "thank you")
-        second.importance._backlog._ask_again_at = 0.0
+        second.importance._backlog._silent_at = None
         assert await second.flush() == 0
         stored, held = (await store.load_strategies(["u"]))["u"], core.emotional.user_strategies["u"]
         times = [entry["timestamp"] for entry in held.support_history]
@@ -112,7 +112,7 @@ async def test_case_03_down_from_the_start_answers_as_without_us_and_recovers(ba
     assert without_times(await live_through(core)) == without_times(await live_through(new_core()))
     switch.down = False
     persistence.store._again_at = 0.0
-    persistence.importance._backlog._ask_again_at = 0.0
+    persistence.importance._backlog._silent_at = None
 
     assert await persistence.flush() == 0
     assert (await store.load_strategies(["u"]))["u"].interventions == 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -66,15 +65,14 @@ class InFlight:
 
         Args:
             work: the function.
-            seconds: how long it may take, waiting for others to end included.
+            seconds: how long it may take; before that it may wait half as long for others to end.
 
         Raises:
-            NotAskedError: as many calls as may were on their way all the time.
+            NotAskedError: as many calls as may were on their way all that time.
             TimeoutError: it took longer; it goes on, and nobody hears how it ends.
         """
-        until = time.monotonic() + seconds
         slots, late = self._slots, self._late
-        if not slots.acquire(blocking=False) and not (self._may_end() and slots.acquire(timeout=seconds)):
+        if not slots.acquire(blocking=False) and not (self._may_end() and slots.acquire(timeout=seconds / 2)):
             raise NotAskedError("as many calls as are allowed wait for the storage: try again")
         job = _Job(work)
         job.ended.acquire()
@@ -83,8 +81,7 @@ class InFlight:
         except BaseException:
             slots.release()
             raise
-        left = max(0.0, until - time.monotonic())
-        if not any(job.ended.acquire(timeout=left / _SLICES) for _ in range(_SLICES)):
+        if not any(job.ended.acquire(timeout=seconds / _SLICES) for _ in range(_SLICES)):
             with self._lock:
                 late.update(() if job.over else (job,))
             raise TimeoutError

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from whisper_persistence.errors import PersistenceError
 from whisper_persistence.records import State, TierHealth
+from whisper_persistence_drivers.breaker import Breaker
 from whisper_persistence_drivers.net.backlog import Backlog
 from whisper_persistence_drivers.net.calls import PATIENCE, Calls
 from whisper_persistence_drivers.net.folder import Folder
@@ -39,7 +40,7 @@ class Prober:
         self._reopen: Any = getattr(calls.below, "reopen", None)
         self._known = self._stranger = False
         self._heard: tuple[float, tuple[TierHealth, ...]] = (0.0, ())
-        self._healed = float("-inf")
+        self._healed = dict[Breaker, float]()
 
     @property
     def is_open(self) -> bool:
@@ -74,10 +75,10 @@ class Prober:
     def _heal(self) -> None:
         """Have reads pass again, and a write try; rarely, since what says soon how it is may be slow all the same."""
         reads, writes = self._calls.reads.breaker, self._calls.writes.breaker
-        if self._calls.are_shut() and time.monotonic() - self._healed > reads.longest:
-            self._healed = time.monotonic()
-            reads.heal()
-            writes.hurry()
+        for breaker, pass_again in ((reads, reads.heal), (writes, writes.hurry)):
+            if breaker.is_open() and time.monotonic() - self._healed.get(breaker, float("-inf")) > breaker.longest:
+                self._healed[breaker] = time.monotonic()
+                pass_again()
 
     def report(self, replayed: int) -> tuple[TierHealth, ...]:
         """Return how the net is and how the drivers below are, the net first."""

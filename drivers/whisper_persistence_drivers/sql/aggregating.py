@@ -15,8 +15,8 @@ from whisper_persistence.records.questions.base import ORIGIN, context_label
 from whisper_persistence_drivers.aggregation import folding, groups
 from whisper_persistence_drivers.aggregation.folding import Said, Scored
 from whisper_persistence_drivers.sql import grouping
-from whisper_persistence_drivers.sql.checksums import checked
-from whisper_persistence_drivers.sql.damage import read_each
+from whisper_persistence_drivers.sql.checksums import checked_all
+from whisper_persistence_drivers.sql.damage import read_all
 from whisper_persistence_drivers.sql.marks import read_marks
 from whisper_persistence_drivers.sql.session import Session, to_micros
 from whisper_persistence_drivers.sql.walking import Walk, walk
@@ -35,9 +35,9 @@ class _Words(msgspec.Struct):
     timestamp: datetime
 
 
-_read_factors = checked(_Factors)
-_read_context = checked(_Context)
-_read_words = checked(_Words)
+_read_factors = checked_all(_Factors, text=4, kept=5, sequence=3)
+_read_context = checked_all(_Context, text=5, kept=6, sequence=1)
+_read_words = checked_all(_Words, text=3, kept=4, sequence=2)
 
 _SCORES: Final = Walk(
     "scores",
@@ -80,7 +80,7 @@ def _importance(session: Session, question: rec.ImportanceByUser) -> rec.Importa
 
 def _scores(session: Session, question: rec.ImportanceByUser) -> Iterator[Scored]:
     for page in walk(session, _SCORES, question.user_ids, question.after or ""):
-        read = read_each(session, "scores", page, lambda row: _read_factors(row[4], row[5], row[3]), _named_score)
+        read = read_all(session, "scores", page, _read_factors, _named_score)
         for (user_id, memory_id, units, *_), scored in read:
             yield Scored(user_id, memory_id, units, scored.factor_scores)
 
@@ -97,7 +97,7 @@ def _in_context(
     since = to_micros(question.since) if question.since else None
     until = to_micros(question.until) if question.until else None
     for page in walk(session, _OUTCOMES, question.user_ids):
-        read = read_each(session, "outcomes", page, lambda row: _read_context(row[5], row[6], row[1]), _named_outcome)
+        read = read_all(session, "outcomes", page, _read_context, _named_outcome)
         for (user_id, _, style, units, moment, *_), tried in read:
             if (since is None or moment >= since) and (until is None or moment < until):
                 yield (style, context_label(tried.context.get(key))), user_id, units
@@ -125,7 +125,7 @@ def _said(session: Session, question: Any) -> Iterator[Said]:
     for page in walk(session, _SAID, getattr(question, "user_ids", ())):
         marks = read_marks(session, {row[1] for row in page})
         shown = [row for row in page if row[2] > marks.get(row[1], 0)]
-        read = read_each(session, "messages", shown, lambda row: _read_words(row[3], row[4], row[2]), _named_message)
+        read = read_all(session, "messages", shown, _read_words, _named_message)
         for (user_id, *_), said in read:
             moment = said.timestamp
             if said.role == "user" and (since is None or moment >= since) and (until is None or moment < until):

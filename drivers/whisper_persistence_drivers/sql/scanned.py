@@ -15,7 +15,7 @@ import attrs
 from whisper_persistence.errors import StorageDamagedError
 from whisper_persistence.records import MemoryScore, Message, Outcome, Pattern, Preferences, Statistics, Strategy
 from whisper_persistence.records.fields import to_units
-from whisper_persistence_drivers.sql.checksums import checked
+from whisper_persistence_drivers.sql.checksums import checked_all
 from whisper_persistence_drivers.sql.messages import other_author
 from whisper_persistence_drivers.sql.session import set_sequence, to_micros
 
@@ -42,34 +42,34 @@ class Scanned:
     key: tuple[str, ...]
     others: tuple[str, ...] = ()
     _says: list[Callable[[Any], Any]] = attrs.field(init=False)
-    _read: Callable[[Any, Any, int], Any] = attrs.field(init=False)
+    _read: Callable[[Sequence[Any]], list[Any]] = attrs.field(init=False)
     _place: int | None = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Work out how a row is read."""
         object.__setattr__(self, "_says", [_SAID.get(name) or attrgetter(name) for name in self.columns()])
-        object.__setattr__(self, "_read", checked(self.record_type))
-        object.__setattr__(self, "_place", self.columns().index("sequence") if "sequence" in self.columns() else None)
+        place = self.columns().index("sequence") if "sequence" in self.columns() else None
+        object.__setattr__(self, "_place", place)
+        object.__setattr__(self, "_read", checked_all(self.record_type, text=-2, kept=-1, sequence=place))
 
     def columns(self) -> tuple[str, ...]:
         """Return the columns that a scan reads before record and checksum."""
         return (*self.key, *self.others)
 
-    def read(self, row: Sequence[Any]) -> Any:
-        """Return the record of a row.
+    def read(self, rows: Sequence[Any]) -> list[Any]:
+        """Return the records of rows.
 
         Raises:
-            StorageDamagedError: it cannot be read, or a column says something else than it does.
+            StorageDamagedError: one cannot be read, or a column says something else than it does.
         """
-        *columns, text, kept = row
-        if self._place is None:
-            record = self._read(text, kept, 0)
-        else:
-            record = self._read(text, kept, columns[self._place])
-            set_sequence(record, columns[self._place])
-        if [say(record) for say in self._says] != columns:
-            raise StorageDamagedError("a stored record is not the one that its columns tell of: restore a backup")
-        return record
+        records = self._read(rows)
+        if self._place is not None:
+            for record, row in zip(records, rows, strict=True):
+                set_sequence(record, row[self._place])
+        for place, say in enumerate(self._says):
+            if list(map(say, records)) != [row[place] for row in rows]:
+                raise StorageDamagedError("a stored record is not the one that its columns tell of: restore a backup")
+        return records
 
     def name(self, row: Sequence[Any]) -> tuple[Any, ...]:
         """Return what names a row that cannot be read, wherever it is met."""

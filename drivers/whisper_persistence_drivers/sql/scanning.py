@@ -12,9 +12,9 @@ import msgspec
 from sqlalchemy import BigInteger, bindparam, select, tuple_
 
 from whisper_persistence.codec import encode
-from whisper_persistence.errors import StorageDamagedError, ValidationError
+from whisper_persistence.errors import ValidationError
 from whisper_persistence.records import Page
-from whisper_persistence_drivers.sql.damage import read_each
+from whisper_persistence_drivers.sql.damage import read_all
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.scanned import KINDS, Scanned
 from whisper_persistence_drivers.sql.session import NEWEST, Session, mine
@@ -58,13 +58,10 @@ def _page(session: Session, kind: str, rows: Sequence[Any], limit: int) -> Page:
     scanned, shown = KINDS[kind], rows[:limit]
     keys = len(scanned.key)
     cursor = encode(list(rows[limit - 1][:keys])) if len(rows) > limit else None
-    try:
-        return Page(tuple([scanned.read(row) for row in shown]), cursor)
-    except StorageDamagedError:
-        read = read_each(session, kind, shown, scanned.read, scanned.name)
-    kept = {id(row) for row, _ in read}
-    damaged = tuple(" ".join(map(str, row[:keys])) for row in shown if id(row) not in kept)
-    return Page(tuple(record for _, record in read), cursor, damaged)
+    read = read_all(session, kind, shown, scanned.read, scanned.name)
+    kept = {id(row) for row, _ in read} if len(read) < len(shown) else None
+    damaged = [] if kept is None else [" ".join(map(str, row[:keys])) for row in shown if id(row) not in kept]
+    return Page(tuple([record for _, record in read]), cursor, tuple(damaged))
 
 
 @cache

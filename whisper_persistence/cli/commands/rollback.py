@@ -51,6 +51,8 @@ def rollback(
     from whisper_persistence.cli.progress import show_progress
     from whisper_persistence.operations import roll_back
 
+    if source is None and filters["trust"] is None:
+        raise click.UsageError("name a SOURCE, or give --trust: otherwise everything would be rolled back")
     if as_json and not (dry_run or yes):
         raise click.UsageError("--json cannot ask for confirmation: add --dry-run or --yes")
     query = sourcing.to_query(source, filters)
