@@ -49,14 +49,16 @@ class Lender:
             sqlalchemy.exc.TimeoutError: none was given back in time.
             psycopg.Error: a new one cannot be made.
         """
-        place: _Place = SimpleQueue()
+        found, place = None, None
         with self._turn:
             if self.lent < self.size:
                 self.lent += 1
-                place.put(self._at_hand.pop() if self._at_hand else None)
+                found = self._at_hand.pop() if self._at_hand else None
             else:
+                place = SimpleQueue[PoolProxiedConnection | None]()
                 self._waiting.append(place)
-        found = self._handed(place)
+        if place is not None:
+            found = self._handed(place)
         return found if found is not None and self._is_fresh(found) else self._look(found)
 
     def give_back(self, lent: PoolProxiedConnection) -> None:

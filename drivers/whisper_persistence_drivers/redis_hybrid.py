@@ -23,14 +23,14 @@ for a conversation nothing, a *lease* or *recents*, which carry a label L.
    filled, is appended to by the same rule, and has the same label to be checked by. While that is the database's
    revision, Redis is not asked, and nothing is decoded.
 4. *Nothing that was edited, cleared or erased stays in Redis.* An append takes nothing away: recents that lack it have
-   a label below it, so Redis is told without waiting for its answer, and nobody tells it again. Whoever commits any
-   other change n (an *amendment*) drops the recents. Who dies or finds Redis away before leaves it to the outbox, where
-   the commit itself put it (``outbox``); a relay drops what lacks change n, puts the present state there instead
-   (``state_push``) and only then clears the outbox, up to n (``clear_by_rev``). What comes too late changes nothing: an
-   append upon nothing, or upon a label at or above its own, is ignored, and a fill needs its lease. A lease (``fence``)
-   is gone with whatever removes it (a flush, an eviction, a restart), and one that change n came across refuses fills
-   labelled below n. After that, any fill asks for its second revision later than change n was committed, so its label
-   is at least n and nothing of change n is missing.
+   a label below it, so Redis is told some milliseconds later, in any order, while nobody waits, and nobody tells it
+   again. Whoever commits any other change n (an *amendment*) drops the recents. Who dies or finds Redis away before
+   leaves it to the outbox, where the commit itself put it (``outbox``); a relay drops what lacks change n, puts the
+   present state there instead (``state_push``) and only then clears the outbox, up to n (``clear_by_rev``). What comes
+   too late changes nothing: an append upon nothing, or upon a label at or above its own, is ignored, and a fill needs
+   its lease. A lease (``fence``) is gone with whatever removes it (a flush, an eviction, a restart), and one that
+   change n came across refuses fills labelled below n. After that, any fill asks for its second revision later than
+   change n was committed, so its label is at least n and nothing of change n is missing.
 5. *After a restart nothing of before is used* (``flush_on_restart``). Every string carries the run id of the server
    that wrote it, and every script compares it with the server's own, which the server told when the connection was
    opened and which ends with it: contents from a snapshot, of another node, of a replica that was promoted, are removed
@@ -43,7 +43,9 @@ clock (by the process's own, for what it holds itself), at which they were last 
 carry the revision that the database had afterwards; they are shown for so many seconds from then. What was committed
 before that moment is in them, and stays in them while messages are appended. So a read shows what the database showed
 at some moment within the last ``staleness`` seconds, whichever process wrote and whatever failed; what was erased may
-be shown for as long. It relies on the clock not being set back.
+be shown for as long. It relies on the clock not being set back. And a process sees its own messages, edits and marks at
+once (``own``), whatever Redis was told: it remembers the revisions that they gave for longer than recents may be shown
+unasked, and asks the database where a label is below them, or where it had to forget some of that time.
 
 ``tests/drivers/test_redis_model.py`` explores a model of these rules, with each of them removed in turn; and
 ``tests/drivers/test_redis_interleavings.py`` this code, over a real server, step by step in every order it can find.
@@ -142,7 +144,7 @@ class RedisHybridDriver(LifecycleSpecs, ConversationSpecs, MaintenanceSpecs):
 
     @hookimpl
     def save_messages(self, messages: Sequence[rec.Message]) -> Sequence[rec.Receipt] | None:
-        """Append below, then tell Redis, whose answer nobody waits for where every read asks the database."""
+        """Append below; Redis is told some milliseconds later, together with what others append until then."""
         layer = self._layer()
         receipts = self._below.save_messages(messages=messages)
         if receipts and layer:

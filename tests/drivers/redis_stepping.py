@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import attrs
-from whisper_persistence_drivers.redis_cache import flights, following
+from whisper_persistence_drivers.redis_cache import flights, following, telling
 from whisper_persistence_drivers.redis_cache.exchange import Call, Exchange
-from whisper_persistence_drivers.redis_cache.recents import _read_all
+from whisper_persistence_drivers.redis_cache.lines import from_lines
 from whisper_persistence_drivers.redis_hybrid import RedisHybridDriver
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
@@ -147,10 +147,6 @@ class SteppingExchange(Exchange):
         deaf = not self.sound and self.world.luck.random() < 0.03
         return Answers([None] * len(calls) if lost or deaf else found)
 
-    def post(self, calls: Sequence[Call]) -> None:
-        """Let what nobody waits for arrive as late as it can: when the next call is sent."""
-        self._unheard.append(Late(self, calls))  # type: ignore[arg-type]
-
 
 @attrs.define
 class Answers:
@@ -163,17 +159,6 @@ class Answers:
         return self.found
 
 
-@attrs.define
-class Late:
-    """Calls that are sent when their answers are fetched."""
-
-    exchange: Exchange
-    calls: Sequence[Call]
-
-    def late_answers(self) -> list[Any]:
-        return self.exchange.send(self.calls).answers()
-
-
 @attrs.define(eq=False)
 class World:
     """Two processes on one database and one Redis; each run has a conversation of its own.
@@ -182,6 +167,7 @@ class World:
         faults: what may happen to Redis, by the name of the method.
         options: of the driver.
         versions: what each window showed after each commit of this run.
+        own: the newest version that a process knows of as its own.
     """
 
     server: RedisServer
@@ -191,6 +177,7 @@ class World:
     versions: list[tuple[tuple[str, ...], ...]] = attrs.field(factory=list)
     stores: list[Store] = attrs.field(factory=list)
     truth: Store = attrs.field(init=False)
+    own: list[int] = attrs.field(factory=lambda: [0, 0])
     talk: str = ""
     number: int = 0
 
@@ -198,14 +185,16 @@ class World:
     @contextmanager
     def begin(cls, path: Path, server: RedisServer, *faults: str, **options: Any) -> Iterator[World]:
         world = cls(server, faults or ("flush", "cut"), options)
-        kept = following.Rounds.start, flights._PATIENCE
-        following.Rounds.start, flights._PATIENCE = lambda _: None, 0.0  # type: ignore[misc, method-assign]
+        kept = [getattr(*place) for place in INSTEAD]
+        for place, instead in INSTEAD.items():
+            setattr(*place, instead)
         world.truth = Store(Chain.of({"sqlite": SqliteDriver(path=path, synchronous="normal")}))
         try:
             world.stores = [world._process(path), world._process(path)]
             yield world
         finally:
-            following.Rounds.start, flights._PATIENCE = kept  # type: ignore[misc, method-assign]
+            for place, found in zip(INSTEAD, kept, strict=True):
+                setattr(*place, found)
             for store in (*world.stores, world.truth):
                 store.close()
 
@@ -221,7 +210,7 @@ class World:
     def run(self, seed: int, jobs: Sequence[Sequence[str]] = ()) -> None:
         """Run some actors, whose jobs are given or drawn, in the order that a seed decides; raise what goes wrong."""
         luck = self.luck = random.Random(seed)
-        self.talk, self.number, self.versions = f"talk {seed}", 0, []
+        self.talk, self.number, self.versions, self.own = f"talk {seed}", 0, [], [0, 0]
         self.note()
         work = list(WORK), list(WORK.values())
         drawn = jobs or [luck.choices(*work, k=luck.randint(1, 8)) for _ in range(luck.randint(2, 4))]
@@ -253,6 +242,7 @@ class World:
         windows = self.windows()
         shown = self.truth.load_messages(windows)
         self.versions.append(tuple(tuple(map(_seen, shown.get(window, ()))) for window in windows))
+        _here.noted = len(self.versions) - 1
 
     def windows(self) -> tuple[Window, ...]:
         talk = self.talk
@@ -277,16 +267,26 @@ class World:
     def _say(self, process: int, message_id: str, words: str, **others: Any) -> None:
         user = self.user(self.luck.randrange(2))
         self.stores[process].save_messages([Message(self.talk, user, user, words, message_id=message_id, **others)])
+        self._wrote(process)
 
     def edit(self, process: int) -> None:
         message_id = f"m{self.luck.randint(1, self.number + 1)}"
         self.stores[process].update_messages([MessageEdit(self.talk, message_id, f"edited {self.luck.random()}")])
+        self._wrote(process)
 
     def clear(self, process: int) -> None:
         self.stores[process].update_messages([ClearMark(self.talk)])
+        self._wrote(process)
+
+    def _wrote(self, process: int) -> None:
+        self.own[process] = max(self.own[process], _here.noted)
 
     def erase(self, process: int) -> None:
         self.stores[process].erase_users([self.user(self.luck.randrange(2))])
+
+    def tell(self, process: int) -> None:
+        """Do what the thread does that tells Redis of appends, which wait as long as nobody asks for them."""
+        self.life(process).layer.reader.recents.telling.flush()
 
     def relay(self, process: int) -> None:
         self.life(process)._round()
@@ -294,7 +294,7 @@ class World:
     def read(self, process: int) -> None:
         place = self.luck.randrange(4)
         window = self.windows()[place]
-        since = 0 if self.options.get("staleness") else len(self.versions) - 1
+        since = self.own[process] if self.options.get("staleness") else len(self.versions) - 1
         shown = tuple(map(_seen, self.stores[process].load_messages([window]).get(window, ())))
         possible = [version[place] for version in self.versions[since:]]
         assert shown in possible, f"stale: {window} showed {shown}, and was {possible}"
@@ -332,7 +332,7 @@ class World:
         head, _, lines = (held or b"0 0 l").partition(b"\n")
         _, label, kind = head.decode().split()[:3]
         if kind != "l":
-            found = [*map(_seen, _read_all(b"[" + lines[:-1].replace(b"\n", b",") + b"]"))]
+            found = [*map(_seen, from_lines(lines))]
             first = stands.index(found[0]) if found and found[0] in stands else 0
             assert int(label) <= revision, f"ahead: {label} of {revision}"
             assert stands[first : first + len(found)] == found, f"left behind: {label} of {revision}"
@@ -343,5 +343,12 @@ def _seen(message: Message) -> str:
     return f"{message.sequence} {message.message_id} {message.content}"
 
 
+#: What does its work by itself, or waits for a thread that does not run meanwhile.
+INSTEAD: dict[tuple[Any, str], Any] = {
+    (following.Rounds, "start"): lambda _: None,
+    (telling.Telling, "begin"): lambda _: None,
+    (flights, "_PATIENCE"): 0.0,
+    (telling, "_PATIENCE"): 0.0,
+}
 #: What an actor does, and how often.
-WORK = {"append": 6, "read": 10, "relay": 6, "repeat": 2, "edit": 2, "clear": 2, "erase": 1}
+WORK = {"append": 6, "read": 10, "tell": 4, "relay": 6, "repeat": 2, "edit": 2, "clear": 2, "erase": 1}

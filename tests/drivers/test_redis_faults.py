@@ -20,8 +20,10 @@ from whisper_persistence_drivers.redis_hybrid import RedisHybridDriver
 
 from whisper_persistence import AsyncStore, Message, Store, Window
 from whisper_persistence.discovery import DriverSpec
+from whisper_persistence.operations.doctor import diagnose
 from whisper_persistence.plugins import Chain
 from whisper_persistence.records import ClearMark, MessageEdit, State
+from whisper_persistence.settings import load_settings
 from whisper_persistence.testing.redis_servers import RedisServer
 
 TASKS = 32
@@ -313,7 +315,7 @@ def test_a_real_conversation_hits_nearly_always_and_always_reads_what_sql_reads(
     path = tmp_path / "memory.db"
     made = chain(path, private_redis.url(), near_bytes=near_bytes, read_timeout=5)
     plain = Chain.build([DriverSpec("sqlite", {"path": path, "synchronous": "normal"})])
-    with Store(made) as store, Store(plain) as truth:
+    with Store(made, "luna") as store, Store(plain, "luna") as truth:
         for conversation in json.loads(LOCOMO.read_text(encoding="utf-8")):
             said = [turn for session in conversation["sessions"] for turn in session["turns"]]
             window = Window(conversation["conversation"], 20)
@@ -325,6 +327,10 @@ def test_a_real_conversation_hits_nearly_always_and_always_reads_what_sql_reads(
 
     assert found["misses"] <= 3 + 0.01 * found["hits"]
     assert found["hits"] > 700
+    given = {"redis-hybrid": {"url": private_redis.url(), "read_timeout": 5}, "sqlite": {"path": str(path)}}
+    told = diagnose(load_settings(drivers=list(given), namespace="luna", options=given)).tiers[0].details
+    assert [told[name] for name in ("hits", "shared_hits", "shared_misses")] == [0, found["hits"], found["misses"]]
+    assert told["shared_hit_rate"] == pytest.approx(found["hit_rate"])
 
 
 def _turn(conversation_id: str, turn: dict[str, Any]) -> Message:

@@ -18,9 +18,10 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from whisper_persistence_drivers.redis_cache.clients import connect
-from whisper_persistence_drivers.redis_cache.content import Content
+from whisper_persistence_drivers.redis_cache.lines import UNNUMBERED, to_line
 from whisper_persistence_drivers.redis_cache.near import Near
-from whisper_persistence_drivers.redis_cache.recents import _UNNUMBERED, _line
+from whisper_persistence_drivers.redis_cache.newest import Newest
+from whisper_persistence_drivers.redis_cache.telling import Telling
 from whisper_persistence_drivers.redis_hybrid import RedisHybridDriver
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
@@ -104,7 +105,7 @@ def test_what_the_newest_messages_answer_is_what_all_of_them_answer(model, talk,
     model.save_messages([attrs.evolve(message, conversation_id=name) for message in talk])
     found = model.load_messages(asked)
     newest, expected, everything = (found.get(each, ()) for each in asked)
-    content = Content.of(1, newest, recent)
+    content = Newest.of(1, newest, recent)
     answer = content.show(window)
 
     assert [m.message_id for m in content.messages] == [m.message_id for m in everything[-recent:]]
@@ -129,8 +130,8 @@ NASTY = ',"sequence":null,"'
     ids=["texts", "extra", "numbered"],
 )
 def test_a_message_is_numbered_as_if_a_copy_were(message, sequence):
-    assert _line(message, sequence) == encode(attrs.evolve(message, sequence=sequence)).encode()
-    assert _UNNUMBERED in encode(attrs.evolve(message, sequence=None)).encode()
+    assert to_line(message, sequence) == encode(attrs.evolve(message, sequence=sequence)).encode()
+    assert UNNUMBERED in encode(attrs.evolve(message, sequence=None)).encode()
 
 
 def test_many_threads_that_miss_one_conversation_fetch_it_once(tmp_path, redis_url):
@@ -182,9 +183,25 @@ def test_what_is_cached_is_not_read_from_the_database(near_bytes, tmp_path, redi
         assert len(drivers["counting"].loads) == 1
 
 
+@pytest.mark.parametrize("many", [20_000, 1])
+def test_who_wrote_what_redis_was_never_told_is_shown_it_where_others_may_be_shown_less(many, tmp_path, redis_url):
+    with Store(Chain.of(chain(tmp_path, redis_url, near_bytes=0, staleness=600))) as store:
+        recents(store).written.many = many
+        for talk in ("talk", "other talk"):
+            store.save_messages([say(1, talk)])
+        for _ in range(3):
+            store.load_messages([Window("talk")])  # found, found to be current, and Redis told so
+        with Store(Chain.of(chain(tmp_path, redis_url, near_bytes=0, staleness=600))) as other:
+            for talk in ("talk", "other talk"):
+                store.save_messages([say(2, talk)])
+                recents(store).telling._waiting.clear()  # lost on the way
+            shown = [len(each.load_messages([Window("talk")])[Window("talk")]) for each in (other, store)]
+
+    assert shown == [1, 2]
+
+
 def near(store: Store) -> Near:
-    driver: Any = store.chain.drivers["redis-hybrid"]
-    return driver._open_life().layer.reader.recents.near
+    return recents(store).near
 
 
 def test_who_writes_into_what_was_shown_changes_nothing_that_is_shown_again(tmp_path, redis_url):
@@ -272,15 +289,55 @@ def test_a_forked_child_reads_and_writes_and_leaves_its_parent_alone(tmp_path, r
         assert [m.message_id for m in store.load_messages([Window("talk")])[Window("talk")]] == ["m0", "m1"]
 
 
-def test_closing_ends_its_thread(tmp_path, redis_url):
-    def followers() -> list[threading.Thread]:
-        return [thread for thread in threading.enumerate() if thread.name == "whisper-persistence-redis"]
+def recents(store: Store) -> Any:
+    driver: Any = store.chain.drivers["redis-hybrid"]
+    return driver._open_life().layer.reader.recents
 
-    before = set(followers())
-    for _ in range(3):
-        with Store(Chain.of(chain(tmp_path, redis_url))):
-            (follower,) = set(followers()) - before
-        assert not follower.is_alive()
+
+def test_closing_tells_redis_what_waits_and_ends_its_threads(tmp_path, redis_url):
+    def ours() -> set[threading.Thread]:
+        names = ("whisper-persistence-redis", "whisper-persistence-telling")
+        return {thread for thread in threading.enumerate() if thread.name in names}
+
+    before = ours()
+    with redis.Redis.from_url(redis_url) as server:
+        for n in range(3):
+            with Store(Chain.of(chain(tmp_path, redis_url))) as store:
+                store.load_messages([Window("talk")])
+                store.save_messages([say(n)])
+                threads, key = ours() - before, recents(store).key("talk")
+            assert [thread.is_alive() for thread in threads] == [False, False]
+            assert f"hello {n}".encode() in server.get(key)
+
+
+def test_redis_is_told_of_appends_while_nobody_asks(tmp_path, redis_url):
+    with redis.Redis.from_url(redis_url) as server, Store(Chain.of(chain(tmp_path, redis_url))) as store:
+        store.load_messages([Window("talk"), Window("other talk")])
+        store.save_messages([say(n) for n in range(3)])
+        store.save_messages([say(3)])
+        store.save_messages([say(4, f"talk {n}") for n in range(60)])  # too many to wait
+        told, until = b"", time.monotonic() + 30
+        while told.count(b"hello") < 4 and time.monotonic() < until:
+            time.sleep(0.005)
+            told = server.get(recents(store).key("talk"))
+
+        assert [b"hello %d" % n in told for n in range(4)] == [True] * 4
+        assert (recents(store).telling._waiting, recents(store).telling._size) == ({}, 0)
+
+
+def test_what_threads_say_in_another_order_than_it_was_written_in_is_told_in_that_order(
+    tmp_path, redis_url, monkeypatch
+):
+    monkeypatch.setattr(Telling, "begin", lambda _: None)
+    with redis.Redis.from_url(redis_url) as server, Store(Chain.of(chain(tmp_path, redis_url))) as store:
+        store.save_messages([say(0)])
+        store.load_messages([Window("talk")])
+        for changes in ([(2, b"second")], [(3, b"third")], [(2, b"")]):  # the last was stored before, by the first
+            recents(store).telling.add({"talk": changes})
+        recents(store).telling.flush()
+        head, *lines = server.get(recents(store).key("talk")).splitlines()
+
+    assert (head.split()[1], lines[1:]) == (b"3", [b"second", b"third"])
 
 
 def test_it_needs_a_database_of_record_below_it(redis_url):

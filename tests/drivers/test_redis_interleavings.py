@@ -19,6 +19,7 @@ from whisper_persistence_drivers.redis_cache.following import Relay
 from whisper_persistence_drivers.redis_cache.near import Held, Near
 from whisper_persistence_drivers.redis_cache.reading import Reader
 from whisper_persistence_drivers.redis_cache.recents import BEYOND, Hit
+from whisper_persistence_drivers.redis_cache.written import Written
 
 from whisper_persistence import StorageDamagedError
 from whisper_persistence.records import Thing, Window
@@ -47,7 +48,7 @@ def search(world: World, seeds: int, jobs: Sequence[Sequence[str]] = ()) -> tupl
     ids=["strict", "strict near", "bounded", "bounded near"],
 )
 def test_no_order_of_steps_shows_what_never_was(options, tmp_path, private_redis):
-    """Strictly, a read shows what was there during the read; otherwise something that was there at some time."""
+    """Strictly, a read shows what was there during the read; otherwise what was there since its process last wrote."""
     with World.begin(tmp_path / "memory.db", private_redis, **options) as world:
         assert search(world, SEEDS) is None
         assert sum(world.life(process).exchange.counters.hits for process in (0, 1)) > SEEDS / 3
@@ -86,13 +87,12 @@ def unread_revisions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def unread_revisions_near(monkeypatch: pytest.MonkeyPatch) -> None:
-    get = Near.get
+    find = Near.find
 
-    def trust(self: Near, *asked: Any) -> Any:
-        held = get(self, *asked)
-        return held and attrs.evolve(held, confirmed=float("inf"))
+    def trust(self: Near, wanted: Any) -> Any:
+        return {name: attrs.evolve(held, confirmed=float("inf")) for name, held in find(self, wanted).items()}
 
-    monkeypatch.setattr(Near, "get", trust)
+    monkeypatch.setattr(Near, "find", trust)
 
 
 def read_before_revision(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,6 +160,10 @@ def append_near_anyway(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Held, "appended", careless)
 
 
+def forget_own_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Written, "are_in", lambda *_: True)
+
+
 TALKING = ("append", "read", "append", "read")
 LATE = (("append", "read"), ("clear",), ("relay",))
 
@@ -181,13 +185,14 @@ RULES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], Sequence[Sequence[s
     "rev_read near": (unread_revisions_near, (TALKING, TALKING)),
     "revision after reading": (read_before_revision, (TALKING, ("append", "append"))),
     "revision before reading": (read_after_revision, (TALKING, ("append", "append"), ("append", "clear", "read"))),
+    "own near": (forget_own_writes, (TALKING, ("read", "read"), ("edit", "read", "edit", "read"))),
     "clear_by_rev": (clear_everything, (("append", "read", "read"), ("clear", "append", "clear"), ("relay", "relay"))),
     "state_push": (clear_untold, (TALKING, ("append", "clear"), ("relay", "relay"))),
 }
 
 
 #: The rules whose need takes longest to find.
-SLOW = ("rev_read near", "revision after reading", "revision before reading", "clear_by_rev")
+SLOW = ("rev_read near", "own near", "revision after reading", "revision before reading", "clear_by_rev")
 
 
 @pytest.mark.parametrize("rule", [pytest.param(rule, marks=[pytest.mark.long] * (rule in SLOW)) for rule in RULES])
@@ -195,5 +200,6 @@ def test_each_rule_is_needed(rule, tmp_path, private_redis, monkeypatch):
     take_away, jobs = RULES[rule]
     take_away(monkeypatch)
     near = 1_000_000 if rule.endswith("near") else 0
-    with World.begin(tmp_path / "memory.db", private_redis, near_bytes=near) as world:
+    staleness = 3600.0 if rule.startswith("own") else 0.0
+    with World.begin(tmp_path / "memory.db", private_redis, near_bytes=near, staleness=staleness) as world:
         assert search(world, 3_000, jobs) is not None

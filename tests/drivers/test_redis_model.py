@@ -1,9 +1,12 @@
 """A model of how recents are kept: every order of every step is explored, and again with each rule taken away.
 
-One conversation, in which message n is appended or everything is cleared. Writers commit, then tell Redis; readers ask
-Redis, fetch and fill; a relay works the outbox off. Any of them may die between two steps, Redis may be emptied, or
-restarted with what it saved. Two things are checked: what a reader shows stood in the database at some moment of the
-read, and, at rest, Redis holds nothing that the database does not hold; it may lack what was appended.
+One conversation, in which message n is appended or everything is cleared. Who appends goes on after the commit: that
+Redis is told of it comes at any time afterwards, in any order, or never. Who clears tells Redis; readers ask Redis,
+fetch and fill, or, where staleness is allowed, show what they find at a glance; a relay works the outbox off. Any of
+them may die between two steps, Redis may be emptied, or restarted with what it saved. Three things are checked: what a
+reader shows stood in the database at some moment of the read; what is shown at a glance stood there at some moment
+since the last write of who looks; and, at rest, Redis holds nothing that the database does not hold; it may lack what
+was appended.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ RULES = (
     "state_push",
     "clear_by_rev",
     "flush",
+    "own",
 )
 
 Talk = tuple[int, ...]
@@ -39,7 +43,10 @@ class Recents(NamedTuple):
 
 
 class Actor(NamedTuple):
-    """Somebody with things to do, and where they stand in the first of them."""
+    """Somebody with things to do, and where they stand in the first of them.
+
+    Who looks at a glance has ``own``, the revision of their last write, and ``since``, what stood there since then.
+    """
 
     jobs: tuple[str, ...]
     step: str = ""
@@ -47,10 +54,16 @@ class Actor(NamedTuple):
     talk: Talk = ()
     token: int = 0
     possible: frozenset[Talk] = frozenset()
+    own: int = 0
+    since: frozenset[Talk] = frozenset({()})
+
+    def done(self) -> Actor:
+        """The actor at the beginning of the next thing to do."""
+        return Actor(self.jobs[1:], own=self.own, since=self.since)
 
 
 class World(NamedTuple):
-    """Everything there is."""
+    """Everything there is; ``posts`` are the appends that Redis was not told of yet, by revision and number."""
 
     talk: Talk = ()
     rev: int = 0
@@ -61,6 +74,7 @@ class World(NamedTuple):
     run: int = 0
     tokens: int = 0
     faults: int = 1
+    posts: frozenset[tuple[int, int]] = frozenset()
     actors: tuple[Actor, ...] = ()
 
 
@@ -106,8 +120,19 @@ def filled(world: World, me: Actor, rules: frozenset[str]) -> Recents | None:
 
 def committed(world: World, talk: Talk, pending: int) -> World:
     """The world after a change, which every reader on its way may show from now on."""
-    actors = tuple(actor._replace(possible=actor.possible | {talk}) if actor.step else actor for actor in world.actors)
+    actors = tuple(
+        actor._replace(
+            possible=actor.possible | {talk} if actor.step else actor.possible,
+            since=actor.since | {talk} if "glance" in actor.jobs else actor.since,
+        )
+        for actor in world.actors
+    )
     return world._replace(talk=talk, rev=world.rev + 1, pending=pending, actors=actors)
+
+
+def wrote(world: World, me: Actor) -> Actor:
+    """The actor after a change of their own."""
+    return me._replace(own=world.rev, since=frozenset({world.talk})) if "glance" in me.jobs else me
 
 
 def moves(world: World, rules: frozenset[str]) -> Iterator[World]:
@@ -117,7 +142,12 @@ def moves(world: World, rules: frozenset[str]) -> Iterator[World]:
             for after, now in STEPS[me.jobs[0]](world, me, rules):
                 yield put(after, place, now)
             if world.faults and me.step:
-                yield put(world._replace(faults=world.faults - 1), place, Actor(me.jobs[1:]))
+                yield put(world._replace(faults=world.faults - 1), place, me.done())
+    for post in world.posts:
+        told = world._replace(posts=world.posts - {post})
+        yield told._replace(redis=appended(told, *post, rules))
+        if world.faults:
+            yield told._replace(faults=world.faults - 1)
     if world.faults:
         less = world._replace(faults=world.faults - 1)
         yield less._replace(redis=None)
@@ -134,20 +164,18 @@ Next = Iterator[tuple[World, Actor]]
 
 
 def append(world: World, me: Actor, rules: frozenset[str]) -> Next:
-    if not me.step:
-        number = world.said + 1
-        after = committed(world, (*world.talk, number), world.pending)._replace(said=number)
-        yield after, me._replace(step="tell", rev=after.rev, token=number)
-    else:
-        yield world._replace(redis=appended(world, me.rev, me.token, rules)), Actor(me.jobs[1:])
+    del rules
+    number = world.said + 1
+    after = committed(world, (*world.talk, number), world.pending)
+    yield after._replace(said=number, posts=after.posts | {(after.rev, number)}), wrote(after, me).done()
 
 
 def clear(world: World, me: Actor, rules: frozenset[str]) -> Next:
     if not me.step:
         after = committed(world, (), world.rev + 1 if "outbox" in rules else 0)
-        yield after, me._replace(step="tell", rev=after.rev)
+        yield after, wrote(after, me)._replace(step="tell", rev=after.rev)
     else:
-        yield world._replace(redis=dropped(world, me.rev, 0, rules)[0]), Actor(me.jobs[1:])
+        yield world._replace(redis=dropped(world, me.rev, 0, rules)[0]), me.done()
 
 
 def read(world: World, me: Actor, rules: frozenset[str]) -> Next:
@@ -163,6 +191,15 @@ def read(world: World, me: Actor, rules: frozenset[str]) -> Next:
         yield fetch(world, me, rules)
 
 
+def glance(world: World, me: Actor, rules: frozenset[str]) -> Next:
+    """Show what Redis has, if it is not older than what one wrote oneself; else the database would be asked."""
+    found = held(world, rules)
+    shown = found.talk if found is not None and (found.rev >= me.own or "own" not in rules) else None
+    if shown is not None and shown not in me.since:
+        raise WrongError("lacks what who looks had written")
+    yield world, me.done()
+
+
 def asked(world: World, me: Actor, rules: frozenset[str]) -> tuple[World, Actor]:
     found = held(world, rules)
     if found is None:
@@ -170,7 +207,7 @@ def asked(world: World, me: Actor, rules: frozenset[str]) -> tuple[World, Actor]
         lease = Recents(world.run, 0, None, token)
         return world._replace(redis=lease, tokens=token), me._replace(step="label", token=token)
     if found.talk is None:
-        return world, Actor(me.jobs[1:])
+        return world, me.done()
     return world, me._replace(step="check", talk=found.talk, token=-found.rev - 1)
 
 
@@ -179,11 +216,11 @@ def checked(world: World, me: Actor, rev: int, rules: frozenset[str]) -> tuple[W
     if label == rev or "rev_read" not in rules:
         if me.talk not in me.possible:
             raise WrongError("stale")
-        return world, Actor(me.jobs[1:])
+        return world, me.done()
     token = world.tokens + 1
     left, leased = dropped(world, rev, token, rules)
     after = world._replace(redis=left, tokens=token)
-    return after, me._replace(step="label", token=token, rev=-1) if leased else Actor(me.jobs[1:])
+    return after, me._replace(step="label", token=token, rev=-1) if leased else me.done()
 
 
 def fetch(world: World, me: Actor, rules: frozenset[str]) -> tuple[World, Actor]:
@@ -196,8 +233,8 @@ def fetch(world: World, me: Actor, rules: frozenset[str]) -> tuple[World, Actor]
         if "before" not in rules:
             return world, me._replace(step="fill", rev=world.rev)
         steady = me.rev == world.rev or "after" not in rules
-        return world, me._replace(step="fill") if steady else Actor(me.jobs[1:])
-    return world._replace(redis=filled(world, me, rules)), Actor(me.jobs[1:])
+        return world, me._replace(step="fill") if steady else me.done()
+    return world._replace(redis=filled(world, me, rules)), me.done()
 
 
 def relay(world: World, me: Actor, rules: frozenset[str]) -> Next:
@@ -205,7 +242,7 @@ def relay(world: World, me: Actor, rules: frozenset[str]) -> Next:
     if not me.step:
         yield world, me._replace(step="push" if world.pending else "end", rev=world.pending)
     elif me.step == "end":
-        yield world, Actor(me.jobs[1:])
+        yield world, me.done()
     elif me.step == "push":
         token = world.tokens + 1
         left, leased = dropped(world, me.rev, token, rules) if "state_push" in rules else (world.redis, False)
@@ -213,12 +250,12 @@ def relay(world: World, me: Actor, rules: frozenset[str]) -> Next:
     elif me.step == "clear":
         done = me.rev >= world.pending or "clear_by_rev" not in rules
         after = world._replace(pending=0) if done else world
-        yield after, me._replace(step="label", rev=-1) if me.token else Actor(me.jobs[1:])
+        yield after, me._replace(step="label", rev=-1) if me.token else me.done()
     else:
         yield fetch(world, me, rules)
 
 
-STEPS = {"append": append, "clear": clear, "read": read, "relay": relay}
+STEPS = {"append": append, "clear": clear, "read": read, "glance": glance, "relay": relay}
 
 
 def check_rest(world: World, rules: frozenset[str]) -> None:
@@ -249,6 +286,7 @@ SMALL = (
     ((("append", "append"), ("read", "read"), ("clear",)), 0),
     ((("append",), ("read", "read"), ("clear",)), 1),
     ((("append",), ("read",), ("clear",), ("relay",)), 0),
+    ((("append", "glance", "clear", "glance"), ("read",), ("append",)), 0),
 )
 LARGE = (((("append", "append"), ("read", "read"), ("clear",), ("relay",)), 1),)
 
@@ -264,6 +302,7 @@ SCENES: dict[str, tuple[tuple[tuple[str, ...], ...], int]] = {
     "state_push": ((("append", "clear"), ("read",), ("relay",)), 1),
     "clear_by_rev": ((("clear", "append", "clear"), ("read",), ("relay",)), 1),
     "flush": ((("append", "clear"), ("read",), ("relay",)), 1),
+    "own": ((("append", "glance"), ("read",)), 0),
 }
 
 

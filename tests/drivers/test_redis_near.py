@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from whisper_persistence_drivers.redis_cache.content import Content
 from whisper_persistence_drivers.redis_cache.near import Held
+from whisper_persistence_drivers.redis_cache.newest import Newest
 
 from whisper_persistence import Message
 from whisper_persistence.codec import encode
@@ -21,7 +21,7 @@ texts = st.lists(st.text("ax", max_size=9), max_size=8)
 @given(held=texts, new=texts, recent=st.integers(1, 6), whole=st.booleans(), known=st.integers(0, 3))
 def test_a_batch_is_added_as_its_messages_would_be_one_by_one(held, new, recent, whole, known):
     before = said(held)[-recent:]
-    at_once = one_by_one = Held.of(Content(5, whole, before))
+    at_once = one_by_one = Held.of(Newest(5, whole, before))
     changes = [(6 + n, encode(message).encode()) for n, message in enumerate(said(new))]
     late = [(number, b"") for number in range(6 - known, 6)]  # changes that were in there already
 
@@ -33,7 +33,7 @@ def test_a_batch_is_added_as_its_messages_would_be_one_by_one(held, new, recent,
     assert len(at_once.entries) == min(len(before) + len(new), recent)
     assert (at_once.revision, at_once.whole, at_once.size) == (5 + len(new), one_by_one.whole, one_by_one.size)
     assert at_once.whole == (whole and len(before) + len(new) <= recent)
-    assert at_once.size == Held.of(at_once.content(0)).size
+    assert at_once.size == Held.of(at_once.newest(0)).size
 
 
 @given(missing=st.integers(0, 2), stored_before=st.booleans())
@@ -41,4 +41,4 @@ def test_what_lacks_a_change_between_is_not_kept(missing, stored_before):
     changes = [(6 + n, encode(message).encode()) for n, message in enumerate(said(["hi"] * 4))]
     changes[missing : missing + 1] = [(6 + missing, b"")] if stored_before else []
 
-    assert Held.of(Content(5, True, said(["hi"]))).appended(changes, 6) is None
+    assert Held.of(Newest(5, True, said(["hi"]))).appended(changes, 6) is None

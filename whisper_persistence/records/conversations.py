@@ -63,7 +63,7 @@ class Message:
         return self.user_id in user_ids or (self.role == "user" and self.author_id in user_ids)
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Window:
     """Which part of a conversation to read.
 

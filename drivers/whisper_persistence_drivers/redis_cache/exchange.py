@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, Final
 
 import attrs
@@ -56,29 +54,28 @@ class _Talk:
     server: Server
     ticket: int
     connection: Any = None
-    positions: list[int] = attrs.field(factory=list[int])
+    positions: Sequence[int] = ()
 
     @classmethod
     def begin(cls, server: Server, positions: list[int], calls: Sequence[Call], *, whole: bool) -> _Talk | None:
         ticket = server.breaker.enter()
         if ticket is None:
             return None
-        talk = cls(server, ticket)
-        return talk if talk.say(positions, calls, whole=whole) else None
+        talk = cls(server, ticket, positions=positions)
+        return talk if talk.say(calls, whole=whole) else None
 
-    def say(self, positions: list[int], calls: Sequence[Call], *, whole: bool = False) -> bool:
-        """Send calls, and say whether that went well; where not, no answer comes any more, and the talk is over."""
+    def say(self, calls: Sequence[Call], *, whole: bool) -> bool:
+        """Send calls, and say whether that went well; where not, no answer comes, and the talk is over."""
         from redis.exceptions import ConnectionError as LostError
         from redis.exceptions import RedisError
 
         outcome, well = Outcome.UNKNOWN, False
         try:
-            connection = self.connection = self.connection or self.server.pool.get_connection()
+            connection = self.connection = self.server.pool.get_connection()
             run = connection.run
             connection.send_packed_command(connection.pack_commands([call.command(run, whole=whole) for call in calls]))
             if connection.run is not run:
                 raise LostError
-            self.positions += positions
             well = True
         except (RedisError, OSError) as error:
             outcome = judged(error)
@@ -112,44 +109,22 @@ class _Talk:
 
 @attrs.define(eq=False)
 class Sent:
-    """Calls that were sent, or will be, and whose answers are still to come."""
+    """Calls that were sent, and whose answers are still to come."""
 
     _exchange: Exchange
     _calls: list[Call]
     _talks: list[_Talk]
     _began: float
 
-    def add(self, calls: Sequence[Call]) -> bool:
-        """Send more calls over the same connections; say no, and send none, where one of them has no such connection.
-
-        Whose connection breaks meanwhile is not asked again: it gives no answer to any of its calls.
-        """
-        first = len(self._calls)
-        talks = {talk.server: talk for talk in self._talks if not talk.server.breaker.is_open()}
-        groups = self._exchange.grouped(calls, first)
-        if first + len(calls) > TOGETHER or not groups.keys() <= talks.keys():
-            return False
-        self._calls += calls
-        for server, positions in groups.items():
-            self._talks.remove(talks[server])
-            if talks[server].say(positions, [calls[position - first] for position in positions]):
-                self._talks.append(talks[server])
-        return True
-
     def answers(self) -> list[Any]:
         """Return the answer to each call; ``None`` where Redis gave none. It must be called once, whatever happens."""
-        found = self.late_answers()
-        self._exchange.counters.took(time.perf_counter() - self._began)
-        return found
-
-    def late_answers(self) -> list[Any]:
-        """Return the same, of calls whose time says nothing."""
         found = self.answers_as_they_are()
         again = [position for position, answer in enumerate(found) if isinstance(answer, Exception)]
         if again:
             answers = self._exchange.repeat([self._calls[position] for position in again])
             for position, answer in zip(again, answers, strict=True):
                 found[position] = None if isinstance(answer, Exception) else answer
+        self._exchange.counters.took(time.perf_counter() - self._began)
         return found
 
     def answers_as_they_are(self) -> list[Any]:
@@ -175,37 +150,9 @@ class Exchange:
     servers: Servers
     counters: Counters
     patience: float
-    _unheard: deque[Sent] = attrs.field(factory=deque["Sent"], init=False)
-
-    def post(self, calls: Sequence[Call]) -> None:
-        """Send appends, `TOGETHER` at most, and wait for nothing: whoever comes next counts what they were answered."""
-        added, last = False, self._newest()
-        try:
-            added = last is not None and last.add(calls)
-        finally:
-            if last is not None:
-                self._unheard.append(last)
-        if not added:
-            self._unheard.append(self.send(calls))
-
-    def _newest(self) -> Sent | None:
-        """Take the newest of what nobody waits for, so that nobody fetches its answers meanwhile."""
-        with suppress(IndexError):
-            return self._unheard.pop()
-        return None
-
-    def hear(self) -> None:
-        """Fetch the answers that nobody waited for; they have mostly come by now."""
-        while self._unheard:
-            try:
-                sent = self._unheard.popleft()
-            except IndexError:  # another thread was faster
-                return
-            self.counters.appended(sent.late_answers())
 
     def send(self, calls: Sequence[Call], *, whole: bool = False) -> Sent:
         """Send calls, `TOGETHER` at most; with ``whole`` the scripts themselves, for servers that do not know them."""
-        self.hear()
         began = time.perf_counter()
         talks = [
             _Talk.begin(server, positions, [calls[position] for position in positions], whole=whole)
@@ -213,10 +160,10 @@ class Exchange:
         ]
         return Sent(self, list(calls), [talk for talk in talks if talk is not None], began)
 
-    def grouped(self, calls: Sequence[Call], first: int = 0) -> dict[Server, list[int]]:
-        """Return the positions of calls, counted from ``first``, by the server that has their keys, if one is known."""
+    def grouped(self, calls: Sequence[Call]) -> dict[Server, list[int]]:
+        """Return the positions of calls by the server that has their keys, if one is known."""
         groups: dict[Server, list[int]] = {}
-        for position, call in enumerate(calls, first):
+        for position, call in enumerate(calls):
             server = self.servers.of(call.key)
             if server is not None:
                 groups.setdefault(server, []).append(position)

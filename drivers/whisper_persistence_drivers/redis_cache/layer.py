@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
+from urllib.parse import quote
 
 import attrs
 
@@ -18,6 +19,7 @@ from whisper_persistence_drivers.redis_cache.near import Near
 from whisper_persistence_drivers.redis_cache.reading import Reader
 from whisper_persistence_drivers.redis_cache.recents import BEYOND, Limits, Recents
 from whisper_persistence_drivers.redis_cache.sweeping import Sweeper
+from whisper_persistence_drivers.redis_cache.tally import Tally
 
 _log = logging.getLogger(__name__)
 
@@ -37,11 +39,13 @@ class Layer:
         reader: reads.
         relay: repairs.
         sweeper: tidies.
+        tally: counts, together with other processes.
     """
 
     reader: Reader
     relay: Relay
     sweeper: Sweeper
+    tally: Tally
     _lasting: bool = attrs.field(default=True, init=False)
 
     @classmethod
@@ -58,7 +62,9 @@ class Layer:
             raise ConfigurationError(_ALONE)
         near = Near(limits.near_bytes, limits.recent, limits.ttl)
         reader = Reader(Recents(exchange, near, limits, prefix, namespace), below, Flights())
-        return cls(reader, Relay(reader, below, follower), Sweeper(exchange, prefix, limits.max_memory))
+        sweeper = Sweeper(exchange, prefix, limits.max_memory)
+        tally = Tally(exchange, f"{prefix}counted:{quote(namespace, safe='')}")
+        return cls(reader, Relay(reader, below, follower), sweeper, tally)
 
     def load(self, windows: Sequence[Window]) -> Mapping[Window, tuple[Message, ...]] | None:
         """Return what each window shows."""
@@ -76,6 +82,16 @@ class Layer:
             return False
         # In the order of the batch, in which revisions only grow.
         return not self.reader.recents.drop(dict(zip(names, (receipt.revision for receipt in receipts), strict=True)))
+
+    def tell(self) -> None:
+        """Have Redis told what waits for it: messages, and what was counted."""
+        self.reader.recents.telling.flush()
+        self.tally.tell()
+
+    def end(self) -> None:
+        """End the thread that tells Redis, once it has."""
+        self.reader.recents.telling.stop()
+        self.tally.tell()
 
     def settle(self, patience: float) -> tuple[int, bool]:
         """Bring Redis up to date; return how many conversations were behind, and whether Redis was told of all."""

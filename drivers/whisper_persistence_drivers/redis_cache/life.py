@@ -61,7 +61,8 @@ class Life:
         """Stop the thread and close every connection."""
         if self._rounds is not None:
             self._rounds.stop()
-        self.exchange.hear()
+        if self.layer is not None:
+            self.layer.end()
         self.exchange.servers.close()
 
     def wake(self) -> None:
@@ -70,8 +71,9 @@ class Life:
             self._rounds.wake()
 
     def health(self, tier: str) -> TierHealth:
-        """Ask every server how it is."""
-        self.exchange.hear()
+        """Ask every server how it is, once it was told everything."""
+        if self.layer is not None:
+            self.layer.tell()
         began = time.perf_counter()
         servers = self.exchange.servers.all()
         answers = [told(server, "everything") for server in servers]
@@ -83,6 +85,8 @@ class Life:
             "silent_servers": silent,
             "breaker_openings": sum(server.breaker.opened for server in servers),
         }
+        if self.layer is not None:
+            details |= self.layer.tally.read()
         if not servers or silent == len(servers):
             return TierHealth(tier, State.DOWN, None, details)
         details["used_memory"] = sum(int(answer.get("used_memory", 0)) for answer in answers)
@@ -92,12 +96,12 @@ class Life:
         return TierHealth(tier, state, latency, details)
 
     def _round(self) -> None:
-        self.exchange.hear()
         if self.layer is None:
             self.layer = self.build()
         self.layer.relay.settle(_ROUND)
         self.layer.sweeper.sweep()
         self.layer.reader.recents.near.forget()
+        self.layer.tally.tell()
 
 
 def _version(said: dict[str, str]) -> str:

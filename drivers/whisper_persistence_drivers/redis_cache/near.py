@@ -18,7 +18,7 @@ import attrs
 
 from whisper_persistence.codec import decoder, encode
 from whisper_persistence.records import Message
-from whisper_persistence_drivers.redis_cache.content import Content
+from whisper_persistence_drivers.redis_cache.newest import Newest
 
 #: What an entry takes beside its messages, and a message beside its texts, in bytes, by estimate.
 _OVERHEAD: Final = 600
@@ -55,16 +55,16 @@ class Held:
     kept: float = attrs.field(factory=time.monotonic)
 
     @classmethod
-    def of(cls, content: Content, confirmed: float = 0.0) -> Held:
-        """Return what is to be held of content."""
-        entries = tuple(map(_entry, content.messages))
-        return cls(content.revision, content.whole, entries, sum(map(_weight, entries)), confirmed)
+    def of(cls, newest: Newest, confirmed: float = 0.0) -> Held:
+        """Return what is to be held of the newest messages."""
+        entries = tuple(map(_entry, newest.messages))
+        return cls(newest.revision, newest.whole, entries, sum(map(_weight, entries)), confirmed)
 
-    def content(self, wanted: int) -> Content:
+    def newest(self, wanted: int) -> Newest:
         """Return so many of the newest messages, 0 for all."""
         entries = self.entries[-wanted:] if wanted else self.entries
         whole = self.whole and len(entries) == len(self.entries)
-        return Content(self.revision, whole, _shown(entries))
+        return Newest(self.revision, whole, _shown(entries))
 
     def appended(self, changes: Sequence[Change], recent: int) -> Held | None:
         """Return them with messages that the database took; ``None`` where a change between is missing."""
@@ -120,21 +120,25 @@ class Near:
     _used: int = attrs.field(default=0, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
-    def get(self, name: str, wanted: int) -> Held | None:
-        """Return a conversation's recents if they hold so many messages, or all there are (0)."""
+    def find(self, wanted: Mapping[str, int]) -> dict[str, Held]:
+        """Return the recents of those conversations that hold so many messages, or all there are (0)."""
+        found: dict[str, Held] = {}
         with self._lock:
-            held = self._held.get(name)
-            if held is None or not (held.whole or (wanted and len(held.entries) >= wanted)):
-                return None
-            if time.monotonic() - held.kept > self.ttl:
-                self._remove(name)
-                return None
-            self._held.move_to_end(name)
-            return held
+            now = time.monotonic()
+            for name, number in wanted.items():
+                held = self._held.get(name)
+                if held is None or not (held.whole or (number and len(held.entries) >= number)):
+                    continue
+                if now - held.kept > self.ttl:
+                    self._remove(name)
+                    continue
+                self._held.move_to_end(name)
+                found[name] = held
+        return found
 
-    def put(self, name: str, content: Content, confirmed: float = 0.0) -> None:
+    def put(self, name: str, newest: Newest, confirmed: float = 0.0) -> None:
         """Keep recents, unless newer ones are here, and make room for them."""
-        held = Held.of(content, confirmed) if self.room else None
+        held = Held.of(newest, confirmed) if self.room else None
         with self._lock:
             there = self._held.get(name)
             if held is not None and (there is None or there.revision <= held.revision):

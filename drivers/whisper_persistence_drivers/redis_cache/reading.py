@@ -9,10 +9,10 @@ from collections.abc import Set as AbstractSet
 import attrs
 
 from whisper_persistence.hookspecs import Below
-from whisper_persistence.records import Message, Revision, Thing, Window
-from whisper_persistence_drivers.redis_cache.content import Content, is_plain
+from whisper_persistence.records import Message, Thing, Window
 from whisper_persistence_drivers.redis_cache.flights import Flights
 from whisper_persistence_drivers.redis_cache.near import Held
+from whisper_persistence_drivers.redis_cache.newest import Newest, is_plain
 from whisper_persistence_drivers.redis_cache.recents import BEYOND, Hit, Lease, Recents
 
 
@@ -42,8 +42,8 @@ class Reader:
         hits = 0
         for window in windows:
             name = window.conversation_id
-            content = cached.get(name) or fetched.get(name)
-            answer = content.show(window) if content and self._may_show(window) else None
+            newest = cached.get(name) or fetched.get(name)
+            answer = newest.show(window) if newest and self._may_show(window) else None
             if answer is None:
                 rest.append(window)
             elif answer:
@@ -55,7 +55,7 @@ class Reader:
         asked = self.below.load_messages(windows=rest)
         return None if asked is None else {**shown, **asked}
 
-    def refill(self, leases: Mapping[str, str], revisions: Mapping[str, int]) -> dict[str, Content]:
+    def refill(self, leases: Mapping[str, str], revisions: Mapping[str, int]) -> dict[str, Newest]:
         """Fetch conversations whose leases, by conversation, were granted before, and put them into Redis.
 
         What is put there stood in the database at the very revision that it is labelled with, since that was the same
@@ -70,35 +70,37 @@ class Reader:
             before = {**self.revisions(name for name in leases if name not in revisions), **revisions}
             pages = self.below.load_messages(windows=[Window(name, limit + 1) for name in leases]) or {}
             after = self.revisions(leases)
-            contents = {name: Content.of(after[name], pages.get(Window(name, limit + 1), ()), limit) for name in leases}
+            fetched = {name: Newest.of(after[name], pages.get(Window(name, limit + 1), ()), limit) for name in leases}
             steady = {name: token for name, token in leases.items() if after[name] == before[name]}
             for token in set(steady.values()):
-                self.recents.fill(token, {name: contents[name] for name in steady if steady[name] == token})
-        return contents
+                self.recents.fill(token, {name: fetched[name] for name in steady if steady[name] == token})
+        return fetched
 
     def revisions(self, conversations: Iterable[str]) -> dict[str, int]:
         """Return the revisions that the database of record has now; 0 for what was never written."""
-        things = {name: Thing("conversation", name) for name in conversations}
+        things = [Thing("conversation", name) for name in conversations]
         if not things:
             return {}
-        found = self.below.load_revisions(things=list(things.values())) or {}
-        return {name: found.get(thing, Revision()).revision for name, thing in things.items()}
+        found = self.below.load_revisions(things=things) or {}
+        known = {thing.thing_id: standing.revision for thing, standing in found.items()}
+        return {thing.thing_id: known.get(thing.thing_id, 0) for thing in things}
 
     def _at_hand(self, windows: Sequence[Window]) -> dict[Window, tuple[Message, ...]] | None:
         """Answer what is asked most, the newest messages of conversations, where all are held here and current.
 
         It is what the rest of this class would do, less what it takes to be ready for anything else.
         """
-        near, began = self.recents.near, time.monotonic()
-        held: dict[str, Held] = {}
+        began, wanted = time.monotonic(), dict[str, int]()
         for window in windows:
-            each = near.get(window.conversation_id, window.limit + 1) if self._is_common(window) else None
-            if each is None:
+            if not self._is_common(window):
                 return None
-            held[window.conversation_id] = each
+            wanted[window.conversation_id] = max(window.limit + 1, wanted.get(window.conversation_id, 0))
+        held = self.recents.near.find(wanted)
+        if len(held) < len(wanted):
+            return None
         if not self._are_current(held, began):
             return None
-        shown = {w: held[w.conversation_id].content(w.limit + 1).show(w) for w in windows}
+        shown = {w: held[w.conversation_id].newest(w.limit + 1).show(w) for w in windows}
         if None in shown.values():
             return None
         self.recents.exchange.counters.add(hits=len(windows))
@@ -107,13 +109,19 @@ class Reader:
     def _are_current(self, held: Mapping[str, Held], began: float) -> bool:
         """Say whether what was found here at a moment may all be shown, asking the database if need be."""
         staleness = self.recents.limits.staleness
-        doubtful = {name: each for name, each in held.items() if began - each.confirmed > staleness}
+        doubtful = {name: each for name, each in held.items() if not self._is_certain(name, each, began)}
         revisions = self.revisions(doubtful)
         if any(revisions[name] != each.revision for name, each in doubtful.items()):
             return False
         if staleness and doubtful:
             self.recents.near.confirm(doubtful, began)
         return True
+
+    def _is_certain(self, name: str, held: Held, began: float) -> bool:
+        """Say whether what is held here may be shown unasked."""
+        if began - held.confirmed > self.recents.limits.staleness:
+            return False
+        return self.recents.written.are_in(name, held.revision, held.confirmed)
 
     def _is_common(self, window: Window) -> bool:
         return is_plain(window) and self._may_show(window)
@@ -132,7 +140,7 @@ class Reader:
                 wanted[window.conversation_id] = max(number, known) if number and known else 0
         return wanted
 
-    def _contents(self, wanted: Mapping[str, int]) -> tuple[dict[str, Content], dict[str, Content]]:
+    def _contents(self, wanted: Mapping[str, int]) -> tuple[dict[str, Newest], dict[str, Newest]]:
         """Return current contents: those that Redis had, and those that were fetched for it."""
         cached, fetched, missed = self._look(wanted)
         waited = self.flights.wait(missed)
@@ -141,11 +149,10 @@ class Reader:
             cached, fetched = cached | found, fetched | also
         return cached, fetched
 
-    def _look(self, wanted: Mapping[str, int]) -> tuple[dict[str, Content], dict[str, Content], list[str]]:
+    def _look(self, wanted: Mapping[str, int]) -> tuple[dict[str, Newest], dict[str, Newest], list[str]]:
         """Look here, in Redis and in the database; return also what somebody else may be about to fetch."""
-        near, began = self.recents.near, time.monotonic()
-        held = {name: each for name, number in wanted.items() if (each := near.get(name, number))}
-        lately = {name for name, each in held.items() if began - each.confirmed <= self.recents.limits.staleness}
+        began, held = time.monotonic(), self.recents.near.find(wanted)
+        lately = {name for name, each in held.items() if self._is_certain(name, each, began)}
         absent = {name: number for name, number in wanted.items() if name not in held}
         found, revisions = self._ask(absent, held.keys() - lately)
         current = {name: each for name, each in held.items() if name in lately or revisions[name] == each.revision}
@@ -156,7 +163,7 @@ class Reader:
         if overtaken:
             found |= self.recents.ask(overtaken).answers()
         hits, fetched = self._judge(found, revisions)
-        cached = hits | {name: each.content(wanted[name]) for name, each in current.items()}
+        cached = hits | {name: each.newest(wanted[name]) for name, each in current.items()}
         return cached, fetched, [name for name in found if name not in cached and name not in fetched]
 
     def _ask(
@@ -194,16 +201,16 @@ class Reader:
 
     def _judge(
         self, found: Mapping[str, Hit | Lease | None], revisions: Mapping[str, int]
-    ) -> tuple[dict[str, Content], dict[str, Content]]:
+    ) -> tuple[dict[str, Newest], dict[str, Newest]]:
         """Return what Redis had that is current, which is kept here, and what was fetched where it had not."""
         hits = {name: hit for name, hit in found.items() if isinstance(hit, Hit)}
         current = {name: hit for name, hit in hits.items() if revisions.get(name, hit.revision) == hit.revision}
         stale = {name: hit.revision for name, hit in hits.items() if name not in current}
         leases = {name: lease.token for name, lease in found.items() if isinstance(lease, Lease)}
         leases |= self._reclaim(stale, revisions)
-        cached = {name: content for name, hit in current.items() if (content := hit.read())}
-        for name, content in cached.items():
-            self.recents.near.put(name, content, current[name].confirmed)
+        cached = {name: newest for name, hit in current.items() if (newest := hit.read())}
+        for name, newest in cached.items():
+            self.recents.near.put(name, newest, current[name].confirmed)
         return cached, self.refill(leases, revisions) if leases else {}
 
     def _reclaim(self, stale: Mapping[str, int], revisions: Mapping[str, int]) -> dict[str, str]:

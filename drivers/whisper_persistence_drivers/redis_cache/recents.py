@@ -6,27 +6,26 @@ import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import Any, Final
 from urllib.parse import quote
 
 import attrs
 
-from whisper_persistence.codec import decoder, encode
 from whisper_persistence.errors import StorageDamagedError
 from whisper_persistence.records import Message, Receipt
 from whisper_persistence_drivers.redis_cache import scripts
-from whisper_persistence_drivers.redis_cache.content import Content
 from whisper_persistence_drivers.redis_cache.exchange import TOGETHER, Call, Exchange, Sent
+from whisper_persistence_drivers.redis_cache.lines import from_lines, to_line
 from whisper_persistence_drivers.redis_cache.near import Change, Near
+from whisper_persistence_drivers.redis_cache.newest import Newest
+from whisper_persistence_drivers.redis_cache.telling import Telling
+from whisper_persistence_drivers.redis_cache.written import Written
 
 #: How long a lease holds, in milliseconds: longer than a fill takes, short since nobody else may fill meanwhile.
 LEASE: Final = 5_000
 #: A revision that no conversation has.
 BEYOND: Final = 1 << 52
-
-_read_all: Final = decoder(list[Message])
-#: Stands in a message that has no sequence yet; for the last time there, since only plain texts follow.
-_UNNUMBERED: Final = b',"sequence":null,"'
 
 
 @attrs.frozen
@@ -70,13 +69,13 @@ class Hit:
     lately: bool
     moment: bytes
 
-    def read(self) -> Content | None:
+    def read(self) -> Newest | None:
         """Return them as messages; ``None`` where they cannot be read."""
         try:
-            messages = _read_all(b"[" + self.lines[:-1].replace(b"\n", b",") + b"]")
+            messages = from_lines(self.lines)
         except StorageDamagedError:
             return None
-        return Content(self.revision, self.whole, messages)
+        return Newest(self.revision, self.whole, messages)
 
 
 @attrs.frozen
@@ -94,25 +93,27 @@ class Asked:
     _token: str
     _conversations: Sequence[str]
     _calls: Sequence[Call]
+    _late: int
     _sent: Sent
     _began: float = attrs.field(factory=time.monotonic, init=False)
 
     def answers(self) -> dict[str, Hit | Lease | None]:
         """Return what each has: ``None`` for nothing that helps. It must be called once, whatever happens."""
-        found = self._sent.answers()[: len(self._calls[:TOGETHER])]
+        all_found = self._sent.answers()
+        self._recents.exchange.counters.appended(all_found[: self._late])
+        found = all_found[self._late :][: len(self._calls[:TOGETHER])]
         found += self._recents.exchange.run(self._calls[TOGETHER:])
-        return {
-            conversation: self._read(answer) for conversation, answer in zip(self._conversations, found, strict=True)
-        }
+        return {name: self._read(name, answer) for name, answer in zip(self._conversations, found, strict=True)}
 
-    def _read(self, answer: Any) -> Hit | Lease | None:
+    def _read(self, name: str, answer: Any) -> Hit | Lease | None:
         if answer is None or answer[0] == b"miss":
             return None
         if answer[0] == b"lease":
             return Lease(self._token)
         _, revision, kind, _, age, moment, lines = answer
         confirmed = self._began - age / 1000 if age >= 0 else 0.0
-        return Hit(int(revision), kind == b"w", lines, confirmed, age >= 0, moment)
+        lately = age >= 0 and self._recents.written.are_in(name, int(revision), confirmed)
+        return Hit(int(revision), kind == b"w", lines, confirmed, lately, moment)
 
 
 @attrs.define(eq=False)
@@ -125,6 +126,8 @@ class Recents:
         limits: how much is kept.
         prefix: what every key begins with.
         namespace: whose conversations they are.
+        written: what this process changed lately.
+        telling: what Redis is about to be told.
     """
 
     exchange: Exchange
@@ -132,58 +135,73 @@ class Recents:
     limits: Limits
     prefix: str
     namespace: str
+    written: Written = attrs.field(init=False)
+    telling: Telling = attrs.field(init=False)
     _confirmed: list[tuple[str, int, bytes]] = attrs.field(factory=list[tuple[str, int, bytes]], init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Begin with nothing written, and nothing to tell."""
+        self.written, self.telling = Written(self.limits.staleness), Telling(self._tell)
 
     def key(self, conversation_id: str) -> str:
         """Return the key of a conversation; what is in its braces decides, in a cluster, which server has it."""
         return f"{self.prefix}{{{quote(self.namespace, safe='')}:{quote(conversation_id, safe='')}}}"
 
     def ask(self, wanted: Mapping[str, int]) -> Asked:
-        """Ask for conversations, and so many of their newest messages each, 0 for all that are there."""
+        """Ask for conversations, and so many of their newest messages each, 0 for all that are there.
+
+        What Redis was not told of them yet goes before, so that they are found with it.
+        """
         token = secrets.token_hex(8)
         life, age = self._life(), round(self.limits.staleness * 1000)
         calls = [
             self._call(scripts.READ, conversation, token, life, LEASE, number, age)
             for conversation, number in wanted.items()
         ]
+        late = self.telling.take(wanted)
+        if len(late) + len(calls) > TOGETHER:
+            self._tell(late)
+            late = {}
         confirmed, self._confirmed = self._confirmed, []
         told = [self._call(scripts.CONFIRM, *each) for each in confirmed]
-        return Asked(self, token, list(wanted), calls, self.exchange.send([*calls[:TOGETHER], *told][:TOGETHER]))
+        sent = self.exchange.send([*self._appending(late), *calls[:TOGETHER], *told][:TOGETHER])
+        return Asked(self, token, list(wanted), calls, len(late), sent)
 
-    def fill(self, token: str, contents: Mapping[str, Content]) -> None:
-        """Put contents where the token's leases are, and keep them near.
+    def fill(self, token: str, fetched: Mapping[str, Newest]) -> None:
+        """Put what was fetched where the token's leases are, and keep them near.
 
         Of a conversation that had messages and has none now, nothing is put there: a key would name again, for whoever
         asks whether anything is left of it, what was erased.
         """
-        gone = [name for name, content in contents.items() if content.revision and not content.messages]
+        gone = [name for name, newest in fetched.items() if newest.revision and not newest.messages]
         calls = [self._call(scripts.RELEASE, name, token) for name in gone]
-        for name, content in contents.items():
+        for name, newest in fetched.items():
             if name not in gone:
-                kept, lines = self._fitting(content)
+                kept, lines = self._fitting(newest)
                 self.near.put(name, kept)
                 calls.append(self._filling(token, name, kept, lines))
         answers = self.exchange.run(calls)
         self.exchange.counters.add(refills=answers.count(b"kept"), evictions=answers.count(b"full"))
 
     def append(self, messages: Sequence[Message], receipts: Sequence[Receipt]) -> None:
-        """Add messages that the database has taken.
-
-        Where every read asks the database, nobody waits for Redis' answer: it may be as late as it likes.
-        """
+        """Add messages that the database has taken: here at once, in Redis soon, since nobody is shown less for it."""
         items: dict[str, list[Change]] = {}
         for message, receipt in zip(messages, receipts, strict=True):
-            text = _line(message, receipt.sequence) if receipt.repeated is False else b""
+            text = to_line(message, receipt.sequence) if receipt.repeated is False else b""
             items.setdefault(message.conversation_id, []).append((receipt.revision, text))
+        for name, changes in items.items():
+            self.written.note(name, changes[-1][0])
+            self.near.append(name, changes)
+        self.telling.add(items)
+
+    def _tell(self, items: Mapping[str, list[Change]]) -> None:
+        self.exchange.counters.appended(self.exchange.run(self._appending(items)))
+
+    def _appending(self, items: Mapping[str, list[Change]]) -> list[Call]:
+        """Return the calls that append changes in their order, whichever thread was the first to say what it wrote."""
         limits = (self._life(), self.limits.recent, self.limits.max_bytes, self.limits.max_memory)
-        calls: list[Call] = []
-        for conversation, changes in items.items():
-            self.near.append(conversation, changes)
-            calls.append(self._call(scripts.APPEND, conversation, *limits, *chain.from_iterable(changes)))
-        if self.limits.staleness or len(calls) > TOGETHER:
-            self.exchange.counters.appended(self.exchange.run(calls))
-        else:
-            self.exchange.post(calls)
+        ordered = {name: sorted(changes, key=itemgetter(0)) for name, changes in items.items()}
+        return [self._call(scripts.APPEND, name, *limits, *chain(*changes)) for name, changes in ordered.items()]
 
     def drop(self, revisions: Mapping[str, int]) -> list[str]:
         """Remove what lacks the change of each revision; return the conversations that Redis was not told about."""
@@ -201,20 +219,23 @@ class Recents:
 
     def _drop(self, revisions: Mapping[str, int], token: str) -> Iterable[tuple[str, bytes | None]]:
         self.near.drop(revisions)
+        for name, revision in revisions.items():
+            if revision != BEYOND:
+                self.written.note(name, revision)
         calls = [self._call(scripts.DROP, *item, token, LEASE) for item in revisions.items()]
         return zip(revisions, self.exchange.run(calls), strict=True)
 
-    def _fitting(self, content: Content) -> tuple[Content, list[bytes]]:
+    def _fitting(self, newest: Newest) -> tuple[Newest, list[bytes]]:
         """Return as many of the newest messages as there is room for, and their lines."""
-        lines = [_line(message, message.sequence) for message in content.messages]
+        lines = [to_line(message, message.sequence) for message in newest.messages]
         fitting, size = 0, 0
         while fitting < len(lines) and size + len(lines[-1 - fitting]) < self.limits.max_bytes:
             fitting, size = fitting + 1, size + len(lines[-1 - fitting]) + 1
         gone = len(lines) - fitting
-        return Content(content.revision, content.whole and not gone, content.messages[gone:]), lines[gone:]
+        return Newest(newest.revision, newest.whole and not gone, newest.messages[gone:]), lines[gone:]
 
-    def _filling(self, token: str, conversation_id: str, content: Content, lines: list[bytes]) -> Call:
-        head = (content.revision, "w" if content.whole else "p", len(lines))
+    def _filling(self, token: str, conversation_id: str, newest: Newest, lines: list[bytes]) -> Call:
+        head = (newest.revision, "w" if newest.whole else "p", len(lines))
         text = b"".join(line + b"\n" for line in lines)
         return self._call(scripts.FILL, conversation_id, token, *head, self._life(), self.limits.max_memory, text)
 
@@ -223,14 +244,3 @@ class Recents:
 
     def _life(self) -> int:
         return max(1, round(self.limits.ttl * 1000))
-
-
-def _line(message: Message, sequence: int | None) -> bytes:
-    """Return a message as one line: JSON, in which no line ends."""
-    text = encode(message).encode()
-    if message.sequence == sequence:
-        return text
-    before, found, after = text.rpartition(_UNNUMBERED)
-    if found and message.sequence is None and sequence is not None:  # a quarter of what it takes to number a copy first
-        return b'%s,"sequence":%d,"%s' % (before, sequence, after)
-    return encode(attrs.evolve(message, sequence=sequence)).encode()

@@ -8,7 +8,7 @@ put recents there, labelled with REV or later.
 
 A string of another run id is nothing: the server was restarted, or another one took its place, and what it brought
 along may be old. The run id comes with each call, as its last argument: the server told it when the connection was
-opened, which ends with that server. Every script changes one key at once, with its time to live, or not at all; where
+opened, which ends with that server. Each script changes one key at once, with its time to live, or not at all; where
 the server refuses memory, what cannot be kept is removed. All numbers are handed on as text, since Lua would round
 large ones when it writes them.
 """
@@ -181,5 +181,20 @@ CONFIRM: Final = Script(
 if not raw or kind == 'l' or rev ~= ARGV[1] or tonumber(checked) >= tonumber(ARGV[2]) then return 'absent' end
 local line = table.concat({rev, kind, count, ARGV[2]}, ' ')
 return put(line .. '\\n' .. string.sub(raw, at), 'KEEPTTL') and 'kept' or 'absent'
+"""
+)
+
+#: ARGV: life of new sums (ms), then a name and what to add to its sum, and so on. Answers the sums; nothing where the
+#: server refuses memory. It is about no conversation, so what a former life of the server counted may stay.
+COUNT: Final = Script(
+    """
+local key, sums = KEYS[1], {}
+for i = 2, #ARGV - 1, 2 do
+  local sum = redis.pcall('HINCRBY', key, ARGV[i], ARGV[i + 1])
+  if type(sum) == 'table' then return {} end
+  sums[#sums + 1] = string.format('%.0f', sum)
+end
+if redis.call('PTTL', key) < 0 then redis.call('PEXPIRE', key, ARGV[1]) end
+return sums
 """
 )

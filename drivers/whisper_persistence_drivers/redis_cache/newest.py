@@ -10,7 +10,7 @@ from whisper_persistence.records import Message, Window
 
 
 @attrs.frozen
-class Content:
+class Newest:
     """The newest messages of one conversation that are shown, with none of those between them missing.
 
     Attributes:
@@ -24,8 +24,8 @@ class Content:
     messages: Sequence[Message]
 
     @classmethod
-    def of(cls, revision: int, newest: Sequence[Message], limit: int) -> Content:
-        """Return the content that was read through a window of ``limit + 1``; it keeps ``limit`` messages.
+    def of(cls, revision: int, newest: Sequence[Message], limit: int) -> Newest:
+        """Return what was read through a window of ``limit + 1``; it keeps ``limit`` messages.
 
         A window takes the question along that its first message answers, which may stand far before it; whatever there
         is more than asked for is left out.
