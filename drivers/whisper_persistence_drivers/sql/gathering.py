@@ -21,7 +21,7 @@ from whisper_persistence_drivers.sql.following import load_pending
 from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.terms import FOLLOWER, Key, TermRow, term_row
 from whisper_persistence_drivers.sql.text_index import Scope
-from whisper_persistence_drivers.sql.windows import readable_messages
+from whisper_persistence_drivers.sql.windows import message_columns, readable_messages
 
 #: Up to so many messages that are not indexed yet are asked for by name; more are looked for in the scope.
 _SHORT: Final = 500
@@ -43,7 +43,7 @@ def _statements(flavour: Flavour) -> _Statements:
     tables = flavour.tables
     messages, terms, scores = tables.messages.c, tables.terms.c, tables.scores.c
     columns = [terms[name] for name in TermRow._fields]
-    record = select(*flavour.checked(messages), messages.sequence)
+    record = select(*message_columns(flavour))
 
     def here(columns: Any, given: Mapping[str, Any], *names: str) -> tuple[ColumnElement[bool], ...]:
         return (mine(columns), *(columns[name] == given[name] for name in names))
@@ -98,7 +98,7 @@ def _scoped(flavour: Flavour, conditions: Sequence[str]) -> _Scoped:
         return limited(select(*(terms[name] for name in TermRow._fields)), terms, given)
 
     def tail(given: Mapping[str, Any]) -> Any:
-        return limited(select(*flavour.checked(messages), messages.sequence).where(_told(flavour)), messages, given)
+        return limited(select(*message_columns(flavour)).where(_told(flavour)), messages, given)
 
     return _Scoped(*(flavour.each(build, **types) for build in (count, rows, tail)))
 

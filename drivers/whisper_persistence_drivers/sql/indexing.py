@@ -20,7 +20,7 @@ from whisper_persistence_drivers.sql.session import Session, from_micros, mine
 from whisper_persistence_drivers.sql.terms import FOLLOWER, TermRow, term_row
 from whisper_persistence_drivers.sql.text_index import TextIndex
 from whisper_persistence_drivers.sql.transaction import Transaction
-from whisper_persistence_drivers.sql.windows import read_messages
+from whisper_persistence_drivers.sql.windows import message_columns, read_messages
 
 
 class Draft(NamedTuple):
@@ -54,7 +54,7 @@ def _statements(flavour: Flavour) -> _Statements:
 
     def named(given: Mapping[str, Any]) -> Any:
         there = (messages.conversation_id == given["conversation_id"], messages.message_id == given["message_id"])
-        return select(*flavour.checked(messages), messages.sequence).where(mine(messages), *there)
+        return select(*message_columns(flavour)).where(mine(messages), *there)
 
     def placed(given: Mapping[str, Any]) -> Any:
         there = (terms.conversation_id == given["conversation_id"], terms.sequence == given["sequence"])

@@ -25,7 +25,7 @@ from whisper_persistence_drivers.sql.indexing import forget_terms
 from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.transaction import Step, Transaction
 from whisper_persistence_drivers.sql.vectors import forget_vectors
-from whisper_persistence_drivers.sql.windows import read_messages
+from whisper_persistence_drivers.sql.windows import message_columns, read_messages
 
 
 @attrs.frozen(eq=False)
@@ -51,7 +51,7 @@ def _statements(flavour: Flavour) -> _Statements:
     return _Statements(
         add=flavour.add(tables.messages),
         find=flavour.each(same, conversation_id=PlainText, message_id=PlainText),
-        read=flavour.prepare(select(*flavour.checked(messages), messages.sequence).where(*one)),
+        read=flavour.prepare(select(*message_columns(flavour)).where(*one)),
         edit=flavour.prepare(_edit(flavour)),
         clear=flavour.prepare(_clear(flavour)),
     )

@@ -17,7 +17,7 @@ from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.marks import read_marks
 from whisper_persistence_drivers.sql.session import Session, mine
-from whisper_persistence_drivers.sql.windows import load_messages, readable_messages
+from whisper_persistence_drivers.sql.windows import load_messages, message_columns, readable_messages
 
 #: So many messages are looked at, the newest: some 70 ms.
 MOST: Final = 2_000
@@ -69,7 +69,7 @@ def _newest(flavour: Flavour, conditions: Sequence[str]) -> Prepared:
     def build(given: Mapping[str, Any]) -> Any:
         wanted = (columns[name] == given[name] for name in conditions)
         newest = (flavour.moment(columns.record, "timestamp").desc(), columns.conversation_id, columns.sequence.desc())
-        found = select(*flavour.checked(columns), columns.sequence).where(mine(columns), *wanted)
+        found = select(*message_columns(flavour)).where(mine(columns), *wanted)
         return found.order_by(*newest).limit(given["limit"])
 
     return flavour.each(build, **types)

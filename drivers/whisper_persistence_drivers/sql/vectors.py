@@ -18,7 +18,7 @@ from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import NEWEST, Session, mine
 from whisper_persistence_drivers.sql.transaction import Transaction
-from whisper_persistence_drivers.sql.windows import readable_messages
+from whisper_persistence_drivers.sql.windows import message_columns, readable_messages
 
 _read_cursor = msgspec.json.Decoder(tuple[str, int])
 
@@ -41,7 +41,7 @@ def _statements(flavour: Flavour) -> _Statements:
 
     def named(given: Mapping[str, Any]) -> Any:
         there = (messages.conversation_id == given["conversation_id"], messages.message_id == given["message_id"])
-        return select(*flavour.checked(messages), messages.sequence).where(mine(messages), *there)
+        return select(*message_columns(flavour)).where(mine(messages), *there)
 
     bounds: dict[str, TypeEngine[Any]] = {
         "model": PlainText,

@@ -7,18 +7,18 @@ from functools import cache
 from typing import Any, cast
 
 import attrs
-from sqlalchemy import BigInteger, func, literal_column, select
+from sqlalchemy import BigInteger, ColumnElement, func, literal_column, select
 from sqlalchemy.types import TypeEngine
 
 from whisper_persistence.errors import StorageDamagedError
 from whisper_persistence.records import Message, Window
 from whisper_persistence_drivers.sql.checksums import checked_all
 from whisper_persistence_drivers.sql.columns import PlainText
-from whisper_persistence_drivers.sql.damage import Asked, read_each, read_more
+from whisper_persistence_drivers.sql.damage import Asked, read_all, read_more
 from whisper_persistence_drivers.sql.flavour import Build, Flavour, Prepared
 from whisper_persistence_drivers.sql.session import NEWEST, Session, mine
 
-_read_all = checked_all(Message, 0, 1, 2)
+_read_messages = checked_all(Message, 0, 1, 2)
 #: Sets the sequence of a message that nobody else has seen yet, as `set_sequence` does, at a quarter of its cost.
 _set_sequence = cast("Callable[[Message, int], None]", vars(Message)["sequence"].__set__)
 
@@ -45,7 +45,7 @@ def _statements(flavour: Flavour) -> _Statements:
     def shown(given: Mapping[str, Any]) -> Any:
         cleared = select(revisions.cleared).where(revisions.thing == given["key"])
         mark = cleared.correlate_except(flavour.tables.revisions).scalar_subquery()
-        return select(*flavour.checked(messages), messages.sequence).where(
+        return select(*message_columns(flavour)).where(
             mine(messages),
             messages.conversation_id == given["conversation_id"],
             flavour.above(messages.sequence, func.coalesce(mark, literal_column("0")), given["after"]),
@@ -110,20 +110,23 @@ def _bounds(session: Session, window: Window) -> dict[str, Any]:
     }
 
 
+def message_columns(flavour: Flavour) -> tuple[ColumnElement[Any], ...]:
+    """Return the columns of the rows that `read_messages` takes: record, checksum and sequence."""
+    messages = flavour.tables.messages.c
+    return (*flavour.checked(messages), messages.sequence)
+
+
 def read_messages(rows: Sequence[Any]) -> list[Message]:
-    """Return messages from rows of record, checksum and sequence, all in one step."""
-    messages = _read_all(rows)
+    """Return messages from rows of `message_columns`, all in one step."""
+    messages = _read_messages(rows)
     for message, row in zip(messages, rows, strict=True):
         _set_sequence(message, row[2])
     return messages
 
 
 def readable_messages(session: Session, rows: Sequence[Any]) -> list[Message]:
-    """Return messages from rows of record, checksum and sequence, without those that cannot be read."""
-    try:
-        return read_messages(rows)
-    except StorageDamagedError:
-        return [message for _, message in read_each(session, "messages", rows, read_message, named)]
+    """Return messages from rows of `message_columns`, without those that cannot be read."""
+    return [message for _, message in read_all(session, "messages", rows, read_messages, named)]
 
 
 def named(row: Any) -> tuple[Any, ...]:
@@ -132,7 +135,7 @@ def named(row: Any) -> tuple[Any, ...]:
 
 
 def read_message(row: Any) -> Message:
-    """Return the message of one row of record, checksum and sequence."""
+    """Return the message of one row of `message_columns`."""
     return read_messages([row])[0]
 
 
