@@ -28,7 +28,7 @@ _SAID: Final[dict[str, Callable[[Any], Any]]] = {
 }
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Scanned:
     """How one kind is scanned.
 
@@ -47,10 +47,10 @@ class Scanned:
 
     def __attrs_post_init__(self) -> None:
         """Work out how a row is read."""
-        object.__setattr__(self, "_says", [_SAID.get(name) or attrgetter(name) for name in self.columns()])
-        place = self.columns().index("sequence") if "sequence" in self.columns() else None
-        object.__setattr__(self, "_place", place)
-        object.__setattr__(self, "_read", checked_all(self.record_type, text=-2, kept=-1, sequence=place))
+        columns = self.columns()
+        self._says = [_SAID.get(name) or attrgetter(name) for name in columns]
+        self._place = columns.index("sequence") if "sequence" in columns else None
+        self._read = checked_all(self.record_type, text=-2, kept=-1, sequence=self._place)
 
     def columns(self) -> tuple[str, ...]:
         """Return the columns that a scan reads before record and checksum."""
