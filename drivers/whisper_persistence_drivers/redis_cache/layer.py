@@ -83,10 +83,10 @@ class Layer:
         # In the order of the batch, in which revisions only grow.
         return not self.reader.recents.drop(dict(zip(names, (receipt.revision for receipt in receipts), strict=True)))
 
-    def tell(self) -> None:
-        """Have Redis told what waits for it: messages, and what was counted."""
+    def flush(self) -> dict[str, float]:
+        """Have Redis told what waits for it, messages and what was counted; return what all processes counted."""
         self.reader.recents.telling.flush()
-        self.tally.tell()
+        return self.tally.read()
 
     def end(self) -> None:
         """End the thread that tells Redis, once it has."""

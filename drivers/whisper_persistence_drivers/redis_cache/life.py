@@ -72,8 +72,7 @@ class Life:
 
     def health(self, tier: str) -> TierHealth:
         """Ask every server how it is, once it was told everything."""
-        if self.layer is not None:
-            self.layer.tell()
+        shared = self.layer.flush() if self.layer is not None else {}
         began = time.perf_counter()
         servers = self.exchange.servers.all()
         answers = [told(server, "everything") for server in servers]
@@ -84,9 +83,8 @@ class Life:
             "servers": len(servers),
             "silent_servers": silent,
             "breaker_openings": sum(server.breaker.opened for server in servers),
+            **shared,
         }
-        if self.layer is not None:
-            details |= self.layer.tally.read()
         if not servers or silent == len(servers):
             return TierHealth(tier, State.DOWN, None, details)
         details["used_memory"] = sum(int(answer.get("used_memory", 0)) for answer in answers)

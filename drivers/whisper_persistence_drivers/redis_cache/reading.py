@@ -36,7 +36,7 @@ class Reader:
         if at_hand is not None:
             return at_hand
         wanted = self._wanted(windows)
-        cached, fetched = self._contents(wanted) if wanted else ({}, {})
+        cached, fetched = self._newest(wanted) if wanted else ({}, {})
         shown: dict[Window, tuple[Message, ...]] = {}
         rest: list[Window] = []
         hits = 0
@@ -140,8 +140,8 @@ class Reader:
                 wanted[window.conversation_id] = max(number, known) if number and known else 0
         return wanted
 
-    def _contents(self, wanted: Mapping[str, int]) -> tuple[dict[str, Newest], dict[str, Newest]]:
-        """Return current contents: those that Redis had, and those that were fetched for it."""
+    def _newest(self, wanted: Mapping[str, int]) -> tuple[dict[str, Newest], dict[str, Newest]]:
+        """Return current newest messages: those that Redis had, and those that were fetched for it."""
         cached, fetched, missed = self._look(wanted)
         waited = self.flights.wait(missed)
         if waited:
