@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -24,6 +24,9 @@ from whisper_persistence.records.checks import MAX_BATCH
 
 _log = logging.getLogger(__name__)
 
+#: Returns hooks and items, maybe none.
+Later: TypeAlias = Callable[[], Sequence[tuple[str, Any]]]
+
 
 def _ignore(item: Any, receipt: Receipt) -> None:
     """Take no notice of what the store took."""
@@ -33,7 +36,7 @@ def _ignore(item: Any, receipt: Receipt) -> None:
 class _Entry:
     hook: str
     item: Any
-    later: Sequence[_Entry] | None = None
+    later: Later | None = None
     key: str = attrs.field(init=False)
     receipt: Receipt = attrs.field(init=False, default=Receipt(Durability.VOLATILE, 0))
     error: BaseException | None = attrs.field(init=False, default=None)
@@ -82,18 +85,19 @@ class Backlog:
         for entry in list(self._of_user.get(user_id, {}).values()):
             self._remove(entry)
 
-    async def write(self, hook: str, item: Any, later: Sequence[tuple[str, Any]] | None = None) -> Receipt:
+    async def write(self, hook: str, item: Any, later: Later | None = None) -> Receipt:
         """Send a change, after those that wait; in an outage it waits in memory, and its receipt says ``VOLATILE``.
 
         Args:
             hook: where to.
             item: the change, or a whole record.
-            later: hooks and changes, maybe none, that wait instead of it: a whole record would wipe what others wrote.
+            later: asked only if it has to wait: the hooks and changes, maybe none, that wait instead of it, because a
+                whole record would wipe what others wrote.
 
         Raises:
             PersistenceError: the store refused it, which an outage is not.
         """
-        entry = _Entry(hook, item, None if later is None else [_Entry(*each) for each in later])
+        entry = _Entry(hook, item, later)
         if not self._waiting and not self._is_resting():
             await self._send(entry)
             if entry.error is not None:
@@ -175,7 +179,7 @@ class Backlog:
         """Let an entry wait, or what is to wait instead of it, and return that."""
         if not self._waiting:
             _log.warning("the storage does not answer: changes wait in memory")
-        kept = [entry] if entry.later is None else entry.later
+        kept = [entry] if entry.later is None else [_Entry(*each) for each in entry.later()]
         for each in kept:
             self._waiting.setdefault(each.key, each)
             self._of_user.setdefault(each.item.user_id, {}).setdefault(each.key, each)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from whisper_persistence.aio import AsyncStore
-from whisper_persistence.companion.backlog import Backlog
+from whisper_persistence.companion.backlog import Backlog, Later
 from whisper_persistence.companion.importance_accesses import ACCESS_TYPE
 from whisper_persistence.companion.importance_cache import Bounded
 from whisper_persistence.companion.importance_learning import relearned
@@ -67,7 +67,7 @@ class ImportanceRecords:
         for waiting in self._backlog.waiting(statistics.user_id, "update_statistics"):
             known = waiting.apply_to(known, {})
         change = relearned(known, statistics)
-        return await self._write("save_statistics", statistics, [("update_statistics", change)])
+        return await self._write("save_statistics", statistics, lambda: [("update_statistics", change)])
 
     async def load_user_statistics(self, user_id: str) -> Statistics | None:
         """Return a user's statistics, the median exact; ``None`` where there are none, or none are known in an outage.
@@ -114,7 +114,7 @@ class ImportanceRecords:
         removed = [name for name in known.values if name not in values] if known else []
         change = PreferencesChange(user_id, dict(values), tuple(removed))
         saved = Preferences(user_id, dict(values))
-        return await self._write("save_preferences", saved, [("update_preferences", change)])
+        return await self._write("save_preferences", saved, lambda: [("update_preferences", change)])
 
     async def load_user_preferences(self, user_id: str) -> dict[str, Any]:
         """Return a user's preferences by name; in an outage what was last known, with the changes that wait."""
@@ -129,7 +129,7 @@ class ImportanceRecords:
         change = PreferencesChange(user_id, dict(values), tuple(removed))
         return await self._write("update_preferences", change)
 
-    async def _write(self, hook: str, item: Any, later: Sequence[tuple[str, Any]] | None = None) -> Durability:
+    async def _write(self, hook: str, item: Any, later: Later | None = None) -> Durability:
         return (await self._backlog.write(hook, item, later)).durability
 
     def _forget_records(self, user_id: str) -> None:

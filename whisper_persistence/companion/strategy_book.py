@@ -151,11 +151,12 @@ class StrategyBook:
         """
         page = self._page(strategy.user_id)
         await self._catch_up()
-        changes = differences(self._view(strategy.user_id), strategy)
+
+        def changes() -> list[tuple[str, StrategyChange]]:
+            return [("update_strategies", each) for each in differences(self._view(strategy.user_id), strategy)]
+
         with page.being_written():
-            receipt = await self._backlog.write(
-                "save_strategies", strategy, [("update_strategies", change) for change in changes]
-            )
+            receipt = await self._backlog.write("save_strategies", strategy, changes)
         return await self._told(page, receipt)
 
     async def flush(self) -> int:
