@@ -65,6 +65,12 @@ def confirm(question: str, *, yes: bool) -> None:
         click.confirm(question, abort=True, err=True)
 
 
+def check_answered(*, as_json: bool, dry_run: bool, yes: bool) -> None:
+    """Refuse to print JSON where it would have to be asked first whether a destruction is meant."""
+    if as_json and not (dry_run or yes):
+        raise click.UsageError("--json cannot ask for confirmation: add --dry-run or --yes")
+
+
 def print_json(value: Any) -> None:
     """Print a value as indented JSON."""
     import msgspec

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from whisper_persistence.cli.commands.common import as_json_option, confirm, print_json, yes_option
+from whisper_persistence.cli.commands.common import as_json_option, check_answered, confirm, print_json, yes_option
 from whisper_persistence.cli.commands.manual import SETTINGS, STATE, Command
 
 
@@ -28,8 +28,7 @@ def expire(overrides: dict[str, Any], *, dry_run: bool, trust_clock: bool, yes: 
     from whisper_persistence.cli.expiring import describe_expiry, load_policies, print_expiry, run_expire
     from whisper_persistence.cli.progress import show_status
 
-    if as_json and not (dry_run or yes):
-        raise click.UsageError("--json cannot ask for confirmation: add --dry-run or --yes")
+    check_answered(as_json=as_json, dry_run=dry_run, yes=yes)
     settings = load_policies(overrides)
     if not (dry_run or yes):
         with show_status("counting", shown=True):

@@ -8,6 +8,7 @@ import click
 
 from whisper_persistence.cli.commands.common import (
     as_json_option,
+    check_answered,
     confirm,
     open_store,
     print_json,
@@ -53,8 +54,7 @@ def rollback(
 
     if source is None and filters["trust"] is None:
         raise click.UsageError("name a SOURCE, or give --trust: otherwise everything would be rolled back")
-    if as_json and not (dry_run or yes):
-        raise click.UsageError("--json cannot ask for confirmation: add --dry-run or --yes")
+    check_answered(as_json=as_json, dry_run=dry_run, yes=yes)
     query = sourcing.to_query(source, filters)
     with open_store(overrides) as store:
         with show_progress(not as_json) as report:
