@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -98,6 +99,12 @@ async def silent(folder: Path) -> AsyncIterator[AsyncStore]:
         way.released.set()
 
 
+async def staff(store: AsyncStore) -> None:
+    """Have every thread started that a store may have: it starts one where the others have not come to rest yet."""
+    together = threading.Barrier(store._workers)
+    await asyncio.gather(*(store._crew.run(together.wait, 60.0) for _ in range(store._workers)))
+
+
 async def live(store: AsyncStore, count: int, callers: int = 4) -> None:
     """Talk and learn, several at a time, in an outage."""
     for _ in range(count):
@@ -114,6 +121,7 @@ def test_in_an_outage_nothing_on_the_loop_waits_or_works_long(tmp_path: Path) ->
         async with silent(tmp_path) as store:
             with watched.working():
                 await live(store, 50)
+            await staff(store)
             with watched.calling():
                 await live(store, 50, callers=1)
 
