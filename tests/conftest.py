@@ -6,6 +6,7 @@ import importlib
 import os
 import shutil
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from hypothesis import HealthCheck, settings
 
 from whisper_persistence.testing.redis_servers import private_redis, redis_cluster, redis_url
 from whisper_persistence.testing.servers import POSTGRES_URL, postgres_server, postgres_shared_url, postgres_url
+
+from .scratch import memory_with_room
 
 __all__ = [
     "postgres_server",
@@ -31,6 +34,14 @@ settings.register_profile(
     "repeatable", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("repeatable")
+
+if os.environ.get("TEST_TIER") != "full":
+    # What the state machine of the conformance suite tries for each driver; strangers, too, try more.
+    os.environ.setdefault("WHISPER_PERSISTENCE_EXAMPLES", "6")
+    # All that makes temporary folders heeds it, servers and other processes too.
+    if "TMPDIR" not in os.environ and (memory := memory_with_room()):
+        os.environ["TMPDIR"] = str(memory)
+        tempfile.tempdir = None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

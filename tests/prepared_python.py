@@ -11,8 +11,9 @@ from typing import Any
 
 #: Reads a job a line, and answers each with the exit code of the process that did it.
 SERVER = """
-import json, os, runpy, sys, warnings
-import alembic.command, sqlalchemy, whisper_persistence, whisper_persistence.companion
+import gc, json, os, runpy, sys, warnings
+import alembic.command, rich.progress, rich.table, sqlalchemy
+import whisper_persistence, whisper_persistence.companion, whisper_persistence.operations
 import whisper_persistence_drivers.memory_fallback, whisper_persistence_drivers.sqlite
 from whisper_persistence.cli import main
 
@@ -27,6 +28,7 @@ def begin(job):
     sys.path[0] = job["folder"]
     warnings.simplefilter("error")
 
+gc.freeze()  # so that no child copies what it only looks at
 answers, jobs = os.fdopen(os.dup(1), "w"), os.fdopen(os.dup(0))
 while line := jobs.readline():
     if child := os.fork():

@@ -371,3 +371,12 @@ def test_each_place_of_storage_has_journals_of_its_own_and_no_password_names_the
     assert folder(url="postgresql://bot@db/two") != one
     assert folder(drivers="memory-fallback,sqlite") != one
     assert "journal_directory" not in load_settings(drivers="memory-fallback").options["memory-fallback"]
+
+
+@pytest.mark.parametrize("name", ["EXAMPLES", "STEPS", "TEST_POSTGRES_URL"])
+def test_names_of_the_test_kit_are_no_forgotten_settings(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    monkeypatch.setenv(f"WHISPER_PERSISTENCE_{name}", "5")
+    load_settings()
+    assert caplog.text == ""

@@ -16,18 +16,25 @@ if TYPE_CHECKING:
     from whisper_persistence.records import TierReport
 
 _log: Final = logging.getLogger(__name__)
+_UNSETTLED: Final = "what deleted records left in files: the next open removes it, since the database went away"
 
 
 def erase(hook: Below, user_ids: Sequence[str]) -> tuple[TierReport, ...] | None:
     """Erase users in every tier, and return the tiers' reports, or ``None`` where nobody erases.
 
     Before any tier begins, the database of record notes it durably, where there is one that answers; so an erase that
-    is interrupted is finished when a store is opened the next time.
+    is interrupted is finished when a store is opened the next time; so is one that every tier has carried out, and the
+    database was gone before it could be settled.
     """
     noted = bool(user_ids) and _note(hook, user_ids)
     reports = hook.erase_users(user_ids=user_ids)
-    settled = hook.settle_erasures(user_ids=user_ids) if noted and reports is not None else None
-    return reports if reports is None or settled is None else tuple(_joined(report, settled) for report in reports)
+    if not noted or not reports:
+        return reports
+    try:
+        settled = hook.settle_erasures(user_ids=user_ids)
+    except StorageUnavailableError:
+        settled = attrs.evolve(reports[-1], rewritten=(), remaining=(_UNSETTLED,))
+    return reports if settled is None else tuple(_joined(report, settled) for report in reports)
 
 
 def finish_interrupted(hook: Below) -> int:

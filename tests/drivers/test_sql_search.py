@@ -327,4 +327,5 @@ def test_a_search_within_a_user_is_hardly_slower_among_many_more_messages(tmp_pa
 def test_a_search_within_a_user_is_hardly_slower_among_many_more_messages_on_postgres(postgres_server):
     with ExitStack() as databases:
         urls = {n: databases.enter_context(new_postgres_database(postgres_server)) for n in (10_000, 1_000_000)}
-        check_many(lambda count: {"url": urls[count]}, "postgres", 1_000_000)
+        patient = dict.fromkeys(("pool_timeout", "lock_timeout", "statement_timeout"), 60.0)
+        check_many(lambda count: {"url": urls[count], **patient}, "postgres", 1_000_000)

@@ -62,6 +62,13 @@ def redis() -> Iterator[RedisServer]:
         yield server
 
 
+@pytest.fixture
+def servers(fault_postgres: Postgres, redis: RedisServer) -> tuple[tuple[str, object], ...]:
+    """The drivers of a server, below the net."""
+    record = PostgresDriver(fault_postgres.url, connect_timeout=2)
+    return ("redis-hybrid", RedisHybridDriver(url=redis.url())), ("postgres", record)
+
+
 CASES = [(n, way) for n in range(1, len(CORE) + 1) for way in WAYS]
 
 
@@ -77,10 +84,9 @@ def test_whichever_call_goes_wrong_nothing_is_lost_and_nobody_hangs(
 
 @pytest.mark.parametrize(("n", "way"), CASES if FULL else CASES[2::18])
 def test_whichever_call_goes_wrong_over_servers_nothing_is_lost_and_nobody_hangs(
-    opened: Opener, fault_postgres: Postgres, redis: RedisServer, n: int, way: str, machine: Machine
+    opened: Opener, servers: tuple[tuple[str, object], ...], n: int, way: str, machine: Machine
 ) -> None:
-    record = PostgresDriver(fault_postgres.url, connect_timeout=2)
-    _live(opened, machine, n, way, ("redis-hybrid", RedisHybridDriver(url=redis.url())), ("postgres", record))
+    _live(opened, machine, n, way, *servers)
 
 
 def _live(opened: Opener, machine: Machine, n: int, way: str, *below: tuple[str, object]) -> None:

@@ -16,7 +16,7 @@ from fault_tools.servers import Postgres
 from fault_tools.stores import Opener, breakers, drained, late, leave_alone, net_of, until
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
-from whisper_persistence import Durability, MessageEdit, Store, Window
+from whisper_persistence import Durability, MessageEdit, PreferencesChange, Store, Window
 from whisper_persistence.testing import samples
 
 DEADLINE = 0.6
@@ -44,21 +44,16 @@ def say(store: Store, message_id: str, talk: str = "talk") -> Durability:
     return store.save_messages([message])[0].durability
 
 
-@pytest.fixture
-def machine() -> Generator[Machine]:
-    """How late the machine itself is."""
-    watch = Machine()
-    yield watch
-    watch.close()
-
-
-def test_what_nobody_has_read_yet_is_read(opened: Opener, fault_postgres: Postgres, machine: Machine) -> None:
+def test_what_nobody_has_read_yet_is_read(
+    opened: Opener, fault_postgres: Postgres, machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
     history = History(DEADLINE, machine)
     other = opened.postgres(fault_postgres.url)
     store = opened.postgres(fault_postgres.url, deadline=DEADLINE)
     for talk in TALKS:
         history.say(other, 1, talk, "bob", 2)
 
+    caplog.clear()
     with stalled(fault_postgres):
         leave_alone(store)
         with ThreadPoolExecutor(12) as threads:  # as many as could take every connection to the database
@@ -76,7 +71,13 @@ def test_what_nobody_has_read_yet_is_read(opened: Opener, fault_postgres: Postgr
         assert details["backlog"] == 12 + 2 * len(TALKS)
     drained(store)
 
+    until(lambda: "what waited is brought in" in caplog.messages)
     assert not breakers(store)[0].is_open()
+    assert caplog.messages == [
+        "postgres: writing: does not answer and is left alone",
+        "postgres: writing: answers again",
+        "what waited is brought in",
+    ]
     assert [shown(store, f"other {n}") for n in range(12)] == [[f"m{n}"] for n in range(12)]
     history.check(store)
 
@@ -88,7 +89,11 @@ def test_a_write_that_lands_late_is_shown_once_and_in_its_place(opened: Opener, 
     relay = net_of(store)._relay
     ready, relay.ready = relay.ready, lambda: False
     with stalled(fault_postgres):
-        assert say(store, "late") is Durability.JOURNALED
+        with ThreadPoolExecutor(2) as threads:
+            said = threads.submit(say, store, "late")
+            wished = threads.submit(store.update_preferences, [PreferencesChange("bob", {"music": True})])
+        assert [said.result(), wished.result()[0].durability] == [Durability.JOURNALED] * 2
+        assert store.load_preferences(["bob"])["bob"].values == {"music": True}
         store.update_messages([MessageEdit("talk", "late", "mended")])
         assert say(store, "b") is Durability.JOURNALED
         assert shown(store, "talk") == ["a", "late", "b"]
@@ -97,6 +102,7 @@ def test_a_write_that_lands_late_is_shown_once_and_in_its_place(opened: Opener, 
     for message_id in ("theirs 1", "theirs 2"):
         until(lambda message_id=message_id: say(other, message_id) is Durability.DURABLE)
 
+    assert store.load_preferences(["bob"])["bob"].values == {"music": True}
     assert shown(store, "talk") == ["a", "late", "theirs 1", "theirs 2", "b"]
     assert shown(store, "talk", 2) == ["theirs 2", "b"]
     assert shown(store, "talk", 1) == ["b"]

@@ -53,6 +53,8 @@ _CONVERTER: Final = TSConverter(resolve_paths=False, strlist_sep=cast("Any", spl
 _OPTIONS: Final = SettingsState(Said, [], [], _CONVERTER, Path()).options
 #: The settings that are tables, which the environment cannot say as one.
 _TABLES: Final = ("options", "retention")
+#: Names that are for `whisper_persistence.testing`, as is what begins with ``TEST_``.
+_OF_TESTS: Final = {f"{PREFIX}EXAMPLES", f"{PREFIX}STEPS"}
 _TYPES: Final = {option.name: option.cls for option in _OPTIONS}
 
 
@@ -136,9 +138,9 @@ def read_environment_options(drivers: Iterable[str]) -> dict[str, dict[str, Any]
 def unknown_names(drivers: Iterable[str]) -> list[str]:
     """Return the names of ours in the environment that are neither settings nor options of these drivers."""
     settings = {f"{PREFIX}{option.name.upper()}" for option in _OPTIONS if option.name not in _TABLES}
-    prefixes = tuple(f"{PREFIX}{name.replace('-', '_').upper()}_" for name in drivers)
+    prefixes = (f"{PREFIX}TEST_", *(f"{PREFIX}{name.replace('-', '_').upper()}_" for name in drivers))
     ours = (name for name in os.environ if name.startswith(PREFIX))
-    return sorted(name for name in ours if name not in settings and not name.startswith(prefixes))
+    return sorted(name for name in ours if name not in settings | _OF_TESTS and not name.startswith(prefixes))
 
 
 def read_file(path: Path) -> Source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -15,16 +15,19 @@ from whisper_persistence_drivers.net.calls import Calls
 from whisper_persistence_drivers.net.folds import fold, thing_of
 from whisper_persistence_drivers.net.windows import hides_stored, sought_messages, without_stored
 
-_MESSAGES = "load_messages"
+_MESSAGES: Final = "load_messages"
+#: What answers the same where what is stored already is folded in again: each item has an id, or sets what it names.
+_ABSORBING: Final = frozenset({_MESSAGES, "load_outcomes", "load_preferences"})
 
 
 @attrs.frozen(eq=False)
 class Settler:
     """Answers the hooks that load for those of whom something waits.
 
-    Of messages that may be stored it is asked first which are, and what is stored meanwhile is seen in the answer: each
-    has an id. For anything else that may be stored it is waited until that is known; its answer is taken where all that
-    was folded in still waits when the rest has been read, and was not handed to the database meanwhile.
+    Messages and outcomes that may be stored are known by their ids, preferences are set again to the same; of messages
+    it is asked first which are stored, since a window may not show them any more. For anything else it is waited until
+    it is known whether it is stored; the answer is taken where all that was folded in still waits when the rest has
+    been read, and was not handed to the database meanwhile.
 
     Attributes:
         calls, backlog: of the net.
@@ -44,7 +47,7 @@ class Settler:
         until = time.monotonic() + self.calls.deadline
         while rest and time.monotonic() < until:
             waiting = {one: self.backlog.waiting(thing_of(one)) for one in rest}
-            sure = {one: found for one, found in waiting.items() if hook == _MESSAGES or not found.doubtful}
+            sure = {one: found for one, found in waiting.items() if hook in _ABSORBING or not found.doubtful}
             answers.update(self._read(hook, sure) if sure else {})
             rest = [one for one in rest if one not in answers]
             if rest and not sure and not self._wait(until):
@@ -67,13 +70,15 @@ class Settler:
         for one, found in waiting.items():
             base = stored.get(one)
             calls = list(found.calls.values())
-            if hook == _MESSAGES:
-                told = not hides_stored(one, base, calls)
-            else:
-                told = self.backlog.still_waits(thing_of(one), found)
-            if told:
+            if self._is_told(hook, one, base, found):
                 answers[one] = fold(hook, one, base, calls)
         return answers
+
+    def _is_told(self, hook: str, one: Any, base: Any, waiting: Waiting) -> bool:
+        """Say whether an answer may be made of what is stored and what waited before that was read."""
+        if hook == _MESSAGES:
+            return not hides_stored(one, base, waiting.calls.values())
+        return hook in _ABSORBING or self.backlog.still_waits(thing_of(one), waiting)
 
     def _less_stored(self, waiting: dict[Window, Waiting]) -> dict[Window, Waiting]:
         """Return what waits for conversations, less the messages that are stored already."""

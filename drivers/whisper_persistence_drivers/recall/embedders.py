@@ -211,7 +211,11 @@ class _ChromaFunction:
     @classmethod
     def start(cls, name: str, options: Mapping[str, Any], folder: Path, timeout: float) -> _ChromaFunction:
         found = cls("", name, options, folder, timeout)
-        size = len(found.embed(["dimensions"])[0]) // 4
+        try:
+            size = len(found.embed(["dimensions"])[0]) // 4
+        except BaseException:
+            found.close()
+            raise
         model = options.get("model_name") or options.get("model") or "default"
         found.identity = f"chroma:{name}:{model}:{version('chromadb')}:{size}"
         return found

@@ -19,7 +19,7 @@ def probe(tier: str, state: State, worker: Worker) -> TierHealth:
     """Ask the index how it is, with a deadline, and return what is worth knowing."""
     began = time.perf_counter()
     details = _known(state)
-    degraded = bool(worker.problem) or details["set_aside"] > 0
+    degraded = bool(worker.problem) or details["set_aside"] > 0 or state.serving is None
     try:
         details["pending"] = len(state.below.load_pending(follower=state.outbox.follower, limit=_COUNTED) or ())
         index = state.index

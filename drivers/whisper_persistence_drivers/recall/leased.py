@@ -44,8 +44,10 @@ class Note:
 
     def without(self) -> Note:
         """Return the note once the current build is given up."""
-        build = self.manifest.build if self.manifest else ""
-        return attrs.evolve(self, manifest=None, others=_distinct(*self.others, build))
+        if self.manifest is None or not self.manifest.build:
+            return self
+        manifest = attrs.evolve(self.manifest, build="", count=0, clean=False)
+        return Note(manifest, (*self.others, self.manifest.build))
 
 
 _read_note: Final = decoder(Note)
@@ -121,10 +123,10 @@ class LeasedFolder(Folder):
 
     def forget(self) -> None:
         """Trust no build any more; whoever has the lease next is told, or finds that it ran out."""
-        self._inherited = None
-        if self.owned():
+        note, self._inherited = self._note.without(), None
+        if self.owned() and note is not self._note:
             with suppress(StorageUnavailableError):
-                self._save(self._note.without())
+                self._save(note)
 
     def new_build(self) -> str:
         """Return the name of a new build, which is noted before it is there.
@@ -182,7 +184,7 @@ class LeasedFolder(Folder):
             self._inherited = manifest
             self._note = attrs.evolve(note, manifest=attrs.evolve(manifest, clean=False))
         else:
-            self._note = attrs.evolve(note.without(), manifest=attrs.evolve(manifest, build="", count=0))
+            self._note = note.without()
         try:
             self._ask(self.seconds)
         except StorageUnavailableError:
@@ -195,7 +197,3 @@ def _read(note: str) -> Note:
         return _read_note(note.encode()) if note else Note()
     except StorageDamagedError:
         return Note()
-
-
-def _distinct(*builds: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(build for build in builds if build))

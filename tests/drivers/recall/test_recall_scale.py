@@ -6,6 +6,7 @@ import os
 import shutil
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from whisper_persistence import Store
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.plugins import Chain
 from whisper_persistence.records import Message
+
+from .conftest import Memories
+from .test_recall_faults import DAMAGES, OTHERS
 
 WORDS = "otter harbour violin glacier bakery castle winter rabbit engine letter garden thunder pepper mirror".split()  # noqa: SIM905
 
@@ -78,6 +82,44 @@ def test_an_index_whose_folder_is_gone_is_there_again_within_a_minute(
     assert used < 60.0
     assert memory.settle().details["vectors"] == count
     assert set(" ".join(texts).split()) <= {*WORDS, "7"}  # the words of the question alone
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return a folder with a closed store of 50,000 messages and their index, to be copied, and what is found in it."""
+    place = tmp_path_factory.mktemp("large")
+    fill(place, 50_000)
+    found = Memories(place)
+    memory = found.open(index_from=1_000, few=0)
+    memory.settle()
+    content = memory.find(said(7), user_id="user0").hits[0].message.content
+    found.close()
+    return place, content
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("damage", [*DAMAGES, *OTHERS])
+def test_a_large_index_is_built_anew_within_a_minute_whatever_its_damage(
+    large: tuple[Path, str], tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    """The minute is one of a processor, as above; it begins with the opening that finds the damage."""
+    place, expected = large
+    shutil.copytree(place, tmp_path / "copy")
+    damage(next((tmp_path / "copy" / "recall").iterdir()))
+    began, processor = time.monotonic(), time.process_time()
+    memories = Memories(tmp_path / "copy")
+    memory, asked = memories.open(index_from=1_000, few=0), 0
+    while memory.health().details["rebuilds"] < 1:
+        assert memory.find(said(7), user_id="user0").hits[0].message.content == expected
+        asked += 1
+        time.sleep(2.0)
+    used = time.process_time() - processor + busy(memory.health().details["pid"])
+    print(f"\n{damage.__name__}: {used:.1f} s of a processor, {time.monotonic() - began:.1f} s, {asked} searches")  # noqa: T201
+
+    assert used < 60.0
+    assert memory.settle().details["vectors"] == 50_000
+    assert memory.find(said(7), user_id="user0").answered == ("meaning",)
+    memories.close()
 
 
 @pytest.mark.long

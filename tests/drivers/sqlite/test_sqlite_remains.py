@@ -111,7 +111,7 @@ def test_opening_and_closing_many_times_leaves_nothing_behind(path, times):
         again(20)
         gc.collect()
         memory = tracemalloc.get_traced_memory()[0]
-        again(80)
+        again(40)
         gc.collect()
 
         assert tracemalloc.get_traced_memory()[0] - memory < 64_000
