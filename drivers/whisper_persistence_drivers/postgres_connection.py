@@ -16,6 +16,8 @@ from psycopg.generators import execute
 from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGconn, PGresult
 
+from whisper_persistence_drivers.postgres_looking import Lookout
+
 T = TypeVar("T")
 #: A statement's text, and the types of what it is given.
 _Statement: TypeAlias = tuple[bytes, tuple[int, ...]]
@@ -45,6 +47,14 @@ class Answer:
         return self.rows
 
 
+@attrs.define(eq=False)
+class _Known:
+    """A statement that ran before: its name once it is kept prepared, and whether to look out for its answers."""
+
+    name: bytes = b""
+    lookout: Lookout = attrs.field(factory=Lookout)
+
+
 class PatientConnection(psycopg.Connection[Any]):
     """A connection that is closed when an answer takes too long, and that runs statements without a cursor.
 
@@ -59,7 +69,7 @@ class PatientConnection(psycopg.Connection[Any]):
     def __init__(self, pgconn: PGconn, *arguments: Any) -> None:
         """Take a connection of libpq, on which nothing is prepared yet."""
         super().__init__(pgconn, *arguments)
-        self._names: dict[_Statement, bytes] = {}
+        self._known: dict[_Statement, _Known] = {}
         self._named = 0
         self._adapted: abc.Transformer | None = None
         self._readable = select.poll() if hasattr(select, "poll") else None  # there is none on Windows
@@ -77,50 +87,51 @@ class PatientConnection(psycopg.Connection[Any]):
         adapted = self._adapted = self._adapted or adapt.Transformer(self)  # once it is told of adapters
         given = adapted.dump_sequence(values, [PyFormat.BINARY] * len(values))
         statement, formats = (text.encode(), adapted.types or ()), adapted.formats or ()
-        if self.prepares and statement in self._names:
+        if self.prepares and statement in self._known:
             found = self._run_prepared(statement, given, formats)
         else:
             self.pgconn.send_query_params(statement[0], given, statement[1], formats)
             found = self._result()
             if self.prepares:
-                self._names[statement] = b""
+                self._known[statement] = _Known()
         adapted.set_pgresult(found)
         return Answer(adapted.load_rows(0, found.ntuples, tuple), found.command_tuples or 0)
 
     def _run_prepared(
         self, statement: _Statement, given: Sequence[abc.Buffer | None], formats: Sequence[Format]
     ) -> PGresult:
-        self.pgconn.send_query_prepared(self._name_of(statement), given, formats)
+        known = self._kept_statement(statement)
+        self.pgconn.send_query_prepared(known.name, given, formats)
         try:
-            return self._result()
+            return self._result(known.lookout)
         except InvalidSqlStatementName:  # somebody reset what the server keeps for this connection
-            self._names.clear()
+            self._known.clear()
             if self.info.transaction_status:
                 raise
-        self.pgconn.send_query_prepared(self._name_of(statement), given, formats)
+        self.pgconn.send_query_prepared(self._kept_statement(statement).name, given, formats)
         return self._result()
 
-    def _name_of(self, statement: _Statement) -> bytes:
-        """Return the name of a statement that this connection keeps prepared, as it does from the second time on."""
-        name = self._names.get(statement)
-        if not name:
-            if len(self._names) > _KEPT:
-                self._names.clear()
+    def _kept_statement(self, statement: _Statement) -> _Known:
+        """Return a statement that this connection keeps prepared, as it does from the second time on."""
+        known = self._known.setdefault(statement, _Known())
+        if not known.name:
+            if len(self._known) > _KEPT:
+                self._known = {statement: known}
                 self.execute("DEALLOCATE ALL")
             self._named += 1
             name = b"whisper_%d" % self._named
             self.pgconn.send_prepare(name, *statement)
             self._result()
-            self._names[statement] = name
-        return name
+            known.name = name
+        return known
 
-    def _result(self) -> PGresult:
-        found = self._results()[-1]
+    def _result(self, lookout: Lookout | None = None) -> PGresult:
+        found = self._results(lookout)[-1]
         if found.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
             raise error_from_result(found)
         return found
 
-    def _results(self) -> list[PGresult]:
+    def _results(self, lookout: Lookout | None) -> list[PGresult]:
         """Return what a question was answered with, as `wait` would: at two thirds of its cost, where that is a lot."""
         if self._readable is None or self.pgconn.flush():
             answers: list[PGresult] = self.wait(execute(self.pgconn))
@@ -128,6 +139,8 @@ class PatientConnection(psycopg.Connection[Any]):
         found: list[PGresult] = []
         until = time.monotonic() + self.patience
         try:
+            if lookout is not None:
+                lookout.look(self.pgconn, self._readable)
             while (result := self._next_result(self._readable, until)) is not None:
                 found.append(result)
         except psycopg.DatabaseError:

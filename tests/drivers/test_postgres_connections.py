@@ -147,6 +147,19 @@ def test_a_connection_keeps_no_more_statements_prepared_than_it_should(opened, m
 # Who we are and where the server is.
 
 
+def test_who_looked_out_for_an_answer_in_vain_sleeps_for_those_that_follow(opened):
+    """Ever longer, as a server deserves that is far away, or has to write."""
+    late = "SELECT $1::BIGINT FROM pg_sleep(0.005)"
+    with database(opened()).reading() as connection:
+        rests = []
+        for number in range(10):
+            assert connection.run(late, [number]).fetchall() == [(number,)]
+            (known,) = (known for (text, _), known in connection._known.items() if text == late.encode())
+            rests.append((known.lookout.rest, known.lookout.left))
+
+    assert rests == [(0, 0), (1, 1), (1, 0), (3, 3), (3, 2), (3, 1), (3, 0), (7, 7), (7, 6), (7, 5)]
+
+
 def test_what_a_url_says_of_the_connection_holds(opened, postgres_shared_url):
     more = "&application_name=my-bot&options=-c%20work_mem%3D5MB"
     store = opened(postgres_shared_url + more)

@@ -1,0 +1,53 @@
+"""Looking out for an answer for a moment before sleeping until it comes.
+
+To fall asleep and be woken takes a process longer than a short read takes a server on the same machine; and the server
+has the work of waking it. Where answers do not come as soon as that, from another machine or after a commit, nobody
+looks.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from typing import Final
+
+import attrs
+from psycopg.pq.abc import PGconn
+
+#: For how long to look, in seconds: as long as it takes to sleep and be woken.
+_MOMENT: Final = 60e-6
+#: After looking in vain time and again, so many answers at most are slept for until the next look.
+_RESTS: Final = 63
+
+
+@attrs.define(eq=False)
+class Lookout:
+    """Whether answers to one statement come soon enough to look for them; each look in vain doubles the rest after it.
+
+    Attributes:
+        rest: how many answers are slept for after a look in vain.
+        left: how many of these are still to come.
+    """
+
+    rest: int = 0
+    left: int = 0
+
+    def look(self, pgconn: PGconn, readable: select.poll) -> None:
+        """Take in what the server sends, until that is an answer or the moment is over.
+
+        The processor is offered to others all the while, such as a server that shares it.
+        """
+        if self.left or not hasattr(os, "sched_yield"):
+            self.left -= bool(self.left)
+            return
+        until = time.perf_counter() + _MOMENT
+        while pgconn.is_busy():
+            if readable.poll(0):
+                pgconn.consume_input()
+            elif time.perf_counter() > until:
+                self.rest = self.left = min(2 * self.rest + 1, _RESTS)
+                return
+            else:
+                os.sched_yield()
+        self.rest = 0
