@@ -2,23 +2,26 @@
 
 To fall asleep and be woken takes a process longer than a short read takes a server on the same machine; and the server
 has the work of waking it. Where answers do not come as soon as that, from another machine or after a commit, nobody
-looks.
+looks; nor does anybody while somebody else does, since two who look would take the processor from the server.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import threading
 import time
 from typing import Final
 
 import attrs
 from psycopg.pq.abc import PGconn
 
-#: For how long to look, in seconds: as long as it takes to sleep and be woken.
-_MOMENT: Final = 60e-6
+#: For how long to look, in seconds: a server beside us answers a window of messages sooner than that.
+_MOMENT: Final = 100e-6
 #: After looking in vain time and again, so many answers at most are slept for until the next look.
 _RESTS: Final = 63
+#: Held by who looks, one of all threads of a process.
+_looking: Final = threading.Lock()
 
 
 @attrs.define(eq=False)
@@ -40,14 +43,24 @@ class Lookout:
         """
         if self.left or not hasattr(os, "sched_yield"):
             self.left -= bool(self.left)
-            return
-        until = time.perf_counter() + _MOMENT
-        while pgconn.is_busy():
-            if readable.poll(0):
-                pgconn.consume_input()
-            elif time.perf_counter() > until:
-                self.rest = self.left = min(2 * self.rest + 1, _RESTS)
-                return
-            else:
-                os.sched_yield()
-        self.rest = 0
+        elif _looking.acquire(blocking=False):
+            try:
+                self._note(_sees(pgconn, readable))
+            finally:
+                _looking.release()
+
+    def _note(self, seen: bool) -> None:
+        self.rest = self.left = 0 if seen else min(2 * self.rest + 1, _RESTS)
+
+
+def _sees(pgconn: PGconn, readable: select.poll) -> bool:
+    """Return whether the answer came within the moment."""
+    until = time.perf_counter() + _MOMENT
+    while pgconn.is_busy():
+        if readable.poll(0):
+            pgconn.consume_input()
+        elif time.perf_counter() > until:
+            return False
+        else:
+            os.sched_yield()
+    return True
