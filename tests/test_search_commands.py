@@ -66,6 +66,14 @@ def test_nothing_found_is_no_error(config):
     assert result.stdout.startswith("0 found; answered: text")
 
 
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_who_asks_for_no_word_is_told_so(config, blank):
+    result = run("--config", config, "search", blank)
+
+    assert result.exit_code == 2
+    assert "name at least one word" in result.stderr
+
+
 def test_filters_of_time_are_in_utc(config):
     assert run_json("--config", config, "search", "lighthouse", "--until", "2001-01-01")["hits"] == []
     assert len(run_json("--config", config, "search", "lighthouse", "--since", "2001-01-01")["hits"]) >= 2

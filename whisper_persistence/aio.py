@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar, cast
 
 from whisper_persistence import records as rec
-from whisper_persistence.crew import Crew
+from whisper_persistence.crew import Crews
 from whisper_persistence.dispatch import NOT_OPEN, Lanes, open_store
 from whisper_persistence.forgetters import Forgetters
 from whisper_persistence.plugins import Chain
@@ -39,10 +39,10 @@ class AsyncStore:
         Args:
             chain: as `Store` takes it.
             namespace: as `Store` takes it.
-            workers: how many threads talk to the drivers, and how many batches of one hook may be on their way.
+            workers: how many threads load, how many write, how many do the rest; and how many batches a hook may send.
         """
         self._chain, self._namespace = Chain.required(chain), namespace
-        self._workers, self._crew, self.forgetters = workers, Crew(workers), Forgetters()
+        self._workers, self._crews, self.forgetters = workers, Crews(workers), Forgetters()
         self._store: Store | None = None
         self._moving: asyncio.Future[None] | None = None
         self._lanes = NOT_OPEN
@@ -70,7 +70,7 @@ class AsyncStore:
     async def _open(self) -> None:
         store = await open_store(self._chain, self._namespace)
         readers, writers = (self._chain.limit(name) or self._workers for name in ("max_readers", "max_writers"))
-        self._lanes = Lanes(self._crew, store.ask, min(readers, self._workers), min(writers, self._workers))
+        self._lanes = Lanes(self._crews, store.ask, min(readers, self._workers), min(writers, self._workers))
         self._store = store
 
     async def close(self, deadline: float = DRAIN_SECONDS) -> None:

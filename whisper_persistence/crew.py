@@ -102,6 +102,26 @@ class Crew:
         return own.get()
 
 
+class Crews:
+    """A crew for each sort of work, so that what stalls one leaves the others alone.
+
+    Attributes:
+        loading: for what is read while somebody waits for it.
+        writing: for what is written.
+        rest: for everything else, some of which takes long: searches, scans, erases, questions over all users.
+    """
+
+    def __init__(self, size: int) -> None:
+        """Be ready to start up to ``size`` threads of each."""
+        self.loading, self.writing, self.rest = Crew(size), Crew(size), Crew(size)
+
+    def stop(self, seconds: float | None = None) -> None:
+        """Stop each, as `Crew.stop` does."""
+        until = None if seconds is None else time.monotonic() + seconds
+        for crew in (self.loading, self.writing, self.rest):
+            crew.stop(None if until is None else max(0.0, until - time.monotonic()))
+
+
 def outcome(function: Callable[..., Any], *arguments: Any) -> tuple[Any, BaseException | None]:
     """Return what a function returned, or the error that left it."""
     try:

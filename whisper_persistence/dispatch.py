@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import attrs
 
-from whisper_persistence.crew import Crew, hand_back, settle
+from whisper_persistence.crew import Crew, Crews, hand_back, settle
 from whisper_persistence.errors import StoreClosedError
 from whisper_persistence.lanes import LATE, Lane, entries_of, receipts_of
 from whisper_persistence.plugins import Chain
@@ -47,12 +47,12 @@ class Lanes:
     """The lanes of every hook on the running event loop; another loop than before starts with lanes of its own.
 
     Attributes:
-        crew: who does the work.
+        crews: who does the work.
         ask: any hook, as a function of its name and a batch.
         readers, writers: how many batches of a loading and of a writing hook may be on their way at once.
     """
 
-    crew: Crew
+    crews: Crews
     ask: Callable[[str, Sequence[Any]], Any]
     readers: int
     writers: int
@@ -65,7 +65,7 @@ class Lanes:
 
         The method itself is not called: it is named so that type checkers know what goes in and what comes back.
         """
-        return self._lane(method, entries_of, self.readers).call(items)
+        return self._lane(self.crews.loading, method, entries_of, self.readers).call(items)
 
     def write(self, method: Callable[[Store, Any], Sequence[Receipt]], items: Sequence[Any], key: str) -> Receipts:
         """Add items to the next batch of the writing hook that a store's method is named after.
@@ -76,18 +76,18 @@ class Lanes:
             key: the field of the items that names what they write to.
         """
         keys = frozenset([getattr(item, key) for item in items])
-        return self._lane(method, receipts_of, self.writers).call(items, keys)
+        return self._lane(self.crews.writing, method, receipts_of, self.writers).call(items, keys)
 
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run a function on a thread; it goes on when its caller is cancelled."""
         self._meet_loop()
-        future = self.crew.run(function, *arguments)
+        future = self.crews.rest.run(function, *arguments)
         self._alone.add(future)
         future.add_done_callback(self._alone.discard)
         return await asyncio.shield(future)
 
     async def close(self, last: Callable[[], None], deadline: float) -> None:
-        """Wait for what is on its way, then call a last function and end the crew.
+        """Wait for what is on its way, then call a last function and end the crews.
 
         Args:
             last: what to do when nobody is at work any more.
@@ -116,10 +116,10 @@ class Lanes:
         return bool(late)
 
     async def _end(self, last: Callable[[], None], patience: float, seconds: float) -> None:
-        """Stop the crew and call the last function, on a thread of its own, since the crew's may all be stuck."""
+        """Stop the crews and call the last function, on a thread of its own, since theirs may all be stuck."""
 
         def end() -> None:
-            self.crew.stop(patience)
+            self.crews.stop(patience)
             last()
 
         closer = Crew(1)
@@ -131,12 +131,14 @@ class Lanes:
         else:
             _log.warning("a driver did not close in time", extra={"seconds": seconds})
 
-    def _lane(self, method: Callable[..., Any], part: Callable[[Any, int, Sequence[Any]], Any], width: int) -> Lane:
+    def _lane(
+        self, crew: Crew, method: Callable[..., Any], part: Callable[[Any, int, Sequence[Any]], Any], width: int
+    ) -> Lane:
         loop = self._meet_loop()
         hook = method.__name__
         lane = self._lanes.get(hook)
         if lane is None:
-            lane = self._lanes[hook] = Lane(self.crew, partial(self.ask, hook), part, width, loop)
+            lane = self._lanes[hook] = Lane(crew, partial(self.ask, hook), part, width, loop)
         return lane
 
     def _meet_loop(self) -> asyncio.AbstractEventLoop:

@@ -175,14 +175,13 @@ def test_an_error_that_is_not_ours_reaches_its_callers_and_nobody_else(kind, hoo
     async def main() -> list[Any]:
         nonlocal armed
         async with over(Layer(first), workers=1) as store:
-            await store.load_messages([TALK])
-            threads = {thread.ident for thread in ours()}
             calls = {
                 "save_messages": lambda: store.save_messages(samples.talk(1)),
                 "scan": lambda: store.scan("messages", None, 10),
             }
             failing = [caught(calls[hook]()) for _ in range(2)]
             answers = await asyncio.gather(*failing, caught(store.load_messages([TALK])))
+            threads = {thread.ident for thread in ours()}
             armed = False
             await calls[hook]()
             assert {thread.ident for thread in ours()} == threads

@@ -67,6 +67,29 @@ def test_the_loop_is_free_while_a_driver_is_at_work(hook):
     assert [name for name, _ in layer.calls][-1] == "close"
 
 
+@pytest.mark.parametrize("stalled", ["save_messages", "load_messages", "scan"])
+def test_what_stalls_one_sort_of_work_leaves_the_others_alone(stalled):
+    """A disk that takes no commits is no reason not to read, nor is a scan of a million records."""
+    gate = Gate(stalled)
+
+    async def main() -> None:
+        async with over(Layer(gate), workers=1) as store:
+            calls: dict[str, Callable[[], Any]] = {
+                "save_messages": lambda: store.save_messages(samples.talk(1)),
+                "load_messages": lambda: store.load_messages([TALK]),
+                "scan": lambda: store.scan("messages", None, 10),
+            }
+            held = asyncio.ensure_future(calls.pop(stalled)())
+            await reached(gate.reached)
+            for call in calls.values():
+                await call()
+            assert not held.done()
+            gate.opened.set()
+            await held
+
+    run(main())
+
+
 def test_one_store_serves_one_event_loop_after_another(tmp_path):
     store = over(Layer(), SqliteDriver(tmp_path / "memory.db"))
 

@@ -101,8 +101,10 @@ async def silent(folder: Path) -> AsyncIterator[AsyncStore]:
 
 async def staff(store: AsyncStore) -> None:
     """Have every thread started that a store may have: it starts one where the others have not come to rest yet."""
-    together = threading.Barrier(store._workers)
-    await asyncio.gather(*(store._crew.run(together.wait, 60.0) for _ in range(store._workers)))
+    crews = store._crews
+    for crew in (crews.loading, crews.writing, crews.rest):
+        together = threading.Barrier(store._workers)
+        await asyncio.gather(*(crew.run(together.wait, 60.0) for _ in range(store._workers)))
 
 
 async def live(store: AsyncStore, count: int, callers: int = 4) -> None:

@@ -34,6 +34,8 @@ def search(overrides: dict[str, Any], /, words: tuple[str, ...], *, as_json: boo
     """Search messages by their words, and by meaning if a driver such as chroma-recall is chosen."""
     from whisper_persistence.cli.searching import describe_result, find, print_result, to_query
 
+    if not " ".join(words).strip():
+        raise click.UsageError("name at least one word to look for")
     query = to_query(" ".join(words), filters)
     with open_store(overrides) as store:
         result = find(store, query)
