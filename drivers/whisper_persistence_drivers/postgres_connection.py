@@ -144,7 +144,8 @@ class PatientConnection(psycopg.Connection[Any]):
             while (result := self._next_result(self._readable, until)) is not None:
                 found.append(result)
         except psycopg.DatabaseError:
-            if not found:  # else the server said what it ended the connection for
+            # Done is not committed yet. Only where the server said what it ended the connection for, that is the answer.
+            if all(result.status != ExecStatus.FATAL_ERROR for result in found):
                 raise
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from fault_tools.machine import Machine
 from fault_tools.servers import Place
 from fault_tools.stores import Opener, breakers, crash, drained, heal, late, leave_alone, net_of, until, waits
+from whisper_persistence_drivers.postgres import PostgresDriver
 
 from whisper_persistence import (
     Durability,
@@ -20,6 +22,7 @@ from whisper_persistence import (
     StrategyChange,
     Window,
 )
+from whisper_persistence.plugins import Chain
 from whisper_persistence.records import ClearMark, State
 from whisper_persistence.testing import samples
 
@@ -162,6 +165,24 @@ def test_an_answer_cut_at_any_byte(opened: Opener, postgres_place: Place, cut_af
     postgres_place.proxy.heal()
     drained(store)
     assert (said(store), learned(store)) == (["m0", "m1", "m2"], 4)
+
+
+@pytest.mark.parametrize("missing", [1, 6, 7])
+def test_a_write_is_acknowledged_by_a_whole_answer_alone(postgres_place: Place, missing: int) -> None:
+    """PostgreSQL says that a statement is done, then commits, then says in the last six bytes that it is ready."""
+    proxy, messages = postgres_place.proxy, [samples.message(message_id=f"m{n}") for n in range(5)]
+    chain = Chain.of({"postgres": PostgresDriver(postgres_place.url)})
+    with Store(chain, f"whole {os.getpid()} {missing}") as store:
+        for message in messages[:4]:  # by then its statement is prepared
+            proxy.cut_after = 10_000
+            store.save_messages([message])
+        proxy.cut_after = 10_000 - proxy.cut_after - missing
+        with pytest.raises(StorageUnavailableError):
+            store.save_messages([messages[4]])
+        proxy.heal()
+        store.save_messages([messages[4]])
+
+        assert said(store) == ["m0", "m1", "m2", "m3", "m4"]
 
 
 def test_half_closed_connections(opened: Opener, postgres_place: Place) -> None:
