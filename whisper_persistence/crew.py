@@ -1,8 +1,9 @@
-"""Threads of our own between an event loop and drivers that block."""
+"""Threads of our own for calls that block, and the way back from them to an event loop."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -16,6 +17,7 @@ from whisper_persistence.errors import StorageUnavailableError
 
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
 _crews: WeakSet[Crew] = WeakSet()
 
 
@@ -37,7 +39,7 @@ class Crew:
         self._leaving: set[threading.Thread] = set()
 
     def submit(self, job: Callable[[], None]) -> None:
-        """Have a thread run a job, which must not raise; the thread that worked last is the first to work again.
+        """Have a thread run a job, whose error is only logged; the thread that worked last is the first to work again.
 
         Raises:
             StorageUnavailableError: there is no thread, and none can be started.
@@ -87,8 +89,10 @@ class Crew:
     def _work(self) -> None:
         own: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         while (job := self._next(own)) is not None:
-            job()
-            del job
+            _, error = outcome(job)
+            if error is not None:
+                _log.error("a job failed", extra={"error": type(error).__name__})
+            del job, error
         self._leaving.discard(threading.current_thread())
 
     def _next(self, own: SimpleQueue[Callable[[], None] | None]) -> Callable[[], None] | None:

@@ -111,7 +111,8 @@ class Lane:
                 self._done(calls, [(None, error)] * len(calls))
 
     def _work(self, calls: list[Call]) -> None:
-        hand_back(self.loop, self._done, calls, _answers(self, calls))
+        answers, error = outcome(_answers, self, calls)
+        hand_back(self.loop, self._done, calls, answers if error is None else [(None, error)] * len(calls))
 
     def _take(self) -> list[Call]:
         """Return the calls that may go now, at most `MAX_BATCH` items; those behind a busy key go on waiting."""
@@ -163,7 +164,7 @@ def _answers(lane: Lane, calls: list[Call]) -> list[tuple[Any, BaseException | N
     """Ask for all calls together; where one of them may be the cause of an error, for each alone."""
     batch = [item for call in calls for item in call.items]
     answer, error = outcome(lane.ask, batch)
-    if isinstance(error, (PartlyDamagedError, PartlyUnavailableError)):
+    if lane.part is entries_of and isinstance(error, (PartlyDamagedError, PartlyUnavailableError)):
         known = [error.unknown.isdisjoint(call.items) for call in calls]
         return [
             (entries_of(error.found, 0, call.items), None) if all_known else (None, error)

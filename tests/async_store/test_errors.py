@@ -6,7 +6,8 @@ import asyncio
 import threading
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -22,10 +23,11 @@ from whisper_persistence import (
     ValidationError,
     Window,
 )
-from whisper_persistence.errors import BrokenDriverError
+from whisper_persistence.crew import Crew
+from whisper_persistence.errors import BrokenDriverError, PartlyDamagedError
 from whisper_persistence.testing import samples
 
-from .layers import TALK, Layer, caught, ours, over, run
+from .layers import PATIENCE, TALK, Layer, caught, ours, over, run
 
 
 @pytest.mark.parametrize(
@@ -193,6 +195,33 @@ def test_an_error_that_is_not_ours_reaches_its_callers_and_nobody_else(kind, hoo
     assert other == {}
     assert all(isinstance(error, kind if passes else BrokenDriverError) for error in failed)
     assert passes or all(kind.__name__ in str(error) for error in failed)
+
+
+def test_an_answer_that_nobody_can_take_apart_is_an_error_of_its_callers():
+    """Such as that of a driver whose error does not say what is unknown; nobody waits for ever."""
+
+    def first(hook: str, batch: Sequence[Any]) -> None:
+        if Window("damaged") in batch:
+            raise PartlyDamagedError("some cannot be read", {}, cast("Any", None))
+
+    async def main() -> list[Any]:
+        async with over(Layer(first), workers=1) as store:
+            return [await caught(store.load_messages([Window(talk)])) for talk in ("damaged", "talk")]
+
+    failed, other = run(main())
+
+    assert isinstance(failed, AttributeError)
+    assert other == {}
+
+
+def test_a_job_that_raises_is_logged_and_leaves_its_thread_for_the_next(caplog):
+    crew, done = Crew(1), threading.Event()
+    for job in (partial(divmod, 1, 0), done.set):
+        crew.submit(cast("Any", job))
+
+    assert done.wait(PATIENCE)
+    crew.stop()
+    assert [record.message for record in caplog.records] == ["a job failed"]
 
 
 def test_a_crew_that_gets_no_thread_says_so_and_goes_on_later(monkeypatch):

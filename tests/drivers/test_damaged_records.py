@@ -22,6 +22,7 @@ from whisper_persistence_drivers.sqlite import SqliteDriver
 
 from whisper_persistence import (
     AsyncStore,
+    Durability,
     MessageEdit,
     OutcomeQuery,
     PatternChange,
@@ -125,6 +126,16 @@ def fill(store: Store) -> None:
         store.save_messages([samples.message(content=f"the lighthouse {n}", user_id=USERS[n % 2], message_id=f"m{n}")])
 
 
+def a_change(kind: str, user: str) -> Any:
+    changes: dict[str, Any] = {
+        "strategies": StrategyChange(user, communication_style="new"),
+        "statistics": StatisticsChange(user, weight_adjustments={"recency": 0.1}),
+        "patterns": PatternChange(user, "p1"),
+        "preferences": PreferencesChange(user, {"loud": True}),
+    }
+    return changes[kind]
+
+
 def ids(store: Store, window: Window) -> list[str]:
     return [message.message_id for message in store.load_messages([window]).get(window, ())]
 
@@ -187,12 +198,7 @@ def test_a_record_damaged_in_sql_is_never_taken_for_absent(world: World, kind: s
     store = world.store
     world.damage(kind, flip, "user_id = 'alice'")
     load, update = getattr(store, f"load_{kind}"), getattr(store, f"update_{kind}")
-    change: Any = {
-        "strategies": StrategyChange("alice", communication_style="new"),
-        "statistics": StatisticsChange("alice", weight_adjustments={"recency": 0.1}),
-        "patterns": PatternChange("alice", "p1"),
-        "preferences": PreferencesChange("alice", {"loud": True}),
-    }[kind]
+    change = a_change(kind, "alice")
 
     with pytest.raises(PartlyDamagedError) as told:
         load(["alice", "bob", "carol"])
@@ -234,6 +240,27 @@ def test_callers_that_travel_with_one_whose_record_is_damaged_get_their_own(tmp_
 
     assert isinstance(alice, PartlyDamagedError)
     assert (set(bob), carol) == ({"bob"}, {})
+
+
+@pytest.mark.parametrize("kind", ["strategies", "statistics", "patterns", "preferences"])
+def test_a_change_of_what_is_damaged_is_answered_and_holds_nobody_up(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "memory.db"
+    with Store(Chain.of({"sqlite": SqliteDriver(path)})) as store:
+        fill(store)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE {TABLES[kind]} SET record = '{{' WHERE user_id = 'alice'")  # noqa: S608
+
+    async def main() -> list[Any]:
+        async with AsyncStore(Chain.of({"sqlite": SqliteDriver(path)})) as store:
+            update = getattr(store, f"update_{kind}")
+            together = [update([a_change(kind, user)]) for user in USERS]
+            answers = await asyncio.gather(*together, return_exceptions=True)
+            return [*answers, await update([a_change(kind, "bob")])]
+
+    alice, bob, later = asyncio.run(asyncio.wait_for(main(), 20))
+
+    assert isinstance(alice, StorageDamagedError)
+    assert [receipt.durability for receipt in (*bob, *later)] == [Durability.DURABLE] * 2
 
 
 def test_a_sequence_that_is_flipped_is_damage_of_its_record(world: World) -> None:

@@ -27,7 +27,9 @@ from whisper_persistence.testing.windows import WindowConformance
 
 
 def layer() -> DriverSpec:
-    return DriverSpec("redis-hybrid", {"url": os.environ["CONFORMANCE_REDIS_URL"], "read_timeout": 5})
+    return DriverSpec(
+        "redis-hybrid", {"url": os.environ["CONFORMANCE_REDIS_URL"], "connect_timeout": 5, "read_timeout": 5}
+    )
 
 
 @pytest.mark.usefixtures("migrated_file")
