@@ -9,13 +9,12 @@ import sys
 import tomllib
 from pathlib import Path
 
-import attrs
 import pytest
 
-from whisper_persistence import ConfigurationError, Message, MessageEdit, Store, Window
+from whisper_persistence import ConfigurationError, Message, MessageEdit, Store, Window, hookspecs
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.plugins import Chain
-from whisper_persistence.records import Follower, Lease, Pending
+from whisper_persistence.records import Follower, Pending
 from whisper_persistence.testing import CAPABILITIES
 
 PAGE = Path(__file__).parents[1] / "docs" / "writing-a-driver.md"
@@ -87,19 +86,30 @@ def test_the_observer_of_the_page_observes(site, caplog):
     assert [record.getMessage() for record in caplog.records] == ["1 messages, {'volatile'}"]
 
 
+def test_the_page_and_the_contract_name_every_attribute_that_a_driver_may_declare():
+    named = {"contract_version", "local", "skippable", "bears_outages", "max_readers", "max_writers"}
+    section = PAGE.read_text(encoding="utf-8").partition("## Observers")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+
+    assert set(re.findall(r"`(\w+)`", "".join(rows))) == named
+    assert not [name for name in named if f"``{name}" not in str(hookspecs.__doc__)]
+
+
 def test_the_page_names_every_capability():
-    rows = [line.split("|")[1] for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    section = PAGE.read_text(encoding="utf-8").partition("## Testing it")[2]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
 
     assert set(re.findall(r"`(\w+)`", "".join(rows))) == set(CAPABILITIES)
 
 
 def test_the_follower_of_the_page_clears_what_it_pushed():
-    (snippet,) = re.findall(r"^```python\n(me = .*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    snippets = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    (snippet,) = (snippet for snippet in snippets if "lease_follower" in snippet)
     pushed: list[Pending] = []
     with Store(Chain.build([DriverSpec("memory-fallback")])) as store:
         store.register_follower(Follower("my-index", ("messages",)))
         store.save_messages([Message("talk", "a", "a", "words", message_id="1")])
-        exec(snippet, {"below": store.chain.hook, "push": pushed.extend, "Lease": Lease, "attrs": attrs})  # noqa: S102
+        exec(snippet, {"below": store.chain.hook, "push": pushed.extend})  # noqa: S102
 
         assert [pending.item for pending in pushed] == ["1"]
         assert store.load_pending("my-index", 10) == ()

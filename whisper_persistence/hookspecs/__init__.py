@@ -20,7 +20,9 @@ disk, so the net above it (memory-fallback) calls it directly, without a deadlin
 runs on the caller's thread, without a deadline. ``bears_outages = True``: this driver is opened even if one below it
 cannot be opened because of an outage; until `Below.reopen` succeeds, those below raise `StorageUnavailableError`.
 ``skippable = True``: the next driver may answer in its place, for any call at any time, as is right for a cache that
-checks everything with the drivers below. What happens to drivers that violate the contract is described in
+checks everything with the drivers below. ``max_readers`` and ``max_writers``: how many batches of one hook that loads,
+or that writes, `AsyncStore` may have on their way at once; the smallest number in the chain counts, and that of the
+settings (``workers``) is never exceeded. What happens to drivers that violate the contract is described in
 `whisper_persistence.guarding`; a driver of record also follows the rules of `whisper_persistence.origins` for writes
 that are replayed.
 
