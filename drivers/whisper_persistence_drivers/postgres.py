@@ -43,7 +43,7 @@ class PostgresDriver(SqlDriver):
             (``WHISPER_PERSISTENCE_POSTGRES_PASSWORD``) or a password file.
         host, port, user, password, database: where the server is, and who we are there.
         schema: the schema that our tables live in; made if it is missing.
-        pool_size: how many connections at most; as many as threads talk to the driver.
+        pool_size: how many connections at most; by default as many as `AsyncStore` has threads.
         max_lifetime: a connection is renewed after so many seconds.
         connect_timeout, statement_timeout, lock_timeout: in seconds.
         pool_timeout: how long to wait for a free connection, in seconds.
@@ -70,7 +70,7 @@ class PostgresDriver(SqlDriver):
     schema: str = attrs.field(
         default="whisper_persistence", validator=attrs.validators.matches_re(r"[a-z_][a-z0-9_]{0,62}")
     )
-    pool_size: int = attrs.field(default=8, converter=int, validator=attrs.validators.ge(1))
+    pool_size: int = attrs.field(default=12, converter=int, validator=attrs.validators.ge(1))
     max_lifetime: float = attrs.field(default=1800.0, converter=float, validator=_positive)
     connect_timeout: float = attrs.field(default=5.0, converter=float, validator=_positive)
     statement_timeout: float = attrs.field(default=10.0, converter=float, validator=_positive)

@@ -144,7 +144,7 @@ class PatientConnection(psycopg.Connection[Any]):
             while (result := self._next_result(self._readable, until)) is not None:
                 found.append(result)
         except psycopg.DatabaseError:
-            # Done is not committed yet. Only where the server said what it ended the connection for, that is the answer.
+            # Done is not committed yet: such an answer is not whole, unless it says what the connection was ended for.
             if all(result.status != ExecStatus.FATAL_ERROR for result in found):
                 raise
         return found

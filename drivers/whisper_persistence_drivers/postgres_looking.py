@@ -16,12 +16,29 @@ from typing import Final
 import attrs
 from psycopg.pq.abc import PGconn
 
+from whisper_persistence_drivers.forks import watch
+
 #: For how long to look, in seconds: a server beside us answers a window of messages sooner than that.
 _MOMENT: Final = 100e-6
 #: After looking in vain time and again, so many answers at most are slept for until the next look.
 _RESTS: Final = 63
-#: Held by who looks, one of all threads of a process.
-_looking: Final = threading.Lock()
+#: Windows has no such call.
+_YIELDS: Final = hasattr(os, "sched_yield")
+
+
+class _Turn:
+    """Whose turn it is to look: that of one of all threads of a process."""
+
+    def __init__(self) -> None:
+        self.begin_anew()
+        watch(self)
+
+    def begin_anew(self) -> None:
+        """Have it be nobody's; also in a forked child, where whoever held it is not."""
+        self.taken = threading.Lock()
+
+
+_turn: Final = _Turn()
 
 
 @attrs.define(eq=False)
@@ -41,13 +58,13 @@ class Lookout:
 
         The processor is offered to others all the while, such as a server that shares it.
         """
-        if self.left or not hasattr(os, "sched_yield"):
-            self.left -= bool(self.left)
-        elif _looking.acquire(blocking=False):
+        if self.left:
+            self.left -= 1
+        elif _YIELDS and _turn.taken.acquire(blocking=False):
             try:
                 self._note(_sees(pgconn, readable))
             finally:
-                _looking.release()
+                _turn.taken.release()
 
     def _note(self, seen: bool) -> None:
         self.rest = self.left = 0 if seen else min(2 * self.rest + 1, _RESTS)
@@ -57,10 +74,10 @@ def _sees(pgconn: PGconn, readable: select.poll) -> bool:
     """Return whether the answer came within the moment."""
     until = time.perf_counter() + _MOMENT
     while pgconn.is_busy():
+        if time.perf_counter() > until:
+            return False
         if readable.poll(0):
             pgconn.consume_input()
-        elif time.perf_counter() > until:
-            return False
         else:
             os.sched_yield()
     return True

@@ -26,7 +26,8 @@ class Settings:
         options: values for the options of drivers and observers, by their name; never shown, they may hold passwords.
         subjects: the subjects that a driver is restricted to, by its name.
         namespace: the bot or character that every record belongs to.
-        workers: how many batches of one hook may be on their way at once.
+        workers: how many threads load, how many write and how many do the rest; and how many batches of one hook may be
+            on their way at once.
         reason: why these drivers were chosen, in words.
         policies: what is kept where, for how long and how many.
     """
