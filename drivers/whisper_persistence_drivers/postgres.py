@@ -88,16 +88,23 @@ class PostgresDriver(SqlDriver):
     @hookimpl
     def save_messages(self, messages: Sequence[Message]) -> Sequence[Receipt]:
         """Append in one statement, one round trip; where a constraint objects, step by step and carefully."""
-        origin = current_origin()
-        seen = None if origin is None or origin.replayed else origin.erasures
-        # Of people who only wrote them no row is known here that could be held while an erase is under way.
-        safe = origin is None or (seen is not None and not any(map(other_author, messages)))
-        plain = self._make_links is None and safe
-        receipts = self._at_once(append_messages, messages, seen) if plain else None
+        receipts = self._append_at_once(messages)
         if receipts is None:
             return super().save_messages(messages)
         self._written()
         return receipts
+
+    def _append_at_once(self, messages: Sequence[Message]) -> list[Receipt] | None:
+        """Append in one statement, unless there are hash chains or it may come after an erase that it must heed."""
+        if self._make_links is not None:
+            return None
+        origin = current_origin()
+        if origin is None:
+            return self._at_once(append_messages, messages)
+        # Of people who only wrote them no row is known here that could be held while an erase is under way.
+        if origin.replayed or origin.erasures is None or any(map(other_author, messages)):
+            return None
+        return self._at_once(append_messages, messages, origin.erasures)
 
     @hookimpl
     def save_strategies(self, strategies: Sequence[Strategy]) -> Sequence[Receipt]:
@@ -126,11 +133,14 @@ class PostgresDriver(SqlDriver):
     def _at_once(
         self, function: Callable[..., list[Receipt] | None], items: Sequence[Any], *arguments: Any
     ) -> list[Receipt] | None:
-        """Write a batch of known users in one statement; ``None`` where it has to go step by step and carefully."""
+        """Write a batch in one statement; ``None`` where it has to go step by step and carefully.
+
+        It has to for users that are not known, where a constraint objects, and after an erase that was not followed.
+        """
         if not {item.user_id for item in items} <= self._known_users:
             return None
         try:
-            return self._ask(function, items, *arguments)
+            return self._run_once(function, items, *arguments)
         except (ConstraintError, TransactionLostError):
             return None
 

@@ -59,7 +59,7 @@ class Database(ABC):
 
     @abstractmethod
     def reading(self) -> AbstractContextManager[Any]:
-        """Lend a connection to read with."""
+        """Lend a connection outside a transaction: each statement, most of which read, is one of its own."""
 
     @abstractmethod
     def writing(self) -> AbstractContextManager[Any]:

@@ -113,9 +113,10 @@ class SqlLifecycle(LifecycleSpecs):
         return rec.TierHealth(self.tier, state, time.perf_counter() - began, details)
 
     def _read(self, function: Callable[..., T], *arguments: Any) -> T:
-        return retry(lambda careful: self._ask(function, *arguments), self.tier)
+        return retry(lambda careful: self._run_once(function, *arguments), self.tier)
 
-    def _ask(self, function: Callable[..., T], *arguments: Any) -> T:
+    def _run_once(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a function on a connection in no transaction: what reads, or writes by a single statement."""
         database = self._database
         try:
             with database.reading() as connection:

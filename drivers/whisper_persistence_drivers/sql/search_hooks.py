@@ -94,7 +94,7 @@ class SqlSearch(SqlLifecycle, SearchSpecs):
         """Return how far the text index is behind, for `check_health`."""
         if self._indexer is None:
             return {}
-        lag: int = self._translated(self._ask, indexing.lag, _COUNTED)
+        lag: int = self._translated(self._run_once, indexing.lag, _COUNTED)
         return {"search_lag": lag, "search_failures": self._indexer.failed}
 
     def _written(self) -> None:

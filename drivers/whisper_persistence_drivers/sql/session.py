@@ -50,7 +50,7 @@ def mine(columns: Any) -> ColumnElement[bool]:
 
 @attrs.define
 class Session:
-    """A connection that reads.
+    """A connection, in no transaction of ours unless it is a `Transaction`'s.
 
     Attributes:
         connection: the database library's connection.
