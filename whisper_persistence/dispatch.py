@@ -104,9 +104,9 @@ class Lanes:
         try:
             late = await self._drain(deadline)
         finally:
-            for lane in self._lanes.values():
+            for lane in list(self._lanes.values()):
                 hand_back(lane.loop, lane.abandon)
-            for future in self._alone:
+            for future in list(self._alone):  # its own loop may go on, and take out what is done
                 hand_back(future.get_loop(), settle, future, None, StoreClosedError(LATE))
             left = max(CLOSING_SECONDS, began + deadline - time.monotonic())
             await self._end(last, 0.0 if late else left, left)
