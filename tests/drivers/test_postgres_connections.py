@@ -6,17 +6,23 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from queue import SimpleQueue
 from typing import Any
 
 import psycopg
 import pytest
-from whisper_persistence_drivers import postgres_connection
+from whisper_persistence_drivers import postgres_connection, postgres_lending
 from whisper_persistence_drivers.postgres import PostgresDriver
 
-from whisper_persistence import ConfigurationError, StorageUnavailableError, Store, Window
+from whisper_persistence import (
+    ConfigurationError,
+    StorageUnavailableError,
+    Store,
+    Window,
+)
 from whisper_persistence.discovery import DriverSpec, build_driver
 from whisper_persistence.records import Thing
 from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
@@ -331,6 +337,44 @@ def test_who_waits_longest_for_a_connection_gets_it_first(opened):
 
     assert got == [0, 1, 2, 3, 4]
     assert (lender.lent, lender.pool.checkedout()) == (0, 1)
+
+
+class Interrupted(SimpleQueue[Any]):
+    """A place at which somebody is interrupted after something else happened."""
+
+    before: Callable[[], None]
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        if timeout is None:
+            return super().get(block)
+        self.before()
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("when", ["while waiting", "as it was handed over", "just after taking it"])
+def test_who_is_interrupted_while_waiting_for_a_connection_leaves_it_to_others(opened, monkeypatch, when):
+    store = opened(pool_size=1, pool_timeout=0.5)
+    lender, before = database(store)._lender, shown(store, "SELECT pg_backend_pid()")
+    lent = [lender.take()]
+    monkeypatch.setattr(postgres_lending, "SimpleQueue", Interrupted)
+
+    def hand_over() -> None:
+        (place,) = lender._waiting
+        if when != "while waiting":
+            lender.give_back(lent.pop())
+        if when == "just after taking it":
+            place.get_nowait()
+
+    monkeypatch.setattr(Interrupted, "before", staticmethod(hand_over), raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        lender.take()
+    monkeypatch.undo()
+    for left in lent:
+        lender.give_back(left)
+
+    assert (lender.lent, len(lender._waiting)) == (0, 0)
+    for _ in range(2):
+        assert shown(store, "SELECT pg_backend_pid()") == before
 
 
 def test_opening_and_closing_many_times_leaves_no_connection(postgres_url, opened):
