@@ -16,9 +16,12 @@ import psycopg
 import pytest
 from whisper_persistence_drivers import postgres_connection, postgres_lending
 from whisper_persistence_drivers.postgres import PostgresDriver
+from whisper_persistence_drivers.sql import scanning
 
 from whisper_persistence import (
     ConfigurationError,
+    StorageDamagedError,
+    StorageRefusedError,
     StorageUnavailableError,
     Store,
     Window,
@@ -375,6 +378,42 @@ def test_who_is_interrupted_while_waiting_for_a_connection_leaves_it_to_others(o
     assert (lender.lent, len(lender._waiting)) == (0, 0)
     for _ in range(2):
         assert shown(store, "SELECT pg_backend_pid()") == before
+
+
+@pytest.mark.parametrize("query", ["SELECT 1", "SELECT 1 / 0"])
+def test_an_error_between_statements_of_one_state_costs_no_connection(opened, monkeypatch, query):
+    store = opened(pool_size=1)
+    samples.fill(store, SUBJECT_CAPABILITIES)
+    before = shown(store, "SELECT pg_backend_pid()")
+
+    def load(session: Any, user_ids: Any) -> Any:
+        session.connection.execute(query)
+        raise StorageDamagedError("a record cannot be read")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scanning, "load_statistics", load)
+        with pytest.raises((StorageDamagedError, StorageRefusedError)):
+            store.scan("statistics", None, 10)
+
+    assert shown(store, "SELECT pg_backend_pid()") == before
+    assert store.scan("statistics", None, 10).records
+
+
+def test_a_connection_that_is_cut_between_statements_of_one_state_is_an_outage(postgres_url, opened, monkeypatch):
+    store = opened(postgres_url, pool_size=1)
+    samples.fill(store, SUBJECT_CAPABILITIES)
+
+    def load(session: Any, user_ids: Any) -> Any:
+        with psycopg.connect(postgres_url, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", [session.connection.info.backend_pid])
+        session.connection.execute("SELECT 1")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scanning, "load_statistics", load)
+        with pytest.raises(StorageUnavailableError, match="57P01"):
+            store.scan("statistics", None, 10)
+
+    assert store.scan("statistics", None, 10).records
 
 
 def test_opening_and_closing_many_times_leaves_no_connection(postgres_url, opened):
