@@ -61,14 +61,14 @@ class AsyncStore:
         return cls(Chain.build(chosen.driver_specs(), chosen.observer_specs()), chosen.namespace, chosen.workers)
 
     async def open(self) -> None:
-        """Open the chain of drivers; opening an open store does nothing."""
+        """Open the chain of drivers, after any move that nobody waited for; opening an open store does nothing."""
         await self._settled()
         if self._store is None:
             self._moving = asyncio.ensure_future(self._open())
             await self._moving
 
     async def _open(self) -> None:
-        store = await open_store(self._chain, self._namespace)
+        store = await open_store(self._crews.moving, self._chain, self._namespace)
         readers, writers = (self._chain.limit(name) or self._workers for name in ("max_readers", "max_writers"))
         self._lanes = Lanes(self._crews, store.ask, min(readers, self._workers), min(writers, self._workers))
         self._store = store

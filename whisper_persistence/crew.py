@@ -106,6 +106,35 @@ class Crew:
         return own.get()
 
 
+class Turns(Crew):
+    """One thread that does one job after another, and ends when none is left."""
+
+    def __init__(self) -> None:
+        """Be ready to start the thread."""
+        super().__init__(1)
+
+    def begin(self) -> None:
+        """Start with no thread and nothing to do; also in a forked child, where the parent's thread is not."""
+        super().begin()
+        self._last: list[threading.Thread] = []
+
+    def join(self, seconds: float) -> None:
+        """Wait until the thread has ended, for so long at most."""
+        with self._turn:
+            threads = [*self._threads, *self._last]
+        for thread in threads:
+            thread.join(seconds)
+
+    def _next(self, own: SimpleQueue[Callable[[], None] | None]) -> Callable[[], None] | None:
+        """Return the next job, or ``None`` where the thread is to end: another one starts with the next job."""
+        del own
+        with self._turn:
+            if self._jobs:
+                return self._jobs.popleft()
+            self._last, self._threads = self._threads, []
+            return None
+
+
 class Crews:
     """A crew for each sort of work, so that what stalls one leaves the others alone.
 
@@ -113,14 +142,15 @@ class Crews:
         loading: for what is read while somebody waits for it.
         writing: for what is written.
         rest: for everything else, some of which takes long: searches, scans, erases, questions over all users.
+        moving: for opening and closing, neither of which begins before those that nobody waited for are over.
     """
 
     def __init__(self, size: int) -> None:
         """Be ready to start up to ``size`` threads of each."""
-        self.loading, self.writing, self.rest = Crew(size), Crew(size), Crew(size)
+        self.loading, self.writing, self.rest, self.moving = Crew(size), Crew(size), Crew(size), Turns()
 
     def stop(self, seconds: float | None = None) -> None:
-        """Stop each, as `Crew.stop` does."""
+        """Stop each but the one that moves, as `Crew.stop` does."""
         until = None if seconds is None else time.monotonic() + seconds
         for crew in (self.loading, self.writing, self.rest):
             crew.stop(None if until is None else max(0.0, until - time.monotonic()))

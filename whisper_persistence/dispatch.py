@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import attrs
 
-from whisper_persistence.crew import Crew, Crews, hand_back, settle
+from whisper_persistence.crew import Crew, Crews, Turns, hand_back, settle
 from whisper_persistence.errors import StoreClosedError
 from whisper_persistence.lanes import LATE, Lane, entries_of, receipts_of
 from whisper_persistence.plugins import Chain
@@ -29,16 +29,22 @@ CLOSING_SECONDS: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
-async def open_store(chain: Chain, namespace: str) -> Store:
+async def open_store(moving: Turns, chain: Chain, namespace: str) -> Store:
     """Return a store, opened on a thread; when its caller is cancelled, what was opened is closed again."""
-    opener = Crew(1)
+    wanted = True
+
+    def opened() -> Store:
+        if not wanted:
+            raise asyncio.CancelledError
+        return Store(chain, namespace)
+
     try:
-        store = await opener.run(Store, chain, namespace)
+        store = await moving.run(opened)
     except BaseException:
-        opener.submit(partial(chain.close, quietly=True))
-        opener.stop(0.0)
+        wanted = False
+        moving.submit(partial(chain.close, quietly=True))
         raise
-    opener.stop()
+    moving.join(CLOSING_SECONDS)
     return store
 
 
@@ -98,9 +104,9 @@ class Lanes:
         try:
             late = await self._drain(deadline)
         finally:
-            for lane in self._lanes.values():
+            for lane in list(self._lanes.values()):
                 hand_back(lane.loop, lane.abandon)
-            for future in self._alone:
+            for future in list(self._alone):  # its own loop may go on, and take out what is done
                 hand_back(future.get_loop(), settle, future, None, StoreClosedError(LATE))
             left = max(CLOSING_SECONDS, began + deadline - time.monotonic())
             await self._end(last, 0.0 if late else left, left)
@@ -116,17 +122,16 @@ class Lanes:
         return bool(late)
 
     async def _end(self, last: Callable[[], None], patience: float, seconds: float) -> None:
-        """Stop the crews and call the last function, on a thread of its own, since theirs may all be stuck."""
+        """Stop the crews and call the last function on the thread that moves, since theirs may all be stuck."""
 
         def end() -> None:
             self.crews.stop(patience)
             last()
 
-        closer = Crew(1)
-        future = closer.run(end)
+        future = self.crews.moving.run(end)
         done, _ = await asyncio.wait([future], timeout=seconds)
-        closer.stop(CLOSING_SECONDS if done else 0.0)
         if done:
+            self.crews.moving.join(CLOSING_SECONDS)
             future.result()
         else:
             _log.warning("a driver did not close in time", extra={"seconds": seconds})

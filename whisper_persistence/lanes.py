@@ -115,13 +115,18 @@ class Lane:
         hand_back(self.loop, self._done, calls, answers if error is None else [(None, error)] * len(calls))
 
     def _take(self) -> list[Call]:
-        """Return the calls that may go now, at most `MAX_BATCH` items; those behind a busy key go on waiting."""
+        """Return the calls that may go now, at most `MAX_BATCH` items; those behind a busy key go on waiting.
+
+        What is only to be read for a caller who was cancelled is left out; writes, which have keys, are not.
+        """
         taken: list[Call] = []
         left: list[Call] = []
         blocked = set(self._busy)
         size = 0
         while self._waiting and size + len(self._waiting[0].items) <= max(MAX_BATCH, len(self._waiting[0].items)):
             call = self._waiting.popleft()
+            if not call.keys and call.future.done():
+                continue
             if blocked and not blocked.isdisjoint(call.keys):
                 blocked |= call.keys
                 left.append(call)
@@ -129,6 +134,8 @@ class Lane:
                 taken.append(call)
                 size += len(call.items)
         self._waiting.extendleft(reversed(left))
+        if not taken:
+            self._notice_quiet()
         return taken
 
     def _done(self, calls: list[Call], answers: list[tuple[Any, BaseException | None]]) -> None:

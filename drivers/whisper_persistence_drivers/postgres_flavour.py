@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, Final
 
 import attrs
+import psycopg
+from psycopg.pq import TransactionStatus
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -132,7 +134,11 @@ class PostgresFlavour(Flavour):
             yield
             return
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", prepare=False)
-        yield
+        try:
+            yield
+        except BaseException:
+            _roll_back(connection)
+            raise
         connection.execute("COMMIT", prepare=False)
 
     def settle_writers(self, transaction: Transaction) -> None:
@@ -154,6 +160,13 @@ class PostgresFlavour(Flavour):
         things, *raised = zip(*rows, strict=True) if rows else ((), (), (), ())
         values = {name: Numbers(numbers) for name, numbers in zip(_RAISED, raised, strict=True)}
         return transaction.rows(_count(self), thing=Texts(things), space=transaction.space_key(), **values)
+
+
+def _roll_back(connection: psycopg.Connection[Any]) -> None:
+    """End a transaction that an error left, so that its connection can be lent again; one still at work is given up."""
+    if connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+        with suppress(psycopg.Error):
+            connection.execute("ROLLBACK", prepare=False)
 
 
 def given_rows(types: Mapping[str, TypeEngine[Any]], *, name: str = "given", place: bool = False) -> FromClause:

@@ -83,11 +83,21 @@ class Lender:
         try:
             return place.get(timeout=self.patience)
         except Empty:
-            with self._turn:
-                if place in self._waiting:
-                    self._waiting.remove(place)
-                    raise PoolTimeoutError("no connection was given back in time") from None
-        return place.get()  # at the last moment
+            if self._left(place):
+                raise PoolTimeoutError("no connection was given back in time") from None
+            return place.get()  # at the last moment
+        except BaseException:
+            if not self._left(place):
+                self._hand_on(_arrived(place))
+            raise
+
+    def _left(self, place: _Place) -> bool:
+        """Wait no longer, and say whether nothing was handed over until then."""
+        with self._turn:
+            if place in self._waiting:
+                self._waiting.remove(place)
+                return True
+        return False
 
     def _look(self, lent: PoolProxiedConnection | None) -> PoolProxiedConnection:
         """Have the pool look at a connection, or make one."""
@@ -117,3 +127,11 @@ class Lender:
     def _is_fresh(self, lent: PoolProxiedConnection) -> bool:
         looked_at: float = lent.info["looked_at"]
         return time.monotonic() - looked_at < self.freshness
+
+
+def _arrived(place: _Place) -> PoolProxiedConnection | None:
+    """Return what was handed over to one who does not want it any more."""
+    try:
+        return place.get_nowait()
+    except Empty:  # interrupted just as it was taken: the pool has it back
+        return None

@@ -72,6 +72,52 @@ def test_readers_get_what_they_asked_for_and_nothing_of_others(tmp_path):
         assert all(message.conversation_id == window.conversation_id for window in there for message in answer[window])
 
 
+def test_what_nobody_waits_for_any_more_is_not_read():
+    """After a storm of timeouts, the database works for those who still wait."""
+    layer = Layer(Gate("load_messages", lambda batch: batch[0].conversation_id == "held"))
+
+    async def main() -> None:
+        store = over(layer, workers=1)
+        await store.open()
+        held = asyncio.create_task(store.load_messages([Window("held")]))
+        await reached(layer.first.reached)
+        storm = [asyncio.create_task(store.load_messages([Window(f"talk {n}")])) for n in range(3)]
+        asked = asyncio.create_task(store.load_messages([TALK]))
+        await asyncio.sleep(0)
+        for task in storm:
+            task.cancel()
+        await asyncio.wait(storm)
+        layer.first.opened.set()
+        await asyncio.gather(held, asked)
+        await store.close()
+
+    run(main())
+
+    assert layer.batches("load_messages") == [[Window("held")], [TALK]]
+
+
+def test_a_store_closes_at_once_where_nobody_waits_for_what_it_has_left_to_read(caplog):
+    layer = Layer(Gate("load_messages"))
+
+    async def main() -> None:
+        store = over(layer, workers=1)
+        await store.open()
+        tasks = [asyncio.create_task(store.load_messages([Window("held")]))]
+        await reached(layer.first.reached)
+        tasks.append(asyncio.create_task(store.load_messages([TALK])))
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        closing = asyncio.create_task(store.close(deadline=5.0))
+        await asyncio.wait(tasks[1:])
+        layer.first.opened.set()
+        await closing
+
+    run(main())
+
+    assert layer.batches("load_messages") == [[Window("held")]]
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("workers", [1, 4])
 def test_awaited_in_sequence_is_applied_in_sequence(workers):
     async def main() -> Any:

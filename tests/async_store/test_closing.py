@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
-from whisper_persistence import AsyncStore, StorageUnavailableError, StoreClosedError
+from whisper_persistence import AsyncStore, StorageUnavailableError, StoreClosedError, crew, dispatch
 from whisper_persistence.testing import samples
 
-from .layers import PATIENCE, TALK, Gate, Layer, ours, over, reached, run
+from .layers import PATIENCE, TALK, Gate, Layer, caught, ours, over, reached, run
 
 
 def test_closing_waits_for_what_is_on_its_way_and_for_what_waits(tmp_path):
@@ -123,6 +124,31 @@ def test_closing_in_a_loop_that_ends_still_closes_every_driver():
     layer.first.opened.set()
 
     assert layer.closed.wait(PATIENCE)
+
+
+def test_closing_in_another_loop_tells_the_callers_of_one_that_runs_on(monkeypatch):
+    layer = Layer(Gate("check_health"))
+
+    def hand_back(loop: asyncio.AbstractEventLoop, *call: Any) -> None:
+        """Wait until the loop has done all that follows from the call."""
+        done = threading.Event()
+        crew.hand_back(loop, *call)
+        loop.call_soon_threadsafe(loop.call_soon, done.set)
+        assert done.wait(PATIENCE)
+
+    async def main() -> Any:
+        store = over(layer)
+        await store.open()
+        asking = asyncio.create_task(caught(store.check_health()))
+        await reached(layer.first.reached)
+        monkeypatch.setattr(dispatch, "hand_back", hand_back)
+        closing = asyncio.create_task(asyncio.to_thread(asyncio.run, store.close()))
+        await asyncio.wait([asking, closing], return_when=asyncio.FIRST_COMPLETED)
+        layer.first.opened.set()
+        await closing
+        return await asking
+
+    assert isinstance(run(main()), StoreClosedError)
 
 
 def test_closing_twice_is_closing_once():

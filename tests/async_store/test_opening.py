@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
-from whisper_persistence import AsyncStore, ConfigurationError, StorageUnavailableError, StoreClosedError
+from whisper_persistence import AsyncStore, ConfigurationError, StorageUnavailableError, StoreClosedError, dispatch
 from whisper_persistence.plugins import Chain
 from whisper_persistence.testing import samples
 
@@ -77,6 +77,92 @@ def test_opening_that_is_cancelled_closes_what_it_opened():
     run(main())
 
     assert layer.closed.wait(PATIENCE)
+
+
+async def give_up(store: AsyncStore) -> None:
+    """Begin to open a store whose driver is held up, and wait for it in vain."""
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(store.open(), 0.05)
+
+
+def test_a_store_whose_opening_was_given_up_opens_again_after_that_is_over():
+    layer = Layer(Gate("open"))
+
+    async def main() -> None:
+        store = over(layer)
+        for _ in range(3):
+            await give_up(store)
+        again = asyncio.create_task(store.open())
+        opened, _ = await asyncio.wait([again], timeout=0.05)
+        layer.first.opened.set()
+        assert not opened
+        await again
+        await store.save_messages(samples.talk(1))
+        await store.close()
+
+    run(main())
+
+    assert [name for name, _ in layer.calls] == ["open", "close", "open", "save_messages", "close"]
+
+
+def test_a_store_whose_opening_was_given_up_opens_again_in_another_loop():
+    layer = Layer(Gate("open"))
+    store = over(layer)
+
+    async def again() -> None:
+        opening = asyncio.create_task(store.open())
+        await asyncio.wait([opening], timeout=0.05)
+        layer.first.opened.set()
+        await opening
+        await store.save_messages(samples.talk(1))
+        await store.close()
+
+    run(give_up(store))
+    run(again())
+
+    assert [name for name, _ in layer.calls] == ["open", "close", "open", "save_messages", "close"]
+
+
+def test_a_store_that_could_not_open_opens_again_and_stays_open():
+    errors = [StorageUnavailableError("the database did not answer")]
+
+    def first(hook: str, batch: Sequence[Any]) -> None:
+        if hook == "open" and errors:
+            raise errors.pop()
+
+    layer = Layer(first)
+
+    async def main() -> None:
+        store = over(layer)
+        with pytest.raises(StorageUnavailableError):
+            await store.open()
+        async with store:
+            await store.save_messages(samples.talk(1))
+
+    run(main())
+
+    assert [name for name, _ in layer.calls] == ["open", "close", "open", "save_messages", "close"]
+
+
+def test_opening_waits_for_a_close_that_passed_its_deadline(monkeypatch):
+    monkeypatch.setattr(dispatch, "CLOSING_SECONDS", 0.05)
+    layer = Layer(Gate("close"))
+
+    async def main() -> None:
+        store = over(layer)
+        await store.open()
+        await store.close(deadline=0.05)
+        opening = asyncio.create_task(store.open())
+        opened, _ = await asyncio.wait([opening], timeout=0.05)
+        layer.first.opened.set()
+        assert not opened
+        await opening
+        await store.save_messages(samples.talk(1))
+        await store.close()
+
+    run(main())
+
+    assert [name for name, _ in layer.calls] == ["open", "close", "open", "save_messages", "close"]
 
 
 def test_opening_and_closing_leaves_nothing_behind(tmp_path):

@@ -6,17 +6,26 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from queue import SimpleQueue
 from typing import Any
 
 import psycopg
 import pytest
-from whisper_persistence_drivers import postgres_connection
+from whisper_persistence_drivers import postgres_connection, postgres_lending
 from whisper_persistence_drivers.postgres import PostgresDriver
+from whisper_persistence_drivers.sql import scanning
 
-from whisper_persistence import ConfigurationError, StorageUnavailableError, Store, Window
+from whisper_persistence import (
+    ConfigurationError,
+    StorageDamagedError,
+    StorageRefusedError,
+    StorageUnavailableError,
+    Store,
+    Window,
+)
 from whisper_persistence.discovery import DriverSpec, build_driver
 from whisper_persistence.records import Thing
 from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
@@ -331,6 +340,80 @@ def test_who_waits_longest_for_a_connection_gets_it_first(opened):
 
     assert got == [0, 1, 2, 3, 4]
     assert (lender.lent, lender.pool.checkedout()) == (0, 1)
+
+
+class Interrupted(SimpleQueue[Any]):
+    """A place at which somebody is interrupted after something else happened."""
+
+    before: Callable[[], None]
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        if timeout is None:
+            return super().get(block)
+        self.before()
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("when", ["while waiting", "as it was handed over", "just after taking it"])
+def test_who_is_interrupted_while_waiting_for_a_connection_leaves_it_to_others(opened, monkeypatch, when):
+    store = opened(pool_size=1, pool_timeout=0.5)
+    lender, before = database(store)._lender, shown(store, "SELECT pg_backend_pid()")
+    lent = [lender.take()]
+    monkeypatch.setattr(postgres_lending, "SimpleQueue", Interrupted)
+
+    def hand_over() -> None:
+        (place,) = lender._waiting
+        if when != "while waiting":
+            lender.give_back(lent.pop())
+        if when == "just after taking it":
+            place.get_nowait()
+
+    monkeypatch.setattr(Interrupted, "before", staticmethod(hand_over), raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        lender.take()
+    monkeypatch.undo()
+    for left in lent:
+        lender.give_back(left)
+
+    assert (lender.lent, len(lender._waiting)) == (0, 0)
+    for _ in range(2):
+        assert shown(store, "SELECT pg_backend_pid()") == before
+
+
+@pytest.mark.parametrize("query", ["SELECT 1", "SELECT 1 / 0"])
+def test_an_error_between_statements_of_one_state_costs_no_connection(opened, monkeypatch, query):
+    store = opened(pool_size=1)
+    samples.fill(store, SUBJECT_CAPABILITIES)
+    before = shown(store, "SELECT pg_backend_pid()")
+
+    def load(session: Any, user_ids: Any) -> Any:
+        session.connection.execute(query)
+        raise StorageDamagedError("a record cannot be read")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scanning, "load_statistics", load)
+        with pytest.raises((StorageDamagedError, StorageRefusedError)):
+            store.scan("statistics", None, 10)
+
+    assert shown(store, "SELECT pg_backend_pid()") == before
+    assert store.scan("statistics", None, 10).records
+
+
+def test_a_connection_that_is_cut_between_statements_of_one_state_is_an_outage(postgres_url, opened, monkeypatch):
+    store = opened(postgres_url, pool_size=1)
+    samples.fill(store, SUBJECT_CAPABILITIES)
+
+    def load(session: Any, user_ids: Any) -> Any:
+        with psycopg.connect(postgres_url, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", [session.connection.info.backend_pid])
+        session.connection.execute("SELECT 1")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scanning, "load_statistics", load)
+        with pytest.raises(StorageUnavailableError, match="57P01"):
+            store.scan("statistics", None, 10)
+
+    assert store.scan("statistics", None, 10).records
 
 
 def test_opening_and_closing_many_times_leaves_no_connection(postgres_url, opened):

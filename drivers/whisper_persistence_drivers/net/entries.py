@@ -128,6 +128,13 @@ def talk_key(conversation_id: str) -> str:
     return f"c:{conversation_id}"
 
 
+def thing_key(item: Any) -> str:
+    """Return the key of the user or conversation that an item is written to; a user to forget is an id."""
+    if isinstance(item, str):
+        return user_key(item)
+    return talk_key(item.conversation_id) if hasattr(item, "conversation_id") else user_key(item.user_id)
+
+
 def concerns(item: Any, user_ids: frozenset[str]) -> bool:
     """Say whether an item holds anything of these users."""
     if isinstance(item, rec.Message):

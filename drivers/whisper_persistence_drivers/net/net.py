@@ -20,7 +20,7 @@ from whisper_persistence.records import fields
 from whisper_persistence_drivers.net.backlog import Backlog
 from whisper_persistence_drivers.net.calls import Calls
 from whisper_persistence_drivers.net.drivers import are_local, drivers_below
-from whisper_persistence_drivers.net.entries import ERASE, SAVES, Entry, body_of, keys_of, talk_key, user_key
+from whisper_persistence_drivers.net.entries import ERASE, SAVES, Entry, body_of, keys_of, thing_key, user_key
 from whisper_persistence_drivers.net.folder import Folder
 from whisper_persistence_drivers.net.in_flight import NotAskedError
 from whisper_persistence_drivers.net.memory import Memory
@@ -221,7 +221,7 @@ class Net:
         kept = attrs.evolve(entry, body=body_of(entry.hook, items))
         durability = self._backlog.add(kept, items)
         self._relay.wake()
-        return [rec.Receipt(durability, self._memory.revision(_thing(item))) for item in items]
+        return [rec.Receipt(durability, self._memory.revision(thing_key(item))) for item in items]
 
     def _saw(self, erasures: int) -> None:
         """Remember the newest number of an erase, durably: what is written from now on followed it."""
@@ -229,9 +229,3 @@ class Net:
             self._erasures = erasures
             if erasures:
                 self._folder.note_seen(erasures)
-
-
-def _thing(item: Any) -> str:
-    if isinstance(item, str):
-        return user_key(item)
-    return talk_key(item.conversation_id) if hasattr(item, "conversation_id") else user_key(item.user_id)

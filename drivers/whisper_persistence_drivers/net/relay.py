@@ -23,7 +23,7 @@ from whisper_persistence.records.checks import MAX_BATCH
 from whisper_persistence_drivers import forks
 from whisper_persistence_drivers.net.backlog import Backlog
 from whisper_persistence_drivers.net.calls import Calls
-from whisper_persistence_drivers.net.entries import ERASE, MERGED, SAVES, Entry, body_of, keys_of
+from whisper_persistence_drivers.net.entries import ERASE, MERGED, SAVES, Entry, body_of, keys_of, thing_key
 from whisper_persistence_drivers.net.memory import Memory
 from whisper_persistence_drivers.net.steps import reached
 
@@ -199,7 +199,7 @@ class Relay:
             self.memory.erase(items)
         else:
             self.saw(receipts[-1].erasures)
-            things = {_thing(item) for item in items}
+            things = {thing_key(item) for item in items}
             self.memory.replayed(items, receipts, [key for key in things if self.backlog.blocks([key])])
 
 
@@ -218,10 +218,6 @@ def _grouped(entries: Sequence[Entry]) -> list[list[Entry]]:
 def _alike(first: Entry, entry: Entry) -> bool:
     told = first.hook == entry.hook and first.writer == entry.writer and first.erasures == entry.erasures
     return told and (first.erasures is not None or entry.written_at - first.written_at < _TOGETHER)
-
-
-def _thing(item: Any) -> str:
-    return f"c:{item.conversation_id}" if hasattr(item, "conversation_id") else f"u:{item.user_id}"
 
 
 def _raised(hook: str, items: Sequence[Any]) -> dict[str, int]:
