@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
+from whisper_persistence_drivers.redis_cache.clients import connect
+from whisper_persistence_drivers.redis_cache.servers import Cluster
 from whisper_persistence_drivers.redis_hybrid import RedisHybridDriver
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
@@ -116,6 +121,28 @@ def _certificate(folder: Path, name: str) -> tuple[Path, Path]:
     names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
     subprocess.run([*made, *names], check=True, capture_output=True)  # noqa: S603
     return key, certificate
+
+
+def test_while_somebody_reads_a_clusters_map_health_waits_for_it_and_nobody_who_talks_does(redis_cluster, monkeypatch):
+    reading, goes_on, read = threading.Event(), threading.Event(), Cluster._ask
+
+    def slowly(cluster: Cluster, *place: Any) -> Any:
+        reading.set()
+        assert goes_on.wait(PATIENCE)
+        return read(cluster, *place)
+
+    monkeypatch.setattr(Cluster, "_ask", slowly)
+    servers = connect(redis_cluster.url(), None, 5.0, 5.0)
+    with closing(servers), ThreadPoolExecutor(2) as threads:
+        first = threads.submit(servers.all)
+        assert reading.wait(PATIENCE)
+        second = threads.submit(servers.all)
+        assert servers.of("talk") is None
+        assert not second.done()
+        goes_on.set()
+
+        assert len(first.result()) == len(second.result()) == 3
+        assert servers.of("talk") in first.result()
 
 
 @pytest.mark.skipif(

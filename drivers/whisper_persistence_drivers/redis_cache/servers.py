@@ -84,11 +84,11 @@ class Cluster(Servers):
         from redis.crc import key_slot
 
         slot = key_slot(key.encode())
-        return next((server for first, last, server in self._read_map() if first <= slot <= last), None)
+        return next((server for first, last, server in self._mapped(waits=False) if first <= slot <= last), None)
 
     def all(self) -> Sequence[Server]:
-        """Return every server that has slots."""
-        return list(dict.fromkeys(server for _, _, server in self._read_map()))
+        """Return every server that has slots; somebody else who reads the map just now is waited for."""
+        return list(dict.fromkeys(server for _, _, server in self._mapped(waits=True)))
 
     def moved(self) -> None:
         """Read the map again when it is needed next."""
@@ -99,17 +99,21 @@ class Cluster(Servers):
         for server in list(self._servers.values()):
             server.pool.disconnect()
 
-    def _read_map(self) -> list[tuple[int, int, Server]]:
+    def _mapped(self, *, waits: bool) -> list[tuple[int, int, Server]]:
+        """Return the map, which is empty where somebody else reads it just now, unless this waits for them."""
         found = self._map
-        if found or not self._lock.acquire(blocking=False):
+        if found or not self._lock.acquire(blocking=waits):
             return found
         try:
-            places = dict.fromkeys([*self._servers, *self._known])
-            maps = (self._ask(*place) for place in places)
-            self._map = next((found for found in maps if found), self._map)
+            self._map = self._map or self._read_map()
             return self._map
         finally:
             self._lock.release()
+
+    def _read_map(self) -> list[tuple[int, int, Server]]:
+        places = dict.fromkeys([*self._servers, *self._known])
+        maps = (self._ask(*place) for place in places)
+        return next((found for found in maps if found), [])
 
     def _ask(self, host: str, port: int) -> list[tuple[int, int, Server]]:
         server = self._at(host, port)
