@@ -35,6 +35,10 @@ class Sessions:
             talks.setdefault(turn.conversation, []).extend(_items(turn))
         for conversation, items in talks.items():
             await self.session(conversation).add_items(items)
+            self.leave(conversation)
+
+    def leave(self, conversation: str) -> None:
+        """Let go of a session that is done with, where it holds something: one of 10,000 files is too many."""
 
     async def close(self) -> None:
         """Nothing, unless there is something to close."""
@@ -51,6 +55,9 @@ class SqliteSessions(Sessions):
         if conversation not in self._kept:
             self._kept[conversation] = SQLiteSession(conversation, self._path)
         return self._kept[conversation]
+
+    def leave(self, conversation: str) -> None:
+        self._kept.pop(conversation).close()
 
     async def close(self) -> None:
         for session in self._kept.values():
