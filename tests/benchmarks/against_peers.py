@@ -63,7 +63,7 @@ async def compare(backend: str, given: Any, left_out: list[str]) -> list[Measure
             measured.append(judged(backend, title, sides, wanted))
     if backend == "sqlite":
         with BACKENDS[backend]() as places:
-            spent = await fresh.measure(places, given.users, given.processes)
+            spent = await fresh.measure(places, given.users, given.processes, left_out)
         measured += [judged(backend, title, sides, (NOT_BEHIND[backend], None)) for title, sides in spent.items()]
     return measured
 
