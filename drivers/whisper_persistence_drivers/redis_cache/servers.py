@@ -112,8 +112,8 @@ class Cluster(Servers):
 
     def _read_map(self) -> list[tuple[int, int, Server]]:
         places = dict.fromkeys([*self._servers, *self._known])
-        maps = (self._ask(*place) for place in places)
-        return next((found for found in maps if found), [])
+        nothing: list[tuple[int, int, Server]] = []
+        return next((found for place in places if (found := self._ask(*place))), nothing)
 
     def _ask(self, host: str, port: int) -> list[tuple[int, int, Server]]:
         server = self._at(host, port)
