@@ -113,7 +113,7 @@ class PatientConnection(psycopg.Connection[Any]):
 
     def _kept_statement(self, statement: _Statement) -> _Known:
         """Return a statement that this connection keeps prepared, as it does from the second time on."""
-        known = self._known.setdefault(statement, _Known())
+        known = self._known.get(statement) or self._known.setdefault(statement, _Known())
         if not known.name:
             if len(self._known) > _KEPT:
                 self._known = {statement: known}
