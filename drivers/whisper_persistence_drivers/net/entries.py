@@ -113,9 +113,7 @@ def keys_of(hook: str, items: Sequence[Any]) -> frozenset[str]:
         messages = cast("Sequence[rec.Message]", items)
         people = (person for m in messages for person in (m.user_id, m.author_id))
         return frozenset((*map(user_key, people), *(talk_key(m.conversation_id) for m in messages)))
-    if hook == "update_messages":
-        return frozenset(talk_key(item.conversation_id) for item in items)
-    return frozenset(user_key(item.user_id) for item in items)
+    return frozenset(map(thing_key, items))
 
 
 def user_key(user_id: str) -> str:
