@@ -149,11 +149,11 @@ class Crews:
         """Be ready to start up to ``size`` threads of each."""
         self.loading, self.writing, self.rest, self.moving = Crew(size), Crew(size), Crew(size), Turns()
 
-    def stop(self, seconds: float | None = None) -> None:
-        """Stop each but the one that moves, as `Crew.stop` does."""
-        until = None if seconds is None else time.monotonic() + seconds
+    def stop(self, seconds: float) -> None:
+        """Stop each but the one that moves, as `Crew.stop` does; all of them together may take so long."""
+        until = time.monotonic() + seconds
         for crew in (self.loading, self.writing, self.rest):
-            crew.stop(None if until is None else max(0.0, until - time.monotonic()))
+            crew.stop(until - time.monotonic())
 
 
 def outcome(function: Callable[..., Any], *arguments: Any) -> tuple[Any, BaseException | None]:

@@ -102,6 +102,7 @@ class Lane:
         while self._waiting and len(self._sent) < self.width:
             calls = self._take()
             if not calls:
+                self._notice_quiet()
                 return
             self._sent.append(calls)
             self._busy.update(*(call.keys for call in calls))
@@ -134,8 +135,6 @@ class Lane:
                 taken.append(call)
                 size += len(call.items)
         self._waiting.extendleft(reversed(left))
-        if not taken:
-            self._notice_quiet()
         return taken
 
     def _done(self, calls: list[Call], answers: list[tuple[Any, BaseException | None]]) -> None:

@@ -34,9 +34,10 @@ def search(overrides: dict[str, Any], /, words: tuple[str, ...], *, as_json: boo
     """Search messages by their words, and by meaning if a driver such as chroma-recall is chosen."""
     from whisper_persistence.cli.searching import describe_result, find, print_result, to_query
 
-    if not " ".join(words).strip():
+    text = " ".join(words)
+    if not text.strip():
         raise click.UsageError("name at least one word to look for")
-    query = to_query(" ".join(words), filters)
+    query = to_query(text, filters)
     with open_store(overrides) as store:
         result = find(store, query)
     print_json(describe_result(result)) if as_json else print_result(result, query)
