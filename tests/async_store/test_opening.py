@@ -85,6 +85,17 @@ async def give_up(store: AsyncStore) -> None:
         await asyncio.wait_for(store.open(), 0.05)
 
 
+async def open_again(store: AsyncStore, gate: Gate) -> None:
+    """Open a store that waits for what stands before a gate, let that pass, and use the store."""
+    opening = asyncio.create_task(store.open())
+    opened, _ = await asyncio.wait([opening], timeout=0.05)
+    gate.opened.set()
+    assert not opened
+    await opening
+    await store.save_messages(samples.talk(1))
+    await store.close()
+
+
 def test_a_store_whose_opening_was_given_up_opens_again_after_that_is_over():
     layer = Layer(Gate("open"))
 
@@ -92,13 +103,7 @@ def test_a_store_whose_opening_was_given_up_opens_again_after_that_is_over():
         store = over(layer)
         for _ in range(3):
             await give_up(store)
-        again = asyncio.create_task(store.open())
-        opened, _ = await asyncio.wait([again], timeout=0.05)
-        layer.first.opened.set()
-        assert not opened
-        await again
-        await store.save_messages(samples.talk(1))
-        await store.close()
+        await open_again(store, layer.first)
 
     run(main())
 
@@ -109,16 +114,8 @@ def test_a_store_whose_opening_was_given_up_opens_again_in_another_loop():
     layer = Layer(Gate("open"))
     store = over(layer)
 
-    async def again() -> None:
-        opening = asyncio.create_task(store.open())
-        await asyncio.wait([opening], timeout=0.05)
-        layer.first.opened.set()
-        await opening
-        await store.save_messages(samples.talk(1))
-        await store.close()
-
     run(give_up(store))
-    run(again())
+    run(open_again(store, layer.first))
 
     assert [name for name, _ in layer.calls] == ["open", "close", "open", "save_messages", "close"]
 
@@ -152,13 +149,7 @@ def test_opening_waits_for_a_close_that_passed_its_deadline(monkeypatch):
         store = over(layer)
         await store.open()
         await store.close(deadline=0.05)
-        opening = asyncio.create_task(store.open())
-        opened, _ = await asyncio.wait([opening], timeout=0.05)
-        layer.first.opened.set()
-        assert not opened
-        await opening
-        await store.save_messages(samples.talk(1))
-        await store.close()
+        await open_again(store, layer.first)
 
     run(main())
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable, Sequence
 from operator import attrgetter
 from pathlib import Path
 
 import pytest
-from fault_tools.lifetime import Memory, Round, live
+from fault_tools.lifetime import live
 from fault_tools.stores import Opener
 
 
@@ -21,14 +20,11 @@ def check(opened: Opener, folder: Path, rounds: int, calls: int) -> None:
 
     settled = curve[len(curve) // 3 :]
     early, late = settled[: len(settled) // 2], settled[len(settled) // 2 :]
-    for moment in (attrgetter("recovered"), attrgetter("outage")):
-        # The most of each half: what is remembered of a storage that was slow for a while is less, and then more again.
-        assert most(late, moment, "traced") < most(early, moment, "traced") * 1.1 + 1.0
-        assert most(late, moment, "resident") < most(early, moment, "resident") * 1.1 + 16.0
-
-
-def most(rounds: Sequence[Round], moment: Callable[[Round], Memory], kind: str) -> float:
-    return max(getattr(moment(one), kind) for one in rounds)
+    for moment in ("recovered", "outage"):
+        # The most of each half: outages leave more or less behind, and some of it comes once, when it is first needed.
+        for kind, spare in (("traced", 0.5), ("resident", 8.0)):
+            taken = attrgetter(f"{moment}.{kind}")
+            assert max(map(taken, late)) < max(map(taken, early)) * 1.05 + spare
 
 
 def test_memory_is_flat(opened: Opener, tmp_path: Path) -> None:
