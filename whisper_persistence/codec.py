@@ -17,12 +17,13 @@ from whisper_persistence.errors import StorageDamagedError, ValidationError
 T = TypeVar("T")
 R = TypeVar("R", bound=attrs.AttrsInstance)
 
-_encoder = msgspec.json.Encoder()
+#: Returns a record, or plain JSON data, as JSON text in UTF-8.
+encode_utf8: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 
 
 def encode(value: Any) -> str:
     """Return a record, or plain JSON data, as JSON text."""
-    return _encoder.encode(value).decode()
+    return encode_utf8(value).decode()
 
 
 def decoder(record_type: type[T]) -> Callable[[str | bytes], T]:

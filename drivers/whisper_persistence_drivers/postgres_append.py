@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
 from whisper_persistence.records import Message, Receipt
+from whisper_persistence_drivers.postgres_arrays import EncodedTexts
 from whisper_persistence_drivers.postgres_batches import (
     NAMESPACE,
     NO_ITEM,
@@ -29,7 +30,7 @@ from whisper_persistence_drivers.postgres_batches import (
     write,
 )
 from whisper_persistence_drivers.postgres_flavour import PostgresFlavour
-from whisper_persistence_drivers.sql.checksums import encode_checked
+from whisper_persistence_drivers.sql.checksums import encode_all_checked
 from whisper_persistence_drivers.sql.flavour import Prepared
 from whisper_persistence_drivers.sql.messages import other_author
 from whisper_persistence_drivers.sql.session import Session
@@ -50,15 +51,14 @@ def append_messages(session: Session, messages: Sequence[Message], seen: int | N
     """
     if not messages:
         return []
-    keys: dict[str, str] = {}
-    rows: list[tuple[Any, ...]] = []
-    for message in messages:
-        thing = message.conversation_id
-        if thing not in keys:
-            keys[thing] = session.thing_key("conversation", thing)
-        rows.append((thing, message.message_id, message.user_id, other_author(message), *encode_checked(message)))
-    columns = {name: list(values) for name, values in zip(_COLUMNS, zip(*rows, strict=True), strict=True)}
-    things = [keys[row[0]] for row in rows]
+    talks = [message.conversation_id for message in messages]
+    keys = {talk: session.thing_key("conversation", talk) for talk in dict.fromkeys(talks)}
+    things = [keys[talk] for talk in talks]
+    ids = [message.message_id for message in messages]
+    users = [message.user_id for message in messages]
+    authors = list(map(other_author, messages))
+    texts, checksums = encode_all_checked(messages)
+    columns = dict(zip(_COLUMNS, (talks, ids, users, authors, EncodedTexts(texts), checksums), strict=True))
     return write(session, _statement(session.flavour, size_of(things)), things, columns, seen, sequenced=True)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from collections.abc import Iterable, Sequence
+from itertools import chain, repeat
 from struct import Struct
 from typing import Any, Final
 
@@ -25,6 +26,10 @@ class Texts(list[Any]):
     """A column of texts, some of which may be missing."""
 
 
+class EncodedTexts(list[bytes]):
+    """A column of texts in UTF-8, none of which is missing."""
+
+
 class Numbers(list[int]):
     """A column of whole numbers of 64 bits, none of which is missing."""
 
@@ -37,8 +42,21 @@ class TextsDumper(Dumper):
 
     def dump(self, obj: Any) -> bytes:
         """Return the array."""
-        texts = [_NULL if text is None else _counted(text.encode()) for text in obj]
-        return _array("text", texts, missing=None in obj)
+        if None not in obj:
+            return _array("text", _counted(list(map(str.encode, obj))), len(obj))
+        texts = (b"".join(_counted([text.encode()])) if text is not None else _NULL for text in obj)
+        return _array("text", texts, len(obj), missing=True)
+
+
+class EncodedTextsDumper(Dumper):
+    """Writes `EncodedTexts` as the server reads ``text[]``."""
+
+    format = Format.BINARY
+    oid = _INFO["text"].array_oid
+
+    def dump(self, obj: Any) -> bytes:
+        """Return the array."""
+        return _array("text", _counted(obj), len(obj))
 
 
 class NumbersDumper(Dumper):
@@ -49,28 +67,32 @@ class NumbersDumper(Dumper):
 
     def dump(self, obj: Any) -> bytes:
         """Return the array."""
-        return _array("int8", list(map(_NUMBER.pack, repeat(_NUMBER.size - _LENGTH.size), obj)))
+        return _array("int8", map(_NUMBER.pack, repeat(_NUMBER.size - _LENGTH.size), obj), len(obj))
 
 
-def _array(element: str, values: list[bytes], *, missing: bool = False) -> bytes:
+def _array(element: str, written: Iterable[bytes], length: int, *, missing: bool = False) -> bytes:
     """Return an array of one dimension of values that are written already, or an empty one, which has none."""
     kind = _INFO[element].oid
-    head = _HEAD.pack(1, int(missing), kind, len(values), 1) if values else _EMPTY.pack(0, 0, kind)
-    return head + b"".join(values)
+    head = _HEAD.pack(1, int(missing), kind, length, 1) if length else _EMPTY.pack(0, 0, kind)
+    return head + b"".join(written)
 
 
-def _counted(text: bytes) -> bytes:
-    return _LENGTH.pack(len(text)) + text
+def _counted(texts: Sequence[bytes]) -> Iterable[bytes]:
+    """Return each text's length and the text, one after the other."""
+    return chain.from_iterable(zip(map(_LENGTH.pack, map(len, texts)), texts, strict=True))
 
 
 def teach(connection: Connection[Any]) -> None:
     """Have a connection write these arrays."""
     connection.adapters.register_dumper(Texts, TextsDumper)
+    connection.adapters.register_dumper(EncodedTexts, EncodedTextsDumper)
     connection.adapters.register_dumper(Numbers, NumbersDumper)
 
 
 def to_array(values: list[Any]) -> list[Any]:
     """Return a column of rows so that it is written quickly, where it is one of texts or of whole numbers."""
+    if type(values) is not list:
+        return values
     first = next((value for value in values if value is not None), None)
     if first is None or type(first) is str:
         return Texts(values)
@@ -78,5 +100,7 @@ def to_array(values: list[Any]) -> list[Any]:
 
 
 def to_scalar(value: Any) -> Any:
-    """Return a value so that its type on the server does not depend on how large it is."""
+    """Return a value so that its type on the server does not depend on how large it is, or how it is held here."""
+    if type(value) is bytes:
+        return value.decode()
     return Int8(value) if type(value) is int else value

@@ -21,7 +21,7 @@ from operator import add
 from typing import Any, TypeVar
 from zlib import crc32
 
-from whisper_persistence.codec import decoder, encode
+from whisper_persistence.codec import decoder, encode_utf8
 from whisper_persistence.errors import StorageDamagedError
 
 T = TypeVar("T")
@@ -37,8 +37,14 @@ def checksum(record: Text, sequence: int = 0) -> int:
 
 def encode_checked(record: object, sequence: int = 0) -> tuple[str, int]:
     """Return a record as text, and its checksum."""
-    text = encode(record)
-    return text, checksum(text, sequence)
+    text = encode_utf8(record)
+    return text.decode(), crc32(text) + sequence
+
+
+def encode_all_checked(records: Sequence[object]) -> tuple[list[bytes], list[int]]:
+    """Return records as text in UTF-8, and the checksums of those that have no sequence."""
+    texts = list(map(encode_utf8, records))
+    return texts, list(map(crc32, texts))
 
 
 def checked_all(
