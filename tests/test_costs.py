@@ -97,7 +97,7 @@ def score_a_memory(store: Store, number: int) -> Any:
 
 BUDGETS: Final[dict[Callable[[Store, int], Any], Budget]] = {
     append_a_turn: Budget(calls=193, statements=5, pages=5.9),
-    import_a_batch: Budget(calls=10_202, statements=203, pages=46.4),
+    import_a_batch: Budget(calls=2_692, statements=203, pages=46.4),
     last_20: Budget(calls=102, statements=1, pages=0),
     load_a_strategy: Budget(calls=80, statements=1, pages=0),
     save_a_strategy: Budget(calls=169, statements=5, pages=2),

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import attrs
 import msgspec
 import pytest
+from whisper_persistence_drivers.memory_fallback import MemoryFallbackDriver
 
 from whisper_persistence import codec
-from whisper_persistence.errors import ValidationError
-from whisper_persistence.operations import Batch, import_file, load_profile
+from whisper_persistence.errors import StorageUnavailableError, ValidationError
+from whisper_persistence.hookspecs import hookimpl
+from whisper_persistence.operations import Batch, import_file, import_messages, load_profile
 from whisper_persistence.operations import transfer as transfer_module
+from whisper_persistence.plugins import Chain
 from whisper_persistence.records import (
     RECORD_KINDS,
     MemoryScore,
@@ -23,6 +28,7 @@ from whisper_persistence.records import (
     OutcomeQuery,
     Pattern,
     Preferences,
+    Receipt,
     ScoreQuery,
     Statistics,
     Strategy,
@@ -198,6 +204,64 @@ def test_the_order_of_the_file_is_the_order_of_the_talk(store: Store, tmp_path: 
 
     assert [message.message_id for message in read(store)] == [row["message_id"] for row in rows]
     assert sum(sizes) == file.stat().st_size
+
+
+@pytest.mark.parametrize("size", [0, 1, 2_500])
+def test_messages_at_hand_are_imported_in_their_order(store: Store, size: int) -> None:
+    talk = [Message(f"c{number % 7}", "u", "u", str(number)) for number in range(size)]
+
+    assert import_messages(store, iter(talk)) == size
+    assert import_messages(store, talk) == size
+    assert texts_of(store, range(7)) == {f"c{n}": [str(m) for m in range(n, size, 7)] for n in range(min(7, size))}
+
+
+def test_a_bad_message_is_named_by_its_place_and_ends_the_import(store: Store) -> None:
+    talk = [Message("c", "u", "u", PRIVATE, message_id=str(number)) for number in range(3_000)]
+    talk[1_500] = attrs.evolve(talk[1_500], role="nobody")  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match=r"messages\[1500\]: Message\.role must be one of") as caught:
+        import_messages(store, talk)
+
+    assert PRIVATE not in str(caught.value)
+    assert [message.message_id for message in read(store)] == [str(number) for number in range(1_000)]
+
+
+@attrs.define(eq=False)
+class Interrupted(MemoryFallbackDriver):
+    """Takes several writers, and fails once: before the batch that holds some message."""
+
+    failing: str = ""
+    threads: set[str] = attrs.field(factory=set[str])
+
+    @hookimpl
+    def save_messages(self, messages: Sequence[Message]) -> Sequence[Receipt]:
+        self.threads.add(threading.current_thread().name)
+        if any(message.content == self.failing for message in messages):
+            self.failing = ""
+            raise StorageUnavailableError("gone")
+        return super().save_messages(messages)
+
+
+def test_after_a_failure_every_conversation_has_a_first_part_and_importing_again_adds_the_rest() -> None:
+    talk = [Message(f"c{number % 40}", "u", "u", str(number)) for number in range(12_000)]
+    whole = {f"c{n}": [str(m) for m in range(n, 12_000, 40)] for n in range(40)}
+    driver = Interrupted(failing="4321")
+    with Store(Chain.of({"memory-fallback": driver})) as store:
+        with pytest.raises(StorageUnavailableError, match="gone"):
+            import_messages(store, talk)
+        parts = texts_of(store, range(40))
+
+        assert all(whole[key][: len(part)] == part for key, part in parts.items())
+        assert "4321" not in parts["c1"]
+        assert import_messages(store, talk) == len(talk)
+        assert texts_of(store, range(40)) == whole
+    assert len({name for name in driver.threads if name.startswith("whisper-persistence-import")}) > 1
+    assert not [thread for thread in threading.enumerate() if "import" in thread.name]
+
+
+def texts_of(store: Store, numbers: range) -> dict[str, list[str]]:
+    """Return the texts of some conversations, those that there are."""
+    found = store.load_messages([Window(f"c{number}", 10_000) for number in numbers])
+    return {window.conversation_id: [m.content for m in messages] for window, messages in found.items() if messages}
 
 
 def test_an_endless_line_is_refused(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

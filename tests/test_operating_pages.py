@@ -96,6 +96,13 @@ def test_the_lines_of_the_page_on_formats_are_brought_in_as_it_says(tmp_path):
         assert store.load_strategies(["alice"])["alice"].effective_approaches == ("gentle_check_in",)
 
 
+def test_the_code_of_the_page_on_formats_brings_messages_in(tmp_path):
+    (code,) = blocks("format.md", "python")
+
+    for _ in range(2):
+        assert run(f"python - <<'END'\n{code}\nEND", tmp_path) == "1 messages imported\n"
+
+
 def test_every_command_stands_on_the_page():
     page = (DOCS / "operating.md").read_text(encoding="utf-8")
 

@@ -9,7 +9,10 @@ from collections import UserList, deque
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from whisper_persistence_drivers.memory_fallback import MemoryFallbackDriver
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
@@ -26,6 +29,7 @@ from whisper_persistence import (
     StrategyChange,
     ValidationError,
     Window,
+    validation,
 )
 from whisper_persistence.plugins import Chain
 from whisper_persistence.records.checks import MAX_JSON_BYTES
@@ -185,3 +189,67 @@ def test_an_error_shows_no_private_field():
 )
 def test_a_namespace_is_normal_once_and_for_all(name):
     assert normalised(normalised(name)) == normalised(name) == normalised(unicodedata.normalize("NFD", name))
+
+
+NASTY_TEXTS = st.sampled_from(
+    [
+        "",
+        "a",
+        "ü",
+        "a\0",
+        "\ud800",
+        "x" * 512,
+        "x" * 513,
+        "漢" * 171,
+        "user",
+        "nobody",
+        Roles.USER,
+        None,
+        5,
+        b"a",
+    ]
+)
+NASTY_MOMENTS = st.sampled_from(
+    [datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1), datetime(2026, 1, 1, tzinfo=EASTERN), None, "now"]
+)
+NASTY_MESSAGES = st.builds(
+    Message,
+    *[NASTY_TEXTS] * 4,
+    role=NASTY_TEXTS,
+    message_id=NASTY_TEXTS,
+    timestamp=NASTY_MOMENTS,
+    in_reply_to=NASTY_TEXTS,
+    author_name=NASTY_TEXTS,
+    edited_at=NASTY_MOMENTS,
+    extra=st.sampled_from([{}, {"a": 1}, {1: 2}, [], None]),
+    sequence=st.sampled_from([None, 0, 1, -1, True, 1 << 63, 1.0]),
+    source=NASTY_TEXTS,
+    trust=NASTY_TEXTS,
+)
+
+
+@given(field=st.sampled_from([a.name for a in attrs.fields(Message)]), nasty=NASTY_MESSAGES, many=st.integers(1, 40))
+def test_a_batch_that_is_surely_legal_holds_nothing_that_is_not(field: str, nasty: Message, many: int) -> None:
+    odd = attrs.evolve(message(), **{field: getattr(nasty, field)})
+    try:
+        validate(odd)
+    except ValidationError as refusal:
+        assert not is_sure([message()] * many + [odd])
+        with pytest.raises(ValidationError, match=refusal.field):
+            validate_batch([message()] * many + [odd], Message)
+    else:
+        validate_batch([odd] * many, Message)
+
+
+def is_sure(batch: list[Any]) -> bool:
+    return validation._surely_legal(batch, (Message,))
+
+
+def test_an_ordinary_batch_is_surely_legal() -> None:
+    assert is_sure([message(message_id=f"m{n}", content="tea? über 漢字", in_reply_to="m0") for n in range(1_000)])
+    assert is_sure([message(role="assistant", author_name="Bot", sequence=n) for n in range(20)])
+
+
+def test_records_of_another_class_are_refused_in_large_batches_too() -> None:
+    with pytest.raises(ValidationError, match="holds a Window where a Message belongs"):
+        validate_batch([*[message()] * 30, Window("talk")], Message)

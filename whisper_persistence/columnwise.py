@@ -6,12 +6,11 @@ nothing is legal here that the checks of `whisper_persistence.records.checks` wo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import Any, Final, cast
 
-from whisper_persistence.field_checks import check_unless_none, field_checks
 from whisper_persistence.records import checks
 
 #: Whether some values of a field, none of which is its default, are surely legal.
@@ -23,35 +22,35 @@ _ROOM: Final = 8_000_000
 _WIDEST: Final = 4
 
 
-def surely_legal(records: Sequence[Any]) -> bool:
-    """Say whether records of one class are all surely legal."""
-    plan = field_checks(cast("Any", type(records[0])))
-    looks = _looks(type(records[0]))
-    if looks is None:
-        return False
-    for values, look, (_, _, default) in zip(zip(*map(plan.values, records), strict=True), looks, plan.checked):
+def surely_legal(columns: Iterable[Sequence[Any]], checked: Sequence[tuple[str, checks.Check, Any]]) -> bool:
+    """Say whether all values of all fields are surely legal.
+
+    Args:
+        columns: of each field, the values that the records have.
+        checked: name, check and default of each field; a default is legal.
+    """
+    for values, (_, check, default) in zip(columns, checked, strict=True):
         others = [value for value in values if value is not default]
-        if others and not look(others):
+        if others and not _look_of(check)(others):
             return False
     return True
 
 
-@cache
-def _looks(record_type: Any) -> tuple[Sure, ...] | None:
-    """Return how each checked field is looked at, or ``None`` where a class has one that has to be asked singly."""
-    plan = field_checks(record_type)
-    looks = [_look_of(check) for _, check, _ in plan.checked]
-    return None if plan.nested or None in looks else cast("tuple[Sure, ...]", tuple(looks))
-
-
-def _look_of(check: Any) -> Sure | None:
+@lru_cache(maxsize=256)
+def _look_of(check: Any) -> Sure:
+    """Return how to look at values that a check is for; at what has to be asked singly, it is with a no."""
     if not isinstance(check, partial):
-        return _LOOKS.get(check)
+        return _LOOKS.get(check, _unsure)
     made = cast("partial[Any]", check)
-    if made.func is check_unless_none:
+    if made.func is checks.check_unless_none:
         return _look_of(made.keywords["check"])
     look = _LOOKS.get(made.func)
-    return partial(look, **made.keywords) if look else None
+    return partial(look, **made.keywords) if look else _unsure
+
+
+def _unsure(values: Sequence[Any]) -> bool:
+    del values
+    return False
 
 
 def _are(values: Sequence[Any], kind: type) -> bool:
@@ -89,7 +88,7 @@ def _choices(values: Sequence[str], choices: Collection[str]) -> bool:
 
 
 def _moments(values: Sequence[datetime]) -> bool:
-    return _are(values, datetime) and all([value.tzinfo is UTC for value in values])
+    return _are(values, datetime) and all(value.tzinfo is UTC for value in values)
 
 
 def _empty_objects(values: Sequence[Any]) -> bool:

@@ -58,7 +58,9 @@ def append_messages(session: Session, messages: Sequence[Message], seen: int | N
     users = [message.user_id for message in messages]
     authors = list(map(other_author, messages))
     texts, checksums = encode_all_checked(messages)
-    columns = dict(zip(_COLUMNS, (talks, ids, users, authors, EncodedTexts(texts), checksums), strict=True))
+    columns: dict[str, list[Any]] = dict(
+        zip(_COLUMNS, (talks, ids, users, authors, EncodedTexts(texts), checksums), strict=True)
+    )
     return write(session, _statement(session.flavour, size_of(things)), things, columns, seen, sequenced=True)
 
 

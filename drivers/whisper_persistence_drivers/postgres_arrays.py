@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import chain, repeat
+from itertools import repeat
+from operator import add
 from struct import Struct
 from typing import Any, Final
 
@@ -42,10 +43,7 @@ class TextsDumper(Dumper):
 
     def dump(self, obj: Any) -> bytes:
         """Return the array."""
-        if None not in obj:
-            return _array("text", _counted(list(map(str.encode, obj))), len(obj))
-        texts = (b"".join(_counted([text.encode()])) if text is not None else _NULL for text in obj)
-        return _array("text", texts, len(obj), missing=True)
+        return _array("text", written(obj), len(obj), missing=None in obj)
 
 
 class EncodedTextsDumper(Dumper):
@@ -67,7 +65,7 @@ class NumbersDumper(Dumper):
 
     def dump(self, obj: Any) -> bytes:
         """Return the array."""
-        return _array("int8", map(_NUMBER.pack, repeat(_NUMBER.size - _LENGTH.size), obj), len(obj))
+        return _array("int8", written(obj), len(obj))
 
 
 def _array(element: str, written: Iterable[bytes], length: int, *, missing: bool = False) -> bytes:
@@ -77,9 +75,17 @@ def _array(element: str, written: Iterable[bytes], length: int, *, missing: bool
     return head + b"".join(written)
 
 
+def written(values: Sequence[Any]) -> Iterable[bytes]:
+    """Return each of a column's values as its length and its binary form; texts may be missing, numbers not."""
+    if type(values[0] if values else None) is int:
+        return map(_NUMBER.pack, repeat(_NUMBER.size - _LENGTH.size), values)
+    if None not in values:
+        return _counted(list(map(str.encode, values)))
+    return [_NULL if text is None else b"".join(_counted([text.encode()])) for text in values]
+
+
 def _counted(texts: Sequence[bytes]) -> Iterable[bytes]:
-    """Return each text's length and the text, one after the other."""
-    return chain.from_iterable(zip(map(_LENGTH.pack, map(len, texts)), texts, strict=True))
+    return map(add, map(_LENGTH.pack, map(len, texts)), texts)
 
 
 def teach(connection: Connection[Any]) -> None:

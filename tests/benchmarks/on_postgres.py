@@ -14,6 +14,7 @@ from time import perf_counter_ns
 from typing import Any, Final
 
 import options
+from data import BATCH
 from judging import Bar, Done, at_least, at_most
 from postgres_floors import AsyncFloor, Floor
 from report import Measured, as_table, show, write
@@ -21,11 +22,14 @@ from timing import Spent, race, time_calls
 
 from whisper_persistence import AsyncStore, Message, Store, Strategy, Window
 from whisper_persistence.discovery import DriverSpec
+from whisper_persistence.operations import import_messages
 from whisper_persistence.plugins import Chain
 from whisper_persistence.testing.servers import private_postgres
 
 WORDS = "It rained all day, and I thought of what you said about the sea and the small boat. "
 TASKS = 32
+#: An import goes in so many shares, between which the contestants take turns.
+_SHARES: Final = 5
 #: How many users' talk is stored, how many messages are imported, and how often it is measured.
 SCALES: Final = {
     "full": {"users": 10_000, "rounds": 8, "imported": 100_000},
@@ -93,16 +97,20 @@ def sync_lines(floor: Floor, store: Store, users: int, rounds: int) -> list[Meas
 
 
 def import_line(floor: Floor, store: Store, users: int, count: int) -> Measured:
-    """Measure the import of so many messages, against COPY in the same batches."""
+    """Measure the import of so many messages of everybody's talk as it went, against COPY in batches of 1,000."""
     messages = [message for n in range(count // 2) for message in turn(f"new {n % users}")]
-    batches = [messages[first : first + 1_000] for first in range(0, count, 1_000)]
+    share = count // _SHARES
 
     def lane(keep: Callable[[list[Message]], Any], number: int) -> Spent:
-        spent = time_calls(keep, [(batches[number],)])
-        return Spent([value / len(batches[number]) for value in spent.values])
+        spent = time_calls(keep, [(messages[number * share : (number + 1) * share],)])
+        return Spent([value / share for value in spent.values])
 
-    lanes = {"floor": partial(lane, floor.copy), "ours": partial(lane, store.save_messages)}
-    return measured("import, each message", race(lanes, len(batches)), at_least(0.4, 0.67))
+    def copy(messages: list[Message]) -> None:
+        for first in range(0, len(messages), BATCH):
+            floor.copy(messages[first : first + BATCH])
+
+    lanes = {"floor": partial(lane, copy), "ours": partial(lane, partial(import_messages, store))}
+    return measured("import, each message", race(lanes, _SHARES), at_least(0.4, 0.67))
 
 
 async def mixed(

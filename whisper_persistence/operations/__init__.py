@@ -11,6 +11,7 @@ from whisper_persistence.operations.erasure import ErasureReceipt, erase_again, 
 from whisper_persistence.operations.erasure_check import TierCheck
 from whisper_persistence.operations.exporting import export_archive
 from whisper_persistence.operations.frames import to_arrow, to_pandas, to_polars
+from whisper_persistence.operations.importing import import_file, import_messages
 from whisper_persistence.operations.manifest import Archive, Manifest, is_archive
 from whisper_persistence.operations.new_driver import write_driver
 from whisper_persistence.operations.places import checkpoint_path, find_places, name_copy
@@ -27,7 +28,7 @@ from whisper_persistence.operations.reading import Report
 from whisper_persistence.operations.report import MINIMUM_GROUP, Band, UsageReport, load_report
 from whisper_persistence.operations.report_tables import Section, sections
 from whisper_persistence.operations.retention import RetentionReport, RetentionTask, apply_retention
-from whisper_persistence.operations.transfer import Batch, import_file
+from whisper_persistence.operations.transfer import Batch
 from whisper_persistence.operations.unreadable import ReadingReport, Unreadable, find_unreadable
 from whisper_persistence.operations.whisperengine import import_whisperengine
 from whisper_persistence.operations.whisperengine_rows import TableReport
@@ -69,6 +70,7 @@ __all__ = [
     "find_unreadable",
     "import_archive",
     "import_file",
+    "import_messages",
     "import_whisperengine",
     "inspect_schemas",
     "is_archive",

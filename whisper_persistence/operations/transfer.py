@@ -1,4 +1,4 @@
-"""Bringing records in from JSON Lines files; ``docs/format.md`` describes the format."""
+"""Reading the records of JSON Lines files, and storing each kind; ``docs/format.md`` describes the format."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from whisper_persistence.records import (
 )
 from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.store import Store
-from whisper_persistence.validation import validate
+from whisper_persistence.validation import validate, validate_batch
 
 #: Longest line of a file, in bytes; what is longer cannot be a legal record.
 MAX_LINE_BYTES: Final = 16_000_000
@@ -51,33 +51,6 @@ class Batch:
         self.records.append(record)
         self.places.append(place)
         self.size += size
-
-
-def import_file(store: Store, path: Path, advance: Callable[[Batch], None] | None = None) -> dict[RecordKind, int]:
-    """Store every record of a JSON Lines file, in its order, in batches.
-
-    Args:
-        store: where to.
-        path: the file.
-        advance: called after each batch that was stored.
-
-    Returns:
-        How many records of each kind the file holds.
-
-    Raises:
-        ValidationError: a line is not a legal record; names file, line and field. Nothing of the batch that it would
-            have been in was stored; the batches before were.
-    """
-    counts: dict[RecordKind, int] = {}
-    for batch in read_batches(path):
-        try:
-            SAVERS[batch.kind](store, batch.records)
-        except ValidationError as error:
-            raise _located(batch, error) from None
-        counts[batch.kind] = counts.get(batch.kind, 0) + len(batch.records)
-        if advance:
-            advance(batch)
-    return counts
 
 
 def read_batches(path: Path) -> Iterator[Batch]:
@@ -136,13 +109,28 @@ def _read_record(place: str, line: bytes) -> tuple[RecordKind, Any]:
         raise ValidationError(f"{place}: {error.field}", error.problem) from None
 
 
-def _located(batch: Batch, error: ValidationError) -> ValidationError:
-    for place, record in zip(batch.places, batch.records, strict=True):
-        try:
-            _check(record)
-        except ValidationError as found:
-            return ValidationError(f"{place}: {found.field}", found.problem)
-    return ValidationError(f"{batch.places[0]}: {error.field}", error.problem)
+def check_batch(batch: Batch) -> None:
+    """Refuse a batch that holds what is not legal.
+
+    Raises:
+        ValidationError: names file, line and field of the first such record.
+    """
+    try:
+        validate_batch(batch.records, RECORD_KINDS[batch.kind])
+    except ValidationError:
+        for place, record in zip(batch.places, batch.records, strict=True):
+            _check_at(place, record)
+        raise
+    if batch.kind == "outcomes":
+        for place, record in zip(batch.places, batch.records, strict=True):
+            _check_at(place, record)
+
+
+def _check_at(place: str, record: Any) -> None:
+    try:
+        _check(record)
+    except ValidationError as error:
+        raise ValidationError(f"{place}: {error.field}", error.problem) from None
 
 
 def _check(record: Any) -> None:

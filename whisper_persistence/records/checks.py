@@ -188,6 +188,11 @@ def check_choice(value: Any, choices: tuple[str, ...]) -> str | None:
     return None if value in choices else f"must be one of {', '.join(choices)}"
 
 
+def check_unless_none(value: Any, check: Check) -> str | None:
+    """Refuse what a check refuses, unless it is missing."""
+    return None if value is None else check(value)
+
+
 def check_type(value: Any, record_type: type) -> str | None:
     """Refuse what is not a record of this type."""
     return None if type(value) is record_type else f"must be a {record_type.__name__}, not {type(value).__name__}"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from functools import cache
-from typing import Any
+from itertools import compress
+from typing import Any, NamedTuple
 
 import attrs
 from sqlalchemy import BigInteger, Text, Update, bindparam, select
 
 from whisper_persistence.records import (
     ClearMark,
+    Durability,
     Message,
     MessageChange,
     MessageEdit,
@@ -18,7 +21,7 @@ from whisper_persistence.records import (
     Receipt,
 )
 from whisper_persistence_drivers.sql.chaining import Event
-from whisper_persistence_drivers.sql.checksums import encode_checked
+from whisper_persistence_drivers.sql.checksums import encode_all_checked
 from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.indexing import forget_terms
@@ -26,6 +29,9 @@ from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.transaction import Step, Transaction
 from whisper_persistence_drivers.sql.vectors import forget_vectors
 from whisper_persistence_drivers.sql.windows import message_columns, read_messages
+
+#: A message's conversation and its id.
+_Key = tuple[str, str]
 
 
 @attrs.frozen(eq=False)
@@ -72,35 +78,64 @@ def _clear(flavour: Flavour) -> Update:
 
 def save_messages(transaction: Transaction, messages: Sequence[Message]) -> list[Receipt]:
     """Append messages in the order of the batch; those that are stored already stay as they are."""
-    transaction.hold("conversation", [message.conversation_id for message in messages])
-    stored = _stored(transaction, messages) if transaction.careful else {}
-    new: dict[tuple[str, str], Message] = {}
-    flags: list[bool] = []
-    for message in messages:
-        key = (message.conversation_id, message.message_id)
-        flags.append(key not in stored and key not in new)
-        new.setdefault(key, message)
+    talks = [message.conversation_id for message in messages]
+    keys = [(talk, message.message_id) for talk, message in zip(talks, messages, strict=True)]
+    transaction.hold("conversation", talks)
+    stored = _stored(transaction, keys) if transaction.careful else {}
+    flags = _are_new(keys, stored)
     transaction.ensure_users({message.user_id for message in messages})
-    items = [(message.conversation_id, int(flag), int(flag)) for message, flag in zip(messages, flags, strict=True)]
-    steps = transaction.advance("conversation", items)
-    rows: list[tuple[Any, ...]] = []
-    for message, flag, step in zip(messages, flags, steps, strict=True):
-        if flag:
-            stored[message.conversation_id, message.message_id] = step.sequence
-            rows.append(_row(transaction.namespace, message, step.sequence))
-            transaction.tell("messages", message.conversation_id, message.message_id, step.revision)
-            transaction.tell("conversations", message.conversation_id, "", step.revision)
+    places = _places(transaction, talks, flags)
+    stored |= {key: place.sequence for key, place, flag in zip(keys, places, flags, strict=True) if flag}
+    new = [(message, place.sequence) for message, place, flag in zip(messages, places, flags, strict=True) if flag]
+    rows = _rows(transaction.namespace, new)
     transaction.insert(_statements(transaction.flavour).add, rows)
+    _spread(transaction, [(key, place) for key, place, flag in zip(keys, places, flags, strict=True) if flag], rows)
+    return [
+        Receipt(Durability.DURABLE, place.revision, place.epoch, stored[key], not flag, place.erasures)
+        for key, place, flag in zip(keys, places, flags, strict=True)
+    ]
+
+
+class _Place(NamedTuple):
+    """Where a conversation stands once a message of a batch is in it."""
+
+    revision: int
+    epoch: int
+    sequence: int
+    erasures: int
+
+
+def _places(transaction: Transaction, talks: Sequence[str], flags: Sequence[bool]) -> list[_Place]:
+    """Raise what the new messages of a batch need, and return where each message leaves its conversation."""
+    left = dict.fromkeys(talks, 0) | Counter(compress(talks, flags))
+    counters = transaction.count("conversation", {talk: (number, 0, number) for talk, number in left.items()})
+    places: list[_Place] = []
+    for talk, flag in zip(talks, flags, strict=True):
+        later = left[talk] = left[talk] - flag
+        revision, epoch, sequence, _, _, erasures = counters[talk]
+        places.append(_Place(revision - later, epoch, sequence - later, erasures))
+    return places
+
+
+def _are_new(keys: Sequence[_Key], stored: Container[_Key]) -> list[bool]:
+    """Say of each message whether it is stored neither yet nor by one before it in the batch."""
+    first = dict(zip(reversed(keys), reversed(range(len(keys))), strict=True))
+    return [first[key] == place and key not in stored for place, key in enumerate(keys)]
+
+
+def _spread(transaction: Transaction, placed: Sequence[tuple[_Key, _Place]], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Note new messages for followers and for the hash chains, where there are any."""
+    if transaction.is_followed():
+        for (talk, message_id), place in placed:
+            transaction.tell("messages", talk, message_id, place.revision)
+            transaction.tell("conversations", talk, "", place.revision)
     if transaction.links is not None:
         for row in rows:
             transaction.links.note(row[1], Event("add", row[2], row[3:-1]))
-    sequences = (stored[message.conversation_id, message.message_id] for message in messages)
-    return [step.receipt(sequence, not flag) for step, sequence, flag in zip(steps, sequences, flags, strict=True)]
 
 
-def _stored(session: Session, messages: Sequence[Message]) -> dict[tuple[str, str], int]:
+def _stored(session: Session, keys: Sequence[_Key]) -> dict[_Key, int]:
     """Return the sequences of those messages that are stored already."""
-    keys = [(message.conversation_id, message.message_id) for message in messages]
     sets = [{"conversation_id": conversation_id, "message_id": message_id} for conversation_id, message_id in keys]
     found = session.each(_statements(session.flavour).find, sets)
     return {key: rows[0][0] for key, rows in zip(keys, found, strict=True) if rows}
@@ -111,9 +146,22 @@ def other_author(message: Message) -> str | None:
     return message.author_id if message.role == "user" and message.author_id != message.user_id else None
 
 
-def _row(namespace: str, message: Message, sequence: int) -> tuple[Any, ...]:
-    key = (namespace, message.conversation_id, sequence, message.message_id, message.user_id)
-    return (*key, other_author(message), *encode_checked(message, sequence))
+def _rows(namespace: str, placed: Sequence[tuple[Message, int]]) -> list[tuple[Any, ...]]:
+    """Return the rows of messages and their sequences."""
+    records, checksums = encode_all_checked([message for message, _ in placed])
+    return [
+        (
+            namespace,
+            message.conversation_id,
+            sequence,
+            message.message_id,
+            message.user_id,
+            other_author(message),
+            record.decode(),
+            checksum + sequence,
+        )
+        for (message, sequence), record, checksum in zip(placed, records, checksums, strict=True)
+    ]
 
 
 def update_messages(transaction: Transaction, changes: Sequence[MessageChange]) -> list[Receipt]:
@@ -146,7 +194,7 @@ def _read(session: Session, change: MessageEdit | MessageRedaction) -> Message |
 
 def _put_edit(transaction: Transaction, message: Message) -> None:
     edit = _statements(transaction.flavour).edit
-    row = _row(transaction.namespace, message, message.sequence or 0)
+    row = _rows(transaction.namespace, [(message, message.sequence or 0)])[0]
     here = {"conversation": message.conversation_id, "at": message.sequence}
     transaction.run(edit, **here, new_record=row[-2], new_checksum=row[-1])
     if transaction.links is not None:

@@ -208,6 +208,10 @@ class Transaction(Session):
             self.run(_statements(self.flavour).prune_applied, before=now - _REMEMBERED)
         return flags
 
+    def is_followed(self) -> bool:
+        """Say whether anybody follows the namespace, once a thing is counted."""
+        return bool(self._followers)
+
     def tell(self, kind: FollowedKind, thing_id: str, item: str, revision: int) -> None:
         """Note that a record changed, once its thing is counted; `finish` adds it to its followers' pending work."""
         if self._followers:

@@ -1,0 +1,67 @@
+"""Threads that save batches to a store, as many as its drivers take writers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final, Self, cast
+from zlib import crc32
+
+from whisper_persistence.operations.transfer import SAVERS, Batch
+from whisper_persistence.records import Message
+from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.store import Store
+from whisper_persistence.validation import Validated
+
+#: So many threads save where no driver says how many writers it takes: more gain little where the server is near.
+_WRITERS: Final = 3
+
+
+class SavingThreads:
+    """Threads that save, each what it was given in its order; end them by leaving a ``with`` statement.
+
+    After one of them failed none goes on: what one conversation holds then is a first part of what it would hold.
+    """
+
+    def __init__(self, store: Store) -> None:
+        """Be ready to start threads.
+
+        Args:
+            store: where to save; open until the threads have ended.
+        """
+        self._store = store
+        writers = store.chain.limit("max_writers") or _WRITERS
+        self._threads = [ThreadPoolExecutor(1, f"whisper-persistence-import-{n}") for n in range(writers)]
+        self._error: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        """Return the threads."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Wait for what is being saved, and give up what was not begun."""
+        for thread in self._threads:
+            thread.shutdown(cancel_futures=True)
+
+    def save(self, batch: Batch) -> list[Future[None]]:
+        """Save a batch whose records are legal, and return what tells when all its parts are saved.
+
+        Messages go to several threads, those of one conversation always to the same; other kinds all to the first.
+        """
+        parts = self._parts(batch.records) if batch.kind == "messages" else {0: batch.records}
+        return [self._threads[number].submit(self._save, batch.kind, part) for number, part in parts.items()]
+
+    def _parts(self, messages: Sequence[Message]) -> dict[int, list[Message]]:
+        parts: dict[int, list[Message]] = {}
+        for message in messages:
+            parts.setdefault(crc32(message.conversation_id.encode()) % len(self._threads), []).append(message)
+        return parts
+
+    def _save(self, kind: RecordKind, records: Sequence[Any]) -> None:
+        if self._error is not None:
+            raise self._error
+        try:
+            SAVERS[kind](self._store, cast("Sequence[Any]", Validated(records)))
+        except BaseException as error:
+            self._error = error
+            raise
