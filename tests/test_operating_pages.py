@@ -43,7 +43,7 @@ def _settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(code: str, folder: Path, **environment: str) -> str:
     """Run what a page says in a shell of its own, as somebody would who copies it."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), environment.pop("programs"), os.environ["PATH"]])
+    path = os.pathsep.join([str(Path(sys.executable).parent), environment.pop("programs", ""), os.environ["PATH"]])
     given = {**os.environ, **environment, "PATH": path}
     command = ["bash", "-euo", "pipefail", "-c", code]
     done = subprocess.run(command, cwd=folder, env=given, capture_output=True, text=True, check=False)  # noqa: S603
