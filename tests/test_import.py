@@ -225,6 +225,13 @@ def test_a_bad_message_is_named_by_its_place_and_ends_the_import(store: Store) -
     assert [message.message_id for message in read(store)] == [str(number) for number in range(1_000)]
 
 
+def test_what_is_no_message_is_named_by_its_place(store: Store) -> None:
+    with pytest.raises(ValidationError, match=r"messages\[1\]: batch holds a dict where a Message belongs"):
+        import_messages(store, [Message("c", "u", "u", "text"), line()])  # type: ignore[list-item]
+
+    assert read(store) == ()
+
+
 @attrs.define(eq=False)
 class Interrupted(MemoryFallbackDriver):
     """Takes several writers, and fails once: before the batch that holds some message."""

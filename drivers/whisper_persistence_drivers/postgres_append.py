@@ -51,16 +51,18 @@ def append_messages(session: Session, messages: Sequence[Message], seen: int | N
     """
     if not messages:
         return []
-    talks = [message.conversation_id for message in messages]
-    keys = {talk: session.thing_key("conversation", talk) for talk in dict.fromkeys(talks)}
-    things = [keys[talk] for talk in talks]
-    ids = [message.message_id for message in messages]
-    users = [message.user_id for message in messages]
-    authors = list(map(other_author, messages))
+    conversation_ids = [message.conversation_id for message in messages]
+    keys = {each: session.thing_key("conversation", each) for each in dict.fromkeys(conversation_ids)}
+    things = [keys[conversation_id] for conversation_id in conversation_ids]
     texts, checksums = encode_all_checked(messages)
-    columns: dict[str, list[Any]] = dict(
-        zip(_COLUMNS, (talks, ids, users, authors, EncodedTexts(texts), checksums), strict=True)
-    )
+    columns: dict[str, list[Any]] = {
+        "conversation_id": conversation_ids,
+        "message_id": [message.message_id for message in messages],
+        "user_id": [message.user_id for message in messages],
+        "other_author": list(map(other_author, messages)),
+        "record": EncodedTexts(texts),
+        "checksum": checksums,
+    }
     return write(session, _statement(session.flavour, size_of(things)), things, columns, seen, sequenced=True)
 
 

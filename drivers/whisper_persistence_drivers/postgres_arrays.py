@@ -68,11 +68,11 @@ class NumbersDumper(Dumper):
         return _array("int8", written(obj), len(obj))
 
 
-def _array(element: str, written: Iterable[bytes], length: int, *, missing: bool = False) -> bytes:
+def _array(element: str, values: Iterable[bytes], length: int, *, missing: bool = False) -> bytes:
     """Return an array of one dimension of values that are written already, or an empty one, which has none."""
     kind = _INFO[element].oid
     head = _HEAD.pack(1, int(missing), kind, length, 1) if length else _EMPTY.pack(0, 0, kind)
-    return head + b"".join(written)
+    return head + b"".join(values)
 
 
 def written(values: Sequence[Any]) -> Iterable[bytes]:
@@ -96,7 +96,7 @@ def teach(connection: Connection[Any]) -> None:
 
 
 def to_array(values: list[Any]) -> list[Any]:
-    """Return a column of rows so that it is written quickly, where it is one of texts or of whole numbers."""
+    """Return a column so that it is written quickly, where it is a list of texts or of whole numbers."""
     if type(values) is not list:
         return values
     first = next((value for value in values if value is not None), None)

@@ -14,12 +14,12 @@ from typing import Final
 
 from whisper_persistence.errors import ValidationError
 from whisper_persistence.operations.saving import SavingThreads
-from whisper_persistence.operations.transfer import Batch, check_batch, read_batches
+from whisper_persistence.operations.transfer import Batch, checked, read_batches
 from whisper_persistence.records import Message, checks
 from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.store import Store
 
-#: Batches that may be under way, and the bytes of a file that they may take.
+#: Batches that may be under way, and the bytes of a file, or characters of messages at hand, that they may take.
 _AHEAD: Final = 6
 _ROOM: Final = 32_000_000
 
@@ -44,7 +44,7 @@ def import_file(store: Store, path: Path, advance: Callable[[Batch], None] | Non
             file was stored, or all; importing the file again stores the rest.
     """
     counts: dict[RecordKind, int] = {}
-    for batch in _saved(store, read_batches(path)):
+    for batch in _saved(store, map(checked, read_batches(path))):
         counts[batch.kind] = counts.get(batch.kind, 0) + len(batch.records)
         if advance:
             advance(batch)
@@ -71,18 +71,19 @@ def import_messages(store: Store, messages: Iterable[Message]) -> int:
 def _in_batches(messages: Iterable[Message]) -> Iterator[Batch]:
     source, first = iter(messages), 0
     while records := list(islice(source, checks.MAX_BATCH)):
-        yield Batch("messages", records, [f"messages[{first + place}]" for place in range(len(records))])
+        batch = checked(Batch("messages", records, [f"messages[{first + place}]" for place in range(len(records))]))
+        batch.size = sum(len(message.content) for message in records)
+        yield batch
         first += len(records)
 
 
 def _saved(store: Store, batches: Iterable[Batch]) -> Iterator[Batch]:
-    """Save batches, and yield each once it is stored, in their order."""
+    """Save batches of legal records, and yield each once it is stored, in their order."""
     refused: ValidationError | None = None
     under_way: _UnderWay = deque()
     with SavingThreads(store) as threads:
         try:
             for batch in batches:
-                check_batch(batch)
                 under_way.append((batch, threads.save(batch)))
                 yield from _finished(under_way, _AHEAD)
         except ValidationError as error:

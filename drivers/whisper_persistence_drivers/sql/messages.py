@@ -78,18 +78,18 @@ def _clear(flavour: Flavour) -> Update:
 
 def save_messages(transaction: Transaction, messages: Sequence[Message]) -> list[Receipt]:
     """Append messages in the order of the batch; those that are stored already stay as they are."""
-    talks = [message.conversation_id for message in messages]
-    keys = [(talk, message.message_id) for talk, message in zip(talks, messages, strict=True)]
-    transaction.hold("conversation", talks)
+    conversation_ids = [message.conversation_id for message in messages]
+    keys = [(message.conversation_id, message.message_id) for message in messages]
+    transaction.hold("conversation", conversation_ids)
     stored = _stored(transaction, keys) if transaction.careful else {}
     flags = _are_new(keys, stored)
     transaction.ensure_users({message.user_id for message in messages})
-    places = _places(transaction, talks, flags)
-    stored |= {key: place.sequence for key, place, flag in zip(keys, places, flags, strict=True) if flag}
-    new = [(message, place.sequence) for message, place, flag in zip(messages, places, flags, strict=True) if flag]
-    rows = _rows(transaction.namespace, new)
+    places = _places(transaction, conversation_ids, flags)
+    new = list(compress(zip(messages, places, strict=True), flags))
+    stored |= {(message.conversation_id, message.message_id): place.sequence for message, place in new}
+    rows = _rows(transaction.namespace, [(message, place.sequence) for message, place in new])
     transaction.insert(_statements(transaction.flavour).add, rows)
-    _spread(transaction, [(key, place) for key, place, flag in zip(keys, places, flags, strict=True) if flag], rows)
+    _note_new(transaction, new, rows)
     return [
         Receipt(Durability.DURABLE, place.revision, place.epoch, stored[key], not flag, place.erasures)
         for key, place, flag in zip(keys, places, flags, strict=True)
@@ -105,14 +105,14 @@ class _Place(NamedTuple):
     erasures: int
 
 
-def _places(transaction: Transaction, talks: Sequence[str], flags: Sequence[bool]) -> list[_Place]:
+def _places(transaction: Transaction, conversation_ids: Sequence[str], flags: Sequence[bool]) -> list[_Place]:
     """Raise what the new messages of a batch need, and return where each message leaves its conversation."""
-    left = dict.fromkeys(talks, 0) | Counter(compress(talks, flags))
-    counters = transaction.count("conversation", {talk: (number, 0, number) for talk, number in left.items()})
+    left = dict.fromkeys(conversation_ids, 0) | Counter(compress(conversation_ids, flags))
+    counters = transaction.count("conversation", {key: (number, 0, number) for key, number in left.items()})
     places: list[_Place] = []
-    for talk, flag in zip(talks, flags, strict=True):
-        later = left[talk] = left[talk] - flag
-        revision, epoch, sequence, _, _, erasures = counters[talk]
+    for key, flag in zip(conversation_ids, flags, strict=True):
+        later = left[key] = left[key] - flag
+        revision, epoch, sequence, _, _, erasures = counters[key]
         places.append(_Place(revision - later, epoch, sequence - later, erasures))
     return places
 
@@ -123,12 +123,12 @@ def _are_new(keys: Sequence[_Key], stored: Container[_Key]) -> list[bool]:
     return [first[key] == place and key not in stored for place, key in enumerate(keys)]
 
 
-def _spread(transaction: Transaction, placed: Sequence[tuple[_Key, _Place]], rows: Sequence[tuple[Any, ...]]) -> None:
+def _note_new(transaction: Transaction, new: Sequence[tuple[Message, _Place]], rows: Sequence[tuple[Any, ...]]) -> None:
     """Note new messages for followers and for the hash chains, where there are any."""
     if transaction.is_followed():
-        for (talk, message_id), place in placed:
-            transaction.tell("messages", talk, message_id, place.revision)
-            transaction.tell("conversations", talk, "", place.revision)
+        for message, place in new:
+            transaction.tell("messages", message.conversation_id, message.message_id, place.revision)
+            transaction.tell("conversations", message.conversation_id, "", place.revision)
     if transaction.links is not None:
         for row in rows:
             transaction.links.note(row[1], Event("add", row[2], row[3:-1]))
