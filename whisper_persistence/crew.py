@@ -141,18 +141,20 @@ class Crews:
     Attributes:
         loading: for what is read while somebody waits for it.
         writing: for what is written.
+        watching: for asking how everything fares, which is asked most when nothing fares well.
         rest: for everything else, some of which takes long: searches, scans, erases, questions over all users.
         moving: for opening and closing, neither of which begins before those that nobody waited for are over.
     """
 
     def __init__(self, size: int) -> None:
-        """Be ready to start up to ``size`` threads of each."""
-        self.loading, self.writing, self.rest, self.moving = Crew(size), Crew(size), Crew(size), Turns()
+        """Be ready to start up to ``size`` threads of each, and one that watches."""
+        self.loading, self.writing, self.rest = Crew(size), Crew(size), Crew(size)
+        self.watching, self.moving = Crew(1), Turns()
 
     def stop(self, seconds: float) -> None:
         """Stop each but the one that moves, as `Crew.stop` does; all of them together may take so long."""
         until = time.monotonic() + seconds
-        for crew in (self.loading, self.writing, self.rest):
+        for crew in (self.loading, self.writing, self.watching, self.rest):
             crew.stop(until - time.monotonic())
 
 

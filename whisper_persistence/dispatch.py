@@ -25,6 +25,8 @@ Receipts: TypeAlias = asyncio.Future[Sequence[Receipt]]
 
 #: How long drivers may take to close when the deadline has passed, in seconds.
 CLOSING_SECONDS: Final = 1.0
+#: What asks how everything fares.
+_WATCHING: Final = (Store.check_health, Store.metrics)
 
 _log = logging.getLogger(__name__)
 
@@ -85,9 +87,10 @@ class Lanes:
         return self._lane(self.crews.writing, method, receipts_of, self.writers).call(items, keys)
 
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Run a function on a thread; it goes on when its caller is cancelled."""
+        """Run a function on a thread: on its own where it watches; it goes on when its caller is cancelled."""
         self._meet_loop()
-        future = self.crews.rest.run(function, *arguments)
+        crew = self.crews.watching if function in _WATCHING else self.crews.rest
+        future = crew.run(function, *arguments)
         self._alone.add(future)
         future.add_done_callback(self._alone.discard)
         return await asyncio.shield(future)

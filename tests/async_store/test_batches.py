@@ -11,7 +11,7 @@ from whisper_persistence_drivers.sqlite import SqliteDriver
 from whisper_persistence import Window
 from whisper_persistence.testing import samples
 
-from .layers import TALK, Gate, Layer, over, reached, run
+from .layers import PATIENCE, TALK, Gate, Layer, over, reached, run
 
 
 def test_calls_of_one_turn_of_the_loop_share_one_batch(tmp_path):
@@ -168,3 +168,19 @@ def test_a_batch_is_what_was_handed_in_even_if_the_caller_goes_on_to_use_its_lis
 
     assert [receipt.sequence for receipt in first] == [1, 2, 3]
     assert [receipt.sequence for receipt in second] == [1, 2]
+
+
+def test_health_answers_while_every_thread_for_the_rest_is_busy():
+    layer = Layer(Gate("scan"))
+
+    async def main() -> Any:
+        async with over(layer) as store:
+            scans = [asyncio.create_task(store.scan("messages", None, 10)) for _ in range(4)]
+            while len(layer.batches("scan")) < len(scans):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            health = await asyncio.wait_for(store.check_health(), PATIENCE / 2)
+            layer.first.opened.set()
+            await asyncio.gather(*scans)
+            return health
+
+    assert run(main())

@@ -102,6 +102,7 @@ async def silent(folder: Path) -> AsyncIterator[AsyncStore]:
 async def staff(store: AsyncStore) -> None:
     """Have every thread started that a store may have: it starts one where the others have not come to rest yet."""
     crews = store._crews
+    await crews.watching.run(int)
     for crew in (crews.loading, crews.writing, crews.rest):
         together = threading.Barrier(store._workers)
         await asyncio.gather(*(crew.run(together.wait, 60.0) for _ in range(store._workers)))
