@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,11 @@ from typing import Any
 import attrs
 import msgspec
 import pytest
-from whisper_persistence_drivers.memory_fallback import MemoryFallbackDriver
 
 from whisper_persistence import codec
-from whisper_persistence.errors import StorageUnavailableError, ValidationError
-from whisper_persistence.hookspecs import hookimpl
+from whisper_persistence.errors import ValidationError
 from whisper_persistence.operations import Batch, import_file, import_messages, load_profile
 from whisper_persistence.operations import transfer as transfer_module
-from whisper_persistence.plugins import Chain
 from whisper_persistence.records import (
     RECORD_KINDS,
     MemoryScore,
@@ -28,7 +24,6 @@ from whisper_persistence.records import (
     OutcomeQuery,
     Pattern,
     Preferences,
-    Receipt,
     ScoreQuery,
     Statistics,
     Strategy,
@@ -230,39 +225,6 @@ def test_what_is_no_message_is_named_by_its_place(store: Store) -> None:
         import_messages(store, [Message("c", "u", "u", "text"), line()])  # type: ignore[list-item]
 
     assert read(store) == ()
-
-
-@attrs.define(eq=False)
-class Interrupted(MemoryFallbackDriver):
-    """Takes several writers, and fails once: before the batch that holds some message."""
-
-    failing: str = ""
-    threads: set[str] = attrs.field(factory=set[str])
-
-    @hookimpl
-    def save_messages(self, messages: Sequence[Message]) -> Sequence[Receipt]:
-        self.threads.add(threading.current_thread().name)
-        if any(message.content == self.failing for message in messages):
-            self.failing = ""
-            raise StorageUnavailableError("gone")
-        return super().save_messages(messages)
-
-
-def test_after_a_failure_every_conversation_has_a_first_part_and_importing_again_adds_the_rest() -> None:
-    talk = [Message(f"c{number % 40}", "u", "u", str(number)) for number in range(12_000)]
-    whole = {f"c{n}": [str(m) for m in range(n, 12_000, 40)] for n in range(40)}
-    driver = Interrupted(failing="4321")
-    with Store(Chain.of({"memory-fallback": driver})) as store:
-        with pytest.raises(StorageUnavailableError, match="gone"):
-            import_messages(store, talk)
-        parts = texts_of(store, range(40))
-
-        assert all(whole[key][: len(part)] == part for key, part in parts.items())
-        assert "4321" not in parts["c1"]
-        assert import_messages(store, talk) == len(talk)
-        assert texts_of(store, range(40)) == whole
-    assert len({name for name in driver.threads if name.startswith("whisper-persistence-import")}) > 1
-    assert not [thread for thread in threading.enumerate() if "import" in thread.name]
 
 
 def texts_of(store: Store, numbers: range) -> dict[str, list[str]]:

@@ -100,7 +100,10 @@ def test_the_code_of_the_page_on_formats_brings_messages_in(tmp_path):
     (code,) = blocks("format.md", "python")
 
     for _ in range(2):
-        assert run(f"python - <<'END'\n{code}\nEND", tmp_path) == "1 messages imported\n"
+        assert run(f"python - <<'END'\n{code}\nEND", tmp_path) == "2 messages imported\n"
+    with Store.from_settings() as store:
+        said = store.load_messages([samples.Window("channel-7")])[samples.Window("channel-7")]
+        assert [message.content for message in said] == ["Good morning", "Hello"]
 
 
 def test_every_command_stands_on_the_page():

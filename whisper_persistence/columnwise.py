@@ -76,7 +76,7 @@ def _can_be_encoded(text: str) -> bool:
 
 
 def _ids(values: Sequence[str]) -> bool:
-    return all(values) and _texts(values, checks.MAX_ID_BYTES)
+    return _texts(values, checks.MAX_ID_BYTES) and all(values)
 
 
 def _labels(values: Sequence[str]) -> bool:

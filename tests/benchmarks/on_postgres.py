@@ -97,7 +97,10 @@ def sync_lines(floor: Floor, store: Store, users: int, rounds: int) -> list[Meas
 
 
 def import_line(floor: Floor, store: Store, users: int, count: int) -> Measured:
-    """Measure the import of so many messages of everybody's talk as it went, against COPY in batches of 1,000."""
+    """Measure the import of so many messages of everybody's talk as it went, by the threads of `import_messages`.
+
+    It is held against COPY in batches of 1,000 on one connection.
+    """
     messages = [message for n in range(count // 2) for message in turn(f"new {n % users}")]
     share = count // _SHARES
 
@@ -110,7 +113,7 @@ def import_line(floor: Floor, store: Store, users: int, count: int) -> Measured:
             floor.copy(messages[first : first + BATCH])
 
     lanes = {"floor": partial(lane, copy), "ours": partial(lane, partial(import_messages, store))}
-    return measured("import, each message", race(lanes, _SHARES), at_least(0.4, 0.67))
+    return measured("import by threads, each message", race(lanes, _SHARES), at_least(0.4, 0.67))
 
 
 async def mixed(

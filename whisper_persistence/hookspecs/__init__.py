@@ -22,9 +22,9 @@ cannot be opened because of an outage; until `Below.reopen` succeeds, those belo
 ``skippable = True``: the next driver may answer in its place, for any call at any time, as is right for a cache that
 checks everything with the drivers below. ``max_readers`` and ``max_writers``: how many batches of one hook that loads,
 or that writes, `AsyncStore` may have on their way at once; the smallest number in the chain counts, and that of the
-settings (``workers``) is never exceeded. What happens to drivers that violate the contract is described in
-`whisper_persistence.guarding`; a driver of record also follows the rules of `whisper_persistence.origins` for writes
-that are replayed.
+settings (``workers``) is never exceeded. Imports have as many threads as ``max_writers`` says, three at most. What
+happens to drivers that violate the contract is described in `whisper_persistence.guarding`; a driver of record also
+follows the rules of `whisper_persistence.origins` for writes that are replayed.
 
 Writing a driver. Subclass the spec classes you implement, mark each implementation with `hookimpl`, declare
 ``contract_version`` in the class body, and make your options attrs fields (``attrs.define(eq=False)``). Arguments of

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from whisper_persistence.codec import encode_utf8
 from whisper_persistence.errors import ValidationError
 from whisper_persistence.operations.saving import SavingThreads
 from whisper_persistence.operations.transfer import Batch, checked, read_batches
@@ -27,7 +28,7 @@ _UnderWay = deque[tuple[Batch, list[Future[None]]]]
 
 
 def import_file(store: Store, path: Path, advance: Callable[[Batch], None] | None = None) -> dict[RecordKind, int]:
-    """Store every record of a JSON Lines file, in its order, in batches.
+    """Store every record of a JSON Lines file in batches; each conversation, and what is no message, in its order.
 
     Args:
         store: where to.
@@ -41,7 +42,8 @@ def import_file(store: Store, path: Path, advance: Callable[[Batch], None] | Non
         ValidationError: a line is not a legal record; names file, line and field. Nothing of the batch that it would
             have been in was stored, nor anything after it; the batches before were.
         StorageUnavailableError: the storage did not answer. Of each conversation, a first part of its messages in the
-            file was stored, or all; importing the file again stores the rest.
+            file was stored, or all. Importing the file again stores the rest of those that have ids, and once more
+            what has none.
     """
     counts: dict[RecordKind, int] = {}
     for batch in _saved(store, map(checked, read_batches(path))):
@@ -63,7 +65,8 @@ def import_messages(store: Store, messages: Iterable[Message]) -> int:
 
     Raises:
         ValidationError: a message is not legal; names its place among the messages, from 0, and the field. What was
-            stored then, and after `StorageUnavailableError`, is as for `import_file`.
+            stored then, and after `StorageUnavailableError`, is as for `import_file`: a message that gets a new id
+            when it is made again is stored again.
     """
     return sum(len(batch.records) for batch in _saved(store, _in_batches(messages)))
 
@@ -72,7 +75,7 @@ def _in_batches(messages: Iterable[Message]) -> Iterator[Batch]:
     source, first = iter(messages), 0
     while records := list(islice(source, checks.MAX_BATCH)):
         batch = checked(Batch("messages", records, [f"messages[{first + place}]" for place in range(len(records))]))
-        batch.size = sum(len(message.content) for message in records)
+        batch.size = sum(len(message.content) + len(encode_utf8(message.extra)) for message in records)
         yield batch
         first += len(records)
 
@@ -97,6 +100,10 @@ def _finished(under_way: _UnderWay, ahead: int) -> Iterator[Batch]:
     """Yield the oldest batches until no more are under way than may be."""
     while len(under_way) > ahead or sum(batch.size for batch, _ in under_way) > _ROOM:
         batch, futures = under_way.popleft()
-        for future in futures:
-            future.result()
+        try:
+            for future in futures:
+                future.result()
+        except ValidationError as error:  # of a driver that takes less than others
+            places = f"{batch.places[0]} to {batch.places[-1]}"
+            raise ValidationError(f"{places}: {error.field}", error.problem) from None
         yield batch

@@ -1,9 +1,10 @@
-"""Threads that save batches to a store, as many as its drivers take writers."""
+"""Threads that save batches to a store: a few, where its drivers take as many writers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, Final, Self, cast
 from zlib import crc32
 
@@ -13,7 +14,7 @@ from whisper_persistence.records.maintenance import RecordKind
 from whisper_persistence.store import Store
 from whisper_persistence.validation import Validated
 
-#: So many threads save where no driver says how many writers it takes: more gain little where the server is near.
+#: So many threads save at most: more gain little where the server is near.
 _WRITERS: Final = 3
 
 
@@ -30,7 +31,7 @@ class SavingThreads:
             store: where to save; open until the threads have ended.
         """
         self._store = store
-        writers = store.chain.limit("max_writers") or _WRITERS
+        writers = min(store.chain.limit("max_writers") or _WRITERS, _WRITERS)
         self._threads = [ThreadPoolExecutor(1, f"whisper-persistence-import-{n}") for n in range(writers)]
         self._error: BaseException | None = None
 
@@ -39,9 +40,11 @@ class SavingThreads:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Wait for what is being saved, and give up what was not begun."""
+        """Give up what was not begun, and wait for what is being saved."""
         for thread in self._threads:
-            thread.shutdown(cancel_futures=True)
+            thread.shutdown(wait=False, cancel_futures=True)
+        for thread in self._threads:
+            thread.shutdown()
 
     def save(self, batch: Batch) -> list[Future[None]]:
         """Save a batch whose records are legal, and return what tells when all its parts are saved.
@@ -49,7 +52,10 @@ class SavingThreads:
         Messages go to several threads, those of one conversation always to the same; other kinds all to the first.
         """
         parts = self._parts(batch.records) if batch.kind == "messages" else {0: batch.records}
-        return [self._threads[number].submit(self._save, batch.kind, part) for number, part in parts.items()]
+        return [
+            self._threads[number].submit(copy_context().run, self._save, batch.kind, part)
+            for number, part in parts.items()
+        ]
 
     def _parts(self, messages: Sequence[Message]) -> dict[int, list[Message]]:
         parts: dict[int, list[Message]] = {}
