@@ -140,7 +140,8 @@ class Lane:
     def _done(self, calls: list[Call], answers: list[tuple[Any, BaseException | None]]) -> None:
         self._sent.remove(calls)
         for call, (value, error) in zip(calls, answers, strict=True):
-            self._busy -= call.keys
+            if call.keys:
+                self._busy -= call.keys
             settle(call.future, value, error)
         self._send_soon()
         self._notice_quiet()
