@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextvars import ContextVar
 from itertools import count
+from pathlib import Path
+from typing import BinaryIO
 
 import attrs
 import pytest
 from whisper_persistence_drivers.memory_fallback import MemoryFallbackDriver
 
+from whisper_persistence.codec import encode_utf8
 from whisper_persistence.errors import StorageUnavailableError, ValidationError
 from whisper_persistence.hookspecs import hookimpl
-from whisper_persistence.operations import Batch, import_messages
+from whisper_persistence.operations import Batch, import_file, import_messages
 from whisper_persistence.operations import importing as importing_module
+from whisper_persistence.operations import transfer as transfer_module
 from whisper_persistence.operations.saving import SavingThreads
 from whisper_persistence.plugins import Chain
 from whisper_persistence.records import Message, Receipt, Window
@@ -145,6 +149,39 @@ def test_whoever_ends_an_import_half_way_leaves_no_thread() -> None:
             import_messages(store, source())
 
         assert not importers()
+
+
+ILLEGAL = b'{"conversation_id": "", "user_id": "u", "author_id": "u", "content": "text"}'
+
+
+@pytest.mark.parametrize("bad", [b"{", ILLEGAL])
+def test_whatever_ends_the_import_of_a_file_closes_it(
+    tmp_path: Path, bad: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[BinaryIO] = []
+    read = transfer_module.read_lines
+
+    def watched(file: BinaryIO, name: str) -> Generator[Batch]:
+        opened.append(file)
+        return read(file, name)
+
+    def give_up(batch: Batch) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(transfer_module, "read_lines", watched)
+    file = tmp_path / "talk.jsonl"
+    lines = list(map(encode_utf8, everybody(9_000)))
+    file.write_bytes(b"\n".join([*lines[:8_000], bad, *lines]))
+    with over(Watched()) as store:
+        with pytest.raises(ValidationError) as refused:
+            import_file(store, file)
+        with pytest.raises(KeyboardInterrupt) as ended:
+            import_file(store, file, give_up)
+
+        assert [each.closed for each in opened] == [True, True]
+        assert not importers()
+    assert refused.traceback
+    assert ended.traceback
 
 
 def test_a_message_that_only_a_driver_refuses_is_looked_for_where_it_is() -> None:

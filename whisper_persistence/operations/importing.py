@@ -6,8 +6,9 @@ Messages are saved by several threads where the storage takes that, those of one
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -46,10 +47,11 @@ def import_file(store: Store, path: Path, advance: Callable[[Batch], None] | Non
             what has none.
     """
     counts: dict[RecordKind, int] = {}
-    for batch in _saved(store, map(checked, read_batches(path))):
-        counts[batch.kind] = counts.get(batch.kind, 0) + len(batch.records)
-        if advance:
-            advance(batch)
+    with closing(read_batches(path)) as batches, closing(_saved(store, map(checked, batches))) as saved:
+        for batch in saved:
+            counts[batch.kind] = counts.get(batch.kind, 0) + len(batch.records)
+            if advance:
+                advance(batch)
     return counts
 
 
@@ -68,7 +70,8 @@ def import_messages(store: Store, messages: Iterable[Message]) -> int:
             stored then, and after `StorageUnavailableError`, is as for `import_file`: a message that gets a new id
             when it is made again is stored again.
     """
-    return sum(len(batch.records) for batch in _saved(store, _in_batches(messages)))
+    with closing(_saved(store, _in_batches(messages))) as saved:
+        return sum(len(batch.records) for batch in saved)
 
 
 def _in_batches(messages: Iterable[Message]) -> Iterator[Batch]:
@@ -80,20 +83,18 @@ def _in_batches(messages: Iterable[Message]) -> Iterator[Batch]:
         first += len(records)
 
 
-def _saved(store: Store, batches: Iterable[Batch]) -> Iterator[Batch]:
+def _saved(store: Store, batches: Iterable[Batch]) -> Generator[Batch]:
     """Save batches of legal records, and yield each once it is stored, in their order."""
-    refused: ValidationError | None = None
     under_way: _UnderWay = deque()
     with SavingThreads(store) as threads:
         try:
             for batch in batches:
                 under_way.append((batch, threads.save(batch)))
                 yield from _finished(under_way, _AHEAD)
-        except ValidationError as error:
-            refused = error
+        except ValidationError:
+            yield from _finished(under_way, 0)
+            raise
         yield from _finished(under_way, 0)
-    if refused is not None:
-        raise refused
 
 
 def _finished(under_way: _UnderWay, ahead: int) -> Iterator[Batch]:

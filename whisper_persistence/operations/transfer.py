@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
@@ -53,7 +53,7 @@ class Batch:
         self.size += size
 
 
-def read_batches(path: Path) -> Iterator[Batch]:
+def read_batches(path: Path) -> Generator[Batch]:
     """Yield the records of a JSON Lines file, in its order, at most `checks.MAX_BATCH` of one kind at a time.
 
     Raises:
