@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from functools import cache
 from itertools import compress
-from typing import Any, NamedTuple
+from typing import Any
 
 import attrs
 from sqlalchemy import BigInteger, Text, Update, bindparam, select
 
 from whisper_persistence.records import (
     ClearMark,
-    Durability,
     Message,
     MessageChange,
     MessageEdit,
@@ -84,37 +82,13 @@ def save_messages(transaction: Transaction, messages: Sequence[Message]) -> list
     stored = _stored(transaction, keys) if transaction.careful else {}
     flags = _are_new(keys, stored)
     transaction.ensure_users({message.user_id for message in messages})
-    places = _places(transaction, conversation_ids, flags)
-    new = list(compress(zip(messages, places, strict=True), flags))
-    stored |= {(message.conversation_id, message.message_id): place.sequence for message, place in new}
-    rows = _rows(transaction.namespace, [(message, place.sequence) for message, place in new])
+    steps = transaction.advance("conversation", list(zip(conversation_ids, flags, flags, strict=True)))
+    new = list(compress(zip(messages, steps, strict=True), flags))
+    stored |= {(message.conversation_id, message.message_id): step.sequence for message, step in new}
+    rows = _rows(transaction.namespace, [(message, step.sequence) for message, step in new])
     transaction.insert(_statements(transaction.flavour).add, rows)
     _note_new(transaction, new, rows)
-    return [
-        Receipt(Durability.DURABLE, place.revision, place.epoch, stored[key], not flag, place.erasures)
-        for key, place, flag in zip(keys, places, flags, strict=True)
-    ]
-
-
-class _Place(NamedTuple):
-    """Where a conversation stands once a message of a batch is in it."""
-
-    revision: int
-    epoch: int
-    sequence: int
-    erasures: int
-
-
-def _places(transaction: Transaction, conversation_ids: Sequence[str], flags: Sequence[bool]) -> list[_Place]:
-    """Raise what the new messages of a batch need, and return where each message leaves its conversation."""
-    left = dict.fromkeys(conversation_ids, 0) | Counter(compress(conversation_ids, flags))
-    counters = transaction.count("conversation", {key: (number, 0, number) for key, number in left.items()})
-    places: list[_Place] = []
-    for key, flag in zip(conversation_ids, flags, strict=True):
-        later = left[key] = left[key] - flag
-        revision, epoch, sequence, _, _, erasures = counters[key]
-        places.append(_Place(revision - later, epoch, sequence - later, erasures))
-    return places
+    return [step.receipt(stored[key], not flag) for key, step, flag in zip(keys, steps, flags, strict=True)]
 
 
 def _are_new(keys: Sequence[_Key], stored: Container[_Key]) -> list[bool]:
@@ -123,12 +97,12 @@ def _are_new(keys: Sequence[_Key], stored: Container[_Key]) -> list[bool]:
     return [first[key] == place and key not in stored for place, key in enumerate(keys)]
 
 
-def _note_new(transaction: Transaction, new: Sequence[tuple[Message, _Place]], rows: Sequence[tuple[Any, ...]]) -> None:
+def _note_new(transaction: Transaction, new: Sequence[tuple[Message, Step]], rows: Sequence[tuple[Any, ...]]) -> None:
     """Note new messages for followers and for the hash chains, where there are any."""
     if transaction.is_followed():
-        for message, place in new:
-            transaction.tell("messages", message.conversation_id, message.message_id, place.revision)
-            transaction.tell("conversations", message.conversation_id, "", place.revision)
+        for message, step in new:
+            transaction.tell("messages", message.conversation_id, message.message_id, step.revision)
+            transaction.tell("conversations", message.conversation_id, "", step.revision)
     if transaction.links is not None:
         for row in rows:
             transaction.links.note(row[1], Event("add", row[2], row[3:-1]))

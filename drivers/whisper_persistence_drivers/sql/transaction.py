@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
@@ -167,17 +168,18 @@ class Transaction(Session):
             kind: whether the items belong to users or to conversations.
             items: for each, in order: whose it is, 1 if it changes anything or 0, and how many sequences it takes.
         """
-        totals: dict[str, tuple[int, int, int]] = {}
+        later: dict[str, int] = defaultdict(int)
+        untaken: dict[str, int] = defaultdict(int)
         for thing_id, raised, taken in items:
-            before = totals.get(thing_id, (0, 0, 0))
-            totals[thing_id] = (before[0] + raised, 0, before[2] + taken)
-        counters = self.count(kind, totals)
+            later[thing_id] += raised
+            untaken[thing_id] += taken
+        counters = self.count(kind, {thing_id: (later[thing_id], 0, untaken[thing_id]) for thing_id in later})
         steps: list[Step] = []
         for thing_id, raised, taken in items:
             revision, epoch, sequence, cleared, _, erasures = counters[thing_id]
-            later, _, untaken = totals[thing_id]
-            totals[thing_id] = (later - raised, 0, untaken - taken)
-            steps.append(Step(revision - later + raised, epoch, sequence - untaken + 1, cleared, erasures))
+            later[thing_id] -= raised
+            steps.append(Step(revision - later[thing_id], epoch, sequence - untaken[thing_id] + 1, cleared, erasures))
+            untaken[thing_id] -= taken
         return steps
 
     def ensure_users(self, user_ids: Iterable[str]) -> None:
