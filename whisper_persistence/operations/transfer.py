@@ -120,7 +120,7 @@ def checked(batch: Batch) -> Batch:
     for place, record in zip(batch.places, batch.records, strict=True):
         try:
             validate_batch([record], RECORD_KINDS[batch.kind])
-            _check(record)
+            _check_owner(record)
         except ValidationError as error:
             raise ValidationError(f"{place}: {error.field}", error.problem) from None
     return batch
@@ -137,6 +137,10 @@ def _is_legal(batch: Batch) -> bool:
 
 def _check(record: Any) -> None:
     validate(record)
+    _check_owner(record)
+
+
+def _check_owner(record: Any) -> None:
     if isinstance(record, Outcome) and not record.user_id:
         raise ValidationError("Outcome.user_id", "must not be empty")
 

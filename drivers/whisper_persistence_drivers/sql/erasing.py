@@ -15,8 +15,9 @@ from whisper_persistence_drivers.sql.chaining import Event
 from whisper_persistence_drivers.sql.erasures import await_followers, load_erasures
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import mine
+from whisper_persistence_drivers.sql.standing import Counter
 from whisper_persistence_drivers.sql.tombstones import put_tombstones
-from whisper_persistence_drivers.sql.transaction import Counter, Transaction
+from whisper_persistence_drivers.sql.transaction import Transaction
 
 #: What a user owns, with the column that names each record to followers.
 _OWNED: tuple[tuple[FollowedKind, str | None], ...] = (

@@ -22,7 +22,8 @@ from whisper_persistence.records.following import ThingKind
 from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine, to_micros
-from whisper_persistence_drivers.sql.transaction import Counter, Transaction
+from whisper_persistence_drivers.sql.standing import Counter
+from whisper_persistence_drivers.sql.transaction import Transaction
 
 #: How long a follower may take to see an erase before it is forgotten, in microseconds: 30 days.
 PATIENCE: Final = 30 * 24 * 3_600 * 1_000_000

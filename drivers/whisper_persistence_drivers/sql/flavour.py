@@ -184,7 +184,7 @@ class Flavour(ABC):
             rows: key, and by how much to raise the three, in the order of the keys.
 
         Returns:
-            Rows of key, revision, epoch, sequence, clear mark, who follows (`transaction.Counter.followed`), and how
+            Rows of key, revision, epoch, sequence, clear mark, who follows (`standing.Counter.followed`), and how
             many erases the namespace has seen.
         """
 

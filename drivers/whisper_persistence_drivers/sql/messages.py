@@ -24,7 +24,8 @@ from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.indexing import forget_terms
 from whisper_persistence_drivers.sql.session import Session, mine
-from whisper_persistence_drivers.sql.transaction import Step, Transaction
+from whisper_persistence_drivers.sql.standing import Step
+from whisper_persistence_drivers.sql.transaction import Transaction
 from whisper_persistence_drivers.sql.vectors import forget_vectors
 from whisper_persistence_drivers.sql.windows import message_columns, read_messages
 

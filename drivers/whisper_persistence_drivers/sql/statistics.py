@@ -18,7 +18,8 @@ from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.damage import sorted_out
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine
-from whisper_persistence_drivers.sql.transaction import Step, Transaction
+from whisper_persistence_drivers.sql.standing import Step
+from whisper_persistence_drivers.sql.transaction import Transaction
 
 _statistics = checked(Statistics)
 _score = checked(MemoryScore)

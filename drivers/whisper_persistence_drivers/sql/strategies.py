@@ -17,7 +17,8 @@ from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.damage import Asked, read_page, sorted_out
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import NEWEST, Session, mine, set_sequence, to_micros
-from whisper_persistence_drivers.sql.transaction import Step, Transaction
+from whisper_persistence_drivers.sql.standing import Step
+from whisper_persistence_drivers.sql.transaction import Transaction
 
 _strategy = checked(Strategy)
 _outcome = checked(Outcome)

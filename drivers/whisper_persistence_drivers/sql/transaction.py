@@ -6,16 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import msgspec
 from sqlalchemy import bindparam, delete, select
 
-from whisper_persistence.records import Durability, Receipt
 from whisper_persistence.records.following import FollowedKind, ThingKind
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine, to_micros
+from whisper_persistence_drivers.sql.standing import Counter, Step
 
 if TYPE_CHECKING:
     from whisper_persistence_drivers.sql.chaining import Links
@@ -24,45 +24,6 @@ if TYPE_CHECKING:
 _REMEMBERED: Final = 30 * 24 * 3_600 * 1_000_000
 #: A change whose key ends like this, one in 4,096, takes older ones away; no clock and no thread is needed for it.
 _PRUNING: Final = "000"
-
-
-class Counter(NamedTuple):
-    """Where a user or conversation stands.
-
-    Attributes:
-        revision, epoch, sequence: as in `whisper_persistence.records.Revision`.
-        cleared: the last sequence of the conversation that is cleared.
-        followed: the name and the kind of each follower, as a list of pairs in JSON; ``None`` where there is none.
-        erasures: how many erases the namespace has seen.
-    """
-
-    revision: int
-    epoch: int
-    sequence: int
-    cleared: int
-    followed: str | None
-    erasures: int
-
-
-class Step(NamedTuple):
-    """Where one item of a batch stands.
-
-    Attributes:
-        revision, epoch: of the user or conversation, as the item leaves it.
-        sequence: the first sequence that the item may use.
-        cleared: the last sequence of the conversation that is cleared.
-        erasures: how many erases the namespace has seen.
-    """
-
-    revision: int
-    epoch: int
-    sequence: int
-    cleared: int
-    erasures: int
-
-    def receipt(self, sequence: int | None = None, repeated: bool | None = None) -> Receipt:
-        """Return the receipt of the item."""
-        return Receipt(Durability.DURABLE, self.revision, self.epoch, sequence, repeated, self.erasures)
 
 
 @lru_cache(maxsize=64)
