@@ -234,24 +234,35 @@ def test_what_is_awaited_costs_no_more_than_its_budget(
     assert statements <= AWAITED[operation].statements, (calls, statements)
 
 
-#: What importing the package brings beside its libraries: modules, and classes that attrs makes anew in every process.
-IMPORTED: Final = (43, 28)
-_COUNT_IMPORTED: Final = """
-import asyncio, attrs, msgspec, pluggy, sys
+#: What importing the package, and opening a file that is up to date, bring beside the libraries that they need: modules,
+#: and classes that attrs makes anew in every process.
+BROUGHT: Final = {
+    ("asyncio, attrs, msgspec, pluggy", "import whisper_persistence"): (38, 18),
+    (
+        "asyncio, attrs, msgspec, platformdirs, pluggy, sqlalchemy.dialects.sqlite, uuid_utils",
+        "import whisper_persistence as w; w.Store.from_settings(drivers=['sqlite'], options={'sqlite': {'path': path}})",
+    ): (90, 58),
+}
+_COUNT_BROUGHT: Final = """
+import {}, sys
+path = sys.argv[1]
 before = set(sys.modules)
-import whisper_persistence
-new = [sys.modules[name] for name in set(sys.modules) - before]
-made = {value for module in new for value in vars(module).values() if isinstance(value, type) and attrs.has(value)}
+{}
+new = [sys.modules[name] for name in set(sys.modules) - before if name.startswith("whisper_persistence")]
+made = {{value for module in new for value in vars(module).values() if isinstance(value, type) and attrs.has(value)}}
 print(len(new), len(made))
 """
 
 
-def test_importing_the_package_brings_little() -> None:
-    done = subprocess.run([sys.executable, "-c", _COUNT_IMPORTED], capture_output=True, text=True, check=True)  # noqa: S603
-    modules, classes = map(int, done.stdout.split())
+@pytest.mark.parametrize(("libraries", "done"), BROUGHT, ids=["import", "open"])
+def test_importing_and_opening_bring_little(libraries: str, done: str, store: Store, driver: SqliteDriver) -> None:
+    store.close()
+    command = [sys.executable, "-c", _COUNT_BROUGHT.format(libraries, done), str(driver.path)]
+    counted = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    modules, classes = map(int, counted.stdout.split())
 
-    assert modules <= IMPORTED[0], modules
-    assert classes <= IMPORTED[1], classes
+    assert modules <= BROUGHT[libraries, done][0], modules
+    assert classes <= BROUGHT[libraries, done][1], classes
 
 
 @attrs.frozen

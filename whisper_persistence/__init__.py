@@ -29,20 +29,12 @@ from whisper_persistence.hookspecs import hookimpl
 from whisper_persistence.records import (
     ClearMark,
     Durability,
-    MemoryScore,
     Message,
     MessageEdit,
     MessageRedaction,
     Outcome,
     OutcomeQuery,
-    Pattern,
-    PatternChange,
-    Preferences,
-    PreferencesChange,
     Receipt,
-    ScoreQuery,
-    Statistics,
-    StatisticsChange,
     Strategy,
     StrategyChange,
     Window,
@@ -50,7 +42,19 @@ from whisper_persistence.records import (
 from whisper_persistence.store import Store
 
 if TYPE_CHECKING:
-    from whisper_persistence.records import Retention, SearchQuery, SearchResult
+    from whisper_persistence.records import (
+        MemoryScore,
+        Pattern,
+        PatternChange,
+        Preferences,
+        PreferencesChange,
+        Retention,
+        ScoreQuery,
+        SearchQuery,
+        SearchResult,
+        Statistics,
+        StatisticsChange,
+    )
 
 __all__ = [
     "AsyncStore",

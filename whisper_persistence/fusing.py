@@ -19,13 +19,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import attrs
 import msgspec
 
+from whisper_persistence import records as rec
 from whisper_persistence.errors import ConfigurationError, ValidationError
-from whisper_persistence.records import Message, SearchHit, SearchQuery, SearchResult, Window, fields
+from whisper_persistence.records import Message, Window, fields
+
+if TYPE_CHECKING:
+    from whisper_persistence.records import SearchHit, SearchQuery, SearchResult
 
 #: How many hits a layer that fuses asks for below, and so how many a query can page through at most.
 CANDIDATES: Final = 200
@@ -128,7 +132,7 @@ def _scored(
     fit = math.sqrt(sum([share * parts.get(part, 0.0) ** 2 for part, share in relevant]))
     worth = sum([share * parts.get(part, _UNSCORED) for part, share in worthy]) if worthy else 1.0
     score = fit * (weights.floor + (1.0 - weights.floor) * worth)
-    return SearchHit(hit.message, min(max(score, 0.0), 1.0), parts, hit.context)
+    return rec.SearchHit(hit.message, min(max(score, 0.0), 1.0), parts, hit.context)
 
 
 def _rank(hit: SearchHit) -> tuple[float, str, str]:

@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import attrs
 
@@ -32,8 +32,7 @@ from whisper_persistence.records.checks import MAX_BATCH
 LATE: Final = "the store was closed before this call was done: whether it was is not known"
 
 
-@attrs.define(eq=False)
-class Call:
+class Call(NamedTuple):
     """One caller's part of a batch.
 
     Attributes:

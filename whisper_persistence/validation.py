@@ -10,12 +10,27 @@ from collections.abc import Callable, Sequence
 from functools import cache, partial
 from operator import attrgetter
 from types import UnionType
-from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    NamedTuple,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import attrs
 
 from whisper_persistence.errors import ValidationError
-from whisper_persistence.records import MemoryScore, Outcome, StatisticsChange, StrategyChange, checks
+from whisper_persistence.records import checks
+
+if TYPE_CHECKING:
+    from whisper_persistence.records import MemoryScore, Outcome, StatisticsChange, StrategyChange
 
 #: So many records are looked at field by field, which takes a third of the time; for few it takes longer.
 _MANY: Final = 16
@@ -164,8 +179,7 @@ def normalised(namespace: str) -> str:
     return plain
 
 
-@attrs.frozen
-class _Plan:
+class _Plan(NamedTuple):
     """How a record class is checked.
 
     Attributes:

@@ -11,15 +11,14 @@ from typing import ClassVar, Literal, cast
 
 import attrs
 
+from whisper_persistence import records as rec
 from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.hookspecs import BackupSpecs, hookimpl
 from whisper_persistence.paths import absolute_path
-from whisper_persistence.records import BackupReport, SchemaReport
+from whisper_persistence_drivers.sql import on_use
 from whisper_persistence_drivers.sql.driver import SqlDriver
 from whisper_persistence_drivers.sql.schema import describe_schema
-from whisper_persistence_drivers.sqlite_backup import back_up, restore
 from whisper_persistence_drivers.sqlite_database import SqliteDatabase
-from whisper_persistence_drivers.sqlite_text_index import SqliteTextIndex
 
 #: Held while a file is made, so that nobody in this process has it open when its first descriptor is closed.
 _making = threading.Lock()
@@ -74,18 +73,22 @@ class SqliteDriver(SqlDriver, BackupSpecs):
     cache_mb: int = attrs.field(default=4, converter=int, validator=attrs.validators.ge(1))
 
     @hookimpl
-    def inspect_schema(self) -> SchemaReport:
+    def inspect_schema(self) -> rec.SchemaReport:
         """Read the file's version, if there is a file."""
         return super().inspect_schema() if self.path.exists() else describe_schema(self.tier, None)
 
     @hookimpl
-    def back_up(self, path: str) -> BackupReport:
+    def back_up(self, path: str) -> rec.BackupReport:
         """Copy the file while others write to it."""
+        from whisper_persistence_drivers.sqlite_backup import back_up
+
         return back_up(cast("SqliteDatabase", self._database), absolute_path(path), self.tier)
 
     @hookimpl
-    def restore(self, path: str, overwrite: bool) -> BackupReport:
+    def restore(self, path: str, overwrite: bool) -> rec.BackupReport:
         """Put a backup in the place of the file."""
+        from whisper_persistence_drivers.sqlite_backup import restore
+
         return restore(self._file(), absolute_path(path), self.tier, self.sealer(), overwrite=overwrite)
 
     def connect(self) -> SqliteDatabase:
@@ -105,6 +108,8 @@ class SqliteDriver(SqlDriver, BackupSpecs):
     def _file(self) -> SqliteDatabase:
         return SqliteDatabase(self.path, self.synchronous, self.busy_timeout, self.readers, self.cache_mb)
 
-    def text_index(self) -> SqliteTextIndex:
+    def text_index(self) -> on_use.text_index.TextIndex:
         """Return how words are found here: by FTS5."""
+        from whisper_persistence_drivers.sqlite_text_index import SqliteTextIndex
+
         return SqliteTextIndex()

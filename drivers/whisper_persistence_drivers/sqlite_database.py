@@ -15,8 +15,8 @@ from weakref import WeakSet
 import attrs
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 
+from whisper_persistence import records as rec
 from whisper_persistence.errors import PersistenceError, StoreClosedError
-from whisper_persistence.records import Tombstone
 from whisper_persistence_drivers.sql.damage import Damage
 from whisper_persistence_drivers.sql.database import ConstraintError, Database, Scrubbed
 from whisper_persistence_drivers.sql.flavour import Flavour
@@ -136,7 +136,7 @@ class SqliteDatabase(Database):
             "wal_reset_race": has_wal_reset_race(sqlite3.sqlite_version_info),
         }
 
-    def remember(self, tombstones: Sequence[Tombstone]) -> None:
+    def remember(self, tombstones: Sequence[rec.Tombstone]) -> None:
         """Add to the list beside the file."""
         add_tombstones(self.path, tombstones)
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import attrs
 
 from whisper_persistence.records import Tombstone
-from whisper_persistence_drivers.sql.chain_start import check_mark
+from whisper_persistence_drivers.sql.chain_mark import check_mark
 from whisper_persistence_drivers.sql.chaining import Links, Sealer
 from whisper_persistence_drivers.sql.erasing import erase_again
 from whisper_persistence_drivers.sql.schema import open_installation

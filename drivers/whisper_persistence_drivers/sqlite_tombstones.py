@@ -9,11 +9,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from whisper_persistence import records as rec
 from whisper_persistence.codec import decoder, encode
 from whisper_persistence.errors import StorageUnavailableError
-from whisper_persistence.records import Tombstone
-
-_read = decoder(Tombstone)
 
 
 def list_of(path: Path) -> Path:
@@ -21,7 +19,7 @@ def list_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.erased")
 
 
-def add_tombstones(path: Path, tombstones: Sequence[Tombstone]) -> None:
+def add_tombstones(path: Path, tombstones: Sequence[rec.Tombstone]) -> None:
     """Append tombstones to the list of a file, and wait until the disk has them.
 
     Raises:
@@ -44,10 +42,11 @@ def add_tombstones(path: Path, tombstones: Sequence[Tombstone]) -> None:
         ) from None
 
 
-def read_tombstones(path: Path) -> list[Tombstone]:
+def read_tombstones(path: Path) -> list[rec.Tombstone]:
     """Return the tombstones that the list of a file holds; a line that a crash cut short counts for nothing."""
     try:
         lines = list_of(path).read_bytes().splitlines()
     except FileNotFoundError:
         return []
-    return [_read(line) for line in lines if line.endswith(b"}")]
+    read = decoder(rec.Tombstone)
+    return [read(line) for line in lines if line.endswith(b"}")]

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from whisper_persistence.hookspecs.markers import hookspec
-from whisper_persistence.records import (
-    MemoryScore,
-    Pattern,
-    PatternChange,
-    Preferences,
-    PreferencesChange,
-    Receipt,
-    ScoreQuery,
-    Statistics,
-    StatisticsChange,
-)
+
+if TYPE_CHECKING:
+    from whisper_persistence.records import (
+        MemoryScore,
+        Pattern,
+        PatternChange,
+        Preferences,
+        PreferencesChange,
+        Receipt,
+        ScoreQuery,
+        Statistics,
+        StatisticsChange,
+    )
 
 
 class StatisticsSpecs:

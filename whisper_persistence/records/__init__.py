@@ -11,8 +11,6 @@ from whisper_persistence.records.conversations import (
     MessageRedaction,
     Window,
 )
-from whisper_persistence.records.memories import MemoryScore, ScoreQuery, Statistics, StatisticsChange
-from whisper_persistence.records.patterns import Pattern, PatternChange, Preferences, PreferencesChange
 from whisper_persistence.records.receipts import Durability, Receipt
 from whisper_persistence.records.strategies import Outcome, OutcomeQuery, Strategy, StrategyChange
 
@@ -30,6 +28,8 @@ if TYPE_CHECKING:
         TierReport,
         Tombstone,
     )
+    from whisper_persistence.records.memories import MemoryScore, ScoreQuery, Statistics, StatisticsChange
+    from whisper_persistence.records.patterns import Pattern, PatternChange, Preferences, PreferencesChange
     from whisper_persistence.records.questions import (
         QUESTIONS,
         ActivityByDay,
@@ -165,6 +165,8 @@ _ON_USE: Final = {
         "TierReport",
         "Tombstone",
     ),
+    "memories": ("MemoryScore", "ScoreQuery", "Statistics", "StatisticsChange"),
+    "patterns": ("Pattern", "PatternChange", "Preferences", "PreferencesChange"),
     "searching": ("Embedding", "SearchHit", "SearchQuery", "SearchResult", "Vector", "VectorQuery"),
 }
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-import attrs
 from sqlalchemy import bindparam, delete, select
 
-from whisper_persistence.errors import ConfigurationError
+from whisper_persistence_drivers.sql.chain_mark import MARK
 from whisper_persistence_drivers.sql.chaining import DIGESTED, Event, Links, Sealer, load_heads
 from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
@@ -19,15 +18,11 @@ from whisper_persistence_drivers.sql.transaction import Transaction
 
 _log: Final = logging.getLogger(__name__)
 
-#: In place of a conversation: the row of the heads that says that a namespace has chains, and with which key.
-MARK: Final = ""
 #: How many conversations are linked in one transaction.
 _TOGETHER: Final = 50
 
 
-@attrs.frozen(eq=False)
-class _Statements:
-    mark: Prepared
+class _Statements(NamedTuple):
     put_mark: Prepared
     conversations: Prepared
     rows: Prepared
@@ -44,7 +39,6 @@ def _statements(flavour: Flavour) -> _Statements:
     here = (mine(messages), messages.conversation_id == bindparam("conversation", type_=PlainText))
     columns = (messages[name] for name in DIGESTED)
     return _Statements(
-        mark=flavour.prepare(select(heads.c.seal).where(mine(heads.c), heads.c.thing == bindparam("mark"))),
         put_mark=flavour.add_missing(heads),
         conversations=flavour.prepare(names.limit(bindparam("limit"))),
         rows=flavour.prepare(select(messages.sequence, *columns).where(*here).order_by(messages.sequence)),
@@ -55,23 +49,6 @@ def _statements(flavour: Flavour) -> _Statements:
             flavour.prepare(delete(heads).where(mine(heads.c))),
         ),
     )
-
-
-def check_mark(session: Session, sealer: Sealer | None, tier: str) -> bool:
-    """Say whether the namespace has chains, which everybody who writes to it must then keep.
-
-    Raises:
-        ConfigurationError: it has, and the settings of this driver say nothing of it, or have another key.
-    """
-    rows = session.rows(_statements(session.flavour).mark, mark=MARK)
-    if rows and sealer is None:
-        raise ConfigurationError(
-            f"driver {tier!r}: the conversations of this database have hash chains, which a writer without them would "
-            "break: set tamper_evidence = true"
-        )
-    if sealer is not None and rows and rows[0][0] != sealer.fingerprint():
-        raise ConfigurationError(f"driver {tier!r}: tamper_key is not the key of this database's hash chains: set that")
-    return bool(rows)
 
 
 def start(write: Callable[..., Any], sealer: Sealer) -> None:

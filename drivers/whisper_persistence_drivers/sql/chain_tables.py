@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-import attrs
 from sqlalchemy import Table
 
 from whisper_persistence_drivers.sql.columns import number, string
 from whisper_persistence_drivers.sql.table_maker import TableMaker
 
 
-@attrs.frozen(eq=False)
-class ChainTables:
+class ChainTables(NamedTuple):
     """Links, the salts of what is there still, and where each chain ends."""
 
     links: Table

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import attrs
 from sqlalchemy import BigInteger, bindparam, select
 
 from whisper_persistence.records import ChainProblem, ChainReport
-from whisper_persistence_drivers.sql.chain_start import MARK, read_cleared, read_conversations, read_rows
+from whisper_persistence_drivers.sql.chain_mark import MARK
+from whisper_persistence_drivers.sql.chain_start import read_cleared, read_conversations, read_rows
 from whisper_persistence_drivers.sql.chaining import Head, Sealer, digest, load_heads
 from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
@@ -22,8 +23,7 @@ _PAGE: Final = 2_000
 Ask = Callable[..., Any]
 
 
-@attrs.frozen(eq=False)
-class _Statements:
+class _Statements(NamedTuple):
     links: Prepared
     salts: Prepared
     things: Prepared

@@ -104,8 +104,7 @@ def digest(salt: str, row: Sequence[Any]) -> str:
     return hashlib.sha256(f"{salt}{encode(list(row))}".encode()).hexdigest()
 
 
-@attrs.frozen(eq=False)
-class _Statements:
+class _Statements(NamedTuple):
     heads: Prepared
     last: Prepared
     add_links: Prepared

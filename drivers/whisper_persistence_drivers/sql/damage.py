@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import attrs
 
@@ -49,8 +49,7 @@ def _first_two(row: Any) -> tuple[Any, ...]:
     return tuple(row[:2])
 
 
-@attrs.frozen
-class Asked:
+class Asked(NamedTuple):
     """How a page was asked for.
 
     Attributes:

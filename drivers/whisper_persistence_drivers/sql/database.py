@@ -5,12 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
-import attrs
 from sqlalchemy import Engine
 
-from whisper_persistence.records import Tombstone
+from whisper_persistence import records as rec
 from whisper_persistence_drivers.sql.damage import Damage
 from whisper_persistence_drivers.sql.flavour import Flavour
 
@@ -23,8 +22,7 @@ class TransactionLostError(Exception):
     """The database gave the transaction up because of another one."""
 
 
-@attrs.frozen
-class Scrubbed:
+class Scrubbed(NamedTuple):
     """What became of deleted bytes.
 
     Attributes:
@@ -85,7 +83,7 @@ class Database(ABC):
         """Ask the database how it is, and return what is worth knowing."""
 
     @abstractmethod
-    def remember(self, tombstones: Sequence[Tombstone]) -> None:
+    def remember(self, tombstones: Sequence[rec.Tombstone]) -> None:
         """Write down whom an erase removed where no backup of the database overwrites it, if there is such a place."""
 
     @abstractmethod

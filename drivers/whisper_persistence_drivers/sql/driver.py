@@ -17,13 +17,8 @@ from whisper_persistence.hookspecs import (
     StrategySpecs,
     hookimpl,
 )
-from whisper_persistence_drivers.sql import expiring as sql_expiring
-from whisper_persistence_drivers.sql import following as sql_following
-from whisper_persistence_drivers.sql import leasing as sql_leasing
 from whisper_persistence_drivers.sql import messages as sql_messages
-from whisper_persistence_drivers.sql import patterns as sql_patterns
-from whisper_persistence_drivers.sql import scanning as sql_scanning
-from whisper_persistence_drivers.sql import scores as sql_scores
+from whisper_persistence_drivers.sql import on_use
 from whisper_persistence_drivers.sql import statistics as sql_statistics
 from whisper_persistence_drivers.sql import strategies as sql_strategies
 from whisper_persistence_drivers.sql import windows as sql_windows
@@ -87,37 +82,37 @@ class SqlDriver(
     @hookimpl
     def save_patterns(self, patterns: Sequence[rec.Pattern]) -> Sequence[rec.Receipt]:
         """Put whole patterns."""
-        return self._write(sql_patterns.save_patterns, patterns)
+        return self._write(on_use.patterns.save_patterns, patterns)
 
     @hookimpl
     def load_patterns(self, user_ids: Sequence[str]) -> Mapping[str, tuple[rec.Pattern, ...]]:
         """Return patterns by user id."""
-        return self._read(sql_patterns.load_patterns, user_ids)
+        return self._read(on_use.patterns.load_patterns, user_ids)
 
     @hookimpl
     def update_patterns(self, changes: Sequence[rec.PatternChange]) -> Sequence[rec.Receipt]:
         """Apply observations to patterns."""
-        return self._write(sql_patterns.update_patterns, changes)
+        return self._write(on_use.patterns.update_patterns, changes)
 
     @hookimpl
     def save_preferences(self, preferences: Sequence[rec.Preferences]) -> Sequence[rec.Receipt]:
         """Put whole preferences."""
-        return self._write(sql_patterns.save_preferences, preferences)
+        return self._write(on_use.patterns.save_preferences, preferences)
 
     @hookimpl
     def load_preferences(self, user_ids: Sequence[str]) -> Mapping[str, rec.Preferences]:
         """Return preferences by user id."""
-        return self._read(sql_patterns.load_preferences, user_ids)
+        return self._read(on_use.patterns.load_preferences, user_ids)
 
     @hookimpl
     def update_preferences(self, changes: Sequence[rec.PreferencesChange]) -> Sequence[rec.Receipt]:
         """Apply changes to preferences."""
-        return self._write(sql_patterns.update_preferences, changes)
+        return self._write(on_use.patterns.update_preferences, changes)
 
     @hookimpl
     def load_scores(self, queries: Sequence[rec.ScoreQuery]) -> Mapping[rec.ScoreQuery, tuple[rec.MemoryScore, ...]]:
         """Return pages of memory scores."""
-        return self._read(sql_scores.load_scores, queries)
+        return self._read(on_use.scores.load_scores, queries)
 
     @hookimpl
     def save_messages(self, messages: Sequence[rec.Message]) -> Sequence[rec.Receipt]:
@@ -141,43 +136,43 @@ class SqlDriver(
     @hookimpl
     def register_follower(self, follower: rec.Follower) -> bool:
         """Make a follower known."""
-        return self._write(sql_following.register_follower, follower)
+        return self._write(on_use.following.register_follower, follower)
 
     @hookimpl
     def load_pending(self, follower: str, limit: int) -> tuple[rec.Pending, ...]:
         """Return what a follower has not seen."""
-        return self._read(sql_following.load_pending, follower, limit)
+        return self._read(on_use.following.load_pending, follower, limit)
 
     @hookimpl
     def lease_follower(self, lease: rec.Lease) -> rec.Lease:
         """Take, renew or give back a follower's lease."""
-        return self._write(sql_leasing.lease_follower, lease)
+        return self._write(on_use.leasing.lease_follower, lease)
 
     @hookimpl
     def load_revisions(self, things: Sequence[rec.Thing]) -> Mapping[rec.Thing, rec.Revision]:
         """Return the revisions of things."""
-        return self._read(sql_following.load_revisions, things)
+        return self._read(on_use.following.load_revisions, things)
 
     @hookimpl
     def scan(self, kind: str, cursor: str | None, limit: int) -> rec.Page | None:
         """Return one page of the records of a kind."""
-        if not sql_scanning.knows(kind):
+        if not on_use.scanning.knows(kind):
             return self._below.scan(kind=kind, cursor=cursor, limit=limit)
-        return self._read(sql_scanning.scan, kind, cursor, limit)
+        return self._read(on_use.scanning.scan, kind, cursor, limit)
 
     @hookimpl
     def scan_messages(self, user_id: str, cursor: str | None, limit: int) -> rec.Page:
         """Return one page of the messages of a user."""
-        return self._read(sql_scanning.scan_messages, user_id, cursor, limit)
+        return self._read(on_use.scanning.scan_messages, user_id, cursor, limit)
 
     @hookimpl
     def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> tuple[rec.TierReport, ...]:
         """Remove what the policies no longer keep, here and below."""
-        counts = sql_expiring.expire(self._read, self._write, policies, dry_run=dry_run)
+        counts = on_use.expiring.expire(self._read, self._write, policies, dry_run=dry_run)
         scrubbed = Scrubbed()
         if not dry_run:
             self._has_slack = self._has_slack or any(counts.values())
-            if self._has_slack and not sql_expiring.is_cut_short(policies, counts):
+            if self._has_slack and not on_use.expiring.is_cut_short(policies, counts):
                 scrubbed, self._has_slack = self._translated(self._database.scrub), False
         below = self._below.expire(policies=policies, dry_run=dry_run) or ()
         return (rec.TierReport(self.tier, counts, scrubbed.rewritten, scrubbed.remaining), *below)

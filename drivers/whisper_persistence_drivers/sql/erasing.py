@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 from sqlalchemy import ColumnElement, Select, Table, and_, delete, literal_column, select
@@ -30,8 +30,7 @@ _OWNED: tuple[tuple[FollowedKind, str | None], ...] = (
 )
 
 
-@attrs.frozen(eq=False)
-class _Statements:
+class _Statements(NamedTuple):
     everybody: list[Prepared]
     spoken_in: list[Prepared]
     hold_profiles: Prepared

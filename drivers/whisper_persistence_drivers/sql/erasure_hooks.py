@@ -9,9 +9,8 @@ import attrs
 
 from whisper_persistence import records as rec
 from whisper_persistence.hookspecs import ErasureSpecs, hookimpl
-from whisper_persistence_drivers.sql import erasing as sql_erasing
 from whisper_persistence_drivers.sql import erasures as sql_erasures
-from whisper_persistence_drivers.sql import following as sql_following
+from whisper_persistence_drivers.sql import on_use
 from whisper_persistence_drivers.sql.database import Scrubbed
 from whisper_persistence_drivers.sql.lifecycle import SqlLifecycle
 
@@ -23,13 +22,13 @@ class SqlErasure(SqlLifecycle, ErasureSpecs):
     @hookimpl
     def erase_users(self, user_ids: Sequence[str]) -> tuple[rec.TierReport, ...]:
         """Forget users, here and below."""
-        report = self._erase(sql_erasing.erase_users, user_ids)
+        report = self._erase(on_use.erasing.erase_users, user_ids)
         return (report, *(self._below.erase_users(user_ids=user_ids) or ()))
 
     @hookimpl
     def erase_again(self, tombstones: Sequence[rec.Tombstone]) -> tuple[rec.TierReport, ...]:
         """Forget users who were forgotten before, here and below."""
-        report = self._erase(sql_erasing.erase_again, tombstones)
+        report = self._erase(on_use.erasing.erase_again, tombstones)
         return (report, *(self._below.erase_again(tombstones=tombstones) or ()))
 
     @hookimpl
@@ -59,12 +58,12 @@ class SqlErasure(SqlLifecycle, ErasureSpecs):
     @hookimpl
     def clear_pending(self, pending: Sequence[rec.Pending]) -> int:
         """Forget pending work, in the file as well where it was the last that named somebody erased."""
-        cleared, released = self._write(sql_following.clear_pending, pending)
+        cleared, released = self._write(on_use.following.clear_pending, pending)
         if released:
             self._translated(self._database.scrub)
         return cleared
 
-    def _erase(self, erase: Callable[..., sql_erasing.Erased], asked: Sequence[Any]) -> rec.TierReport:
+    def _erase(self, erase: Callable[..., on_use.erasing.Erased], asked: Sequence[Any]) -> rec.TierReport:
         erased = self._write(erase, asked)
         self._database.remember(erased.tombstones)
         scrubbed = Scrubbed() if erased.noted else self._translated(self._database.scrub)

@@ -11,19 +11,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import attrs
 from sqlalchemy import BigInteger, delete, func, literal_column, select
 from sqlalchemy.types import TypeEngine
 
-from whisper_persistence.records import Pending
-from whisper_persistence.records.following import ThingKind
 from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine, to_micros
 from whisper_persistence_drivers.sql.standing import Counter
 from whisper_persistence_drivers.sql.transaction import Transaction
+
+if TYPE_CHECKING:
+    from whisper_persistence.records import Pending
+    from whisper_persistence.records.following import ThingKind
 
 #: How long a follower may take to see an erase before it is forgotten, in microseconds: 30 days.
 PATIENCE: Final = 30 * 24 * 3_600 * 1_000_000
@@ -31,10 +32,8 @@ PATIENCE: Final = 30 * 24 * 3_600 * 1_000_000
 _OF_CONVERSATIONS: Final = ("messages", "conversations", "amendments")
 
 
-@attrs.frozen(eq=False)
-class _Statements:
+class _Statements(NamedTuple):
     note: Prepared
-    load: Prepared
     settle: Prepared
     await_followers: Prepared
     find_waiting: Prepared
@@ -61,7 +60,6 @@ def _statements(flavour: Flavour) -> _Statements:
     things = (outbox.follower, outbox.kind, outbox.thing_id)
     return _Statements(
         note=flavour.add_missing(tables.erasures),
-        load=flavour.prepare(select(erasures.subject).where(own, noted).order_by(erasures.subject)),
         settle=flavour.prepare(delete(tables.erasures).where(own, noted, flavour.among(erasures.subject))),
         await_followers=flavour.put(tables.erasures),
         find_waiting=flavour.prepare(waiting),
@@ -74,6 +72,14 @@ def _statements(flavour: Flavour) -> _Statements:
     )
 
 
+@cache
+def _load(flavour: Flavour) -> Prepared:
+    """Return the statement that every opening runs, compiled without the others."""
+    erasures = flavour.tables.erasures.c
+    begun = (mine(erasures), erasures.revision == literal_column("0"))
+    return flavour.prepare(select(erasures.subject).where(*begun).order_by(erasures.subject))
+
+
 def note_erasures(transaction: Transaction, user_ids: Sequence[str]) -> None:
     """Note that the erase of users begins."""
     now = _now()
@@ -83,7 +89,7 @@ def note_erasures(transaction: Transaction, user_ids: Sequence[str]) -> None:
 
 def load_erasures(session: Session) -> tuple[str, ...]:
     """Return the users whose erase was begun."""
-    return tuple(row[0] for row in session.rows(_statements(session.flavour).load))
+    return tuple(row[0] for row in session.rows(_load(session.flavour)))
 
 
 def settle_erasures(transaction: Transaction, user_ids: Sequence[str]) -> tuple[str, ...]:

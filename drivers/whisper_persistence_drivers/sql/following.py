@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 from sqlalchemy import BigInteger, bindparam, delete, select
@@ -19,8 +19,7 @@ from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.transaction import Transaction
 
 
-@attrs.frozen(eq=False)
-class _Statements:
+class _Statements(NamedTuple):
     find_kinds: Prepared
     add_follower: Prepared
     remove_follower: Prepared

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-import attrs
 from sqlalchemy import BigInteger, ColumnElement, exists, func, literal_column, select
 from sqlalchemy.types import TypeEngine
 
@@ -29,8 +28,7 @@ _SHORT: Final = 500
 _AROUND: Final = 2 * RADIUS
 
 
-@attrs.frozen(eq=False)
-class _Statements:
+class _Statements(NamedTuple):
     named: Prepared
     placed: Prepared
     around: Prepared
@@ -72,11 +70,10 @@ def _statements(flavour: Flavour) -> _Statements:
     )
 
 
-@attrs.frozen(eq=False)
-class _Scoped:
+class _Scoped(NamedTuple):
     """Of one kind of scope: how many messages the index has, its rows of them, and those the outbox still holds."""
 
-    count: Prepared
+    counted: Prepared
     rows: Prepared
     tail: Prepared
 
@@ -140,7 +137,7 @@ def read_named(session: Session, keys: Iterable[tuple[str, str]]) -> list[Messag
 def count_terms(session: Session, scope: Scope, limit: int) -> int:
     """Return how many messages of a scope the index has, counting no further than a limit."""
     named = scope.named()
-    statement = _scoped(session.flavour, tuple(named)).count
+    statement = _scoped(session.flavour, tuple(named)).counted
     found: int = session.each(statement, [{**named, "limit": limit}])[0][0][0]
     return found
 

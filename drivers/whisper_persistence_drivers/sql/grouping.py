@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-import attrs
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -109,8 +108,7 @@ def outcomes_by_period(session: Session, question: EffectivenessTrend) -> list[t
     return [(int(period), Outcomes(*map(int, measures))) for period, *measures in rows]
 
 
-@attrs.frozen(eq=False)
-class _Core:
+class _Core(NamedTuple):
     best: Prepared
     total: Prepared
 
@@ -134,8 +132,7 @@ def core_memories(session: Session, question: CoreMemories, threshold: int) -> t
     return [CoreMemory(user, memory, from_units(score)) for user, memory, score in rows], total, users
 
 
-@attrs.frozen(eq=False)
-class _Patterns:
+class _Patterns(NamedTuple):
     most: Prepared
     few: Prepared
 

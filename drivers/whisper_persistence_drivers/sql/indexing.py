@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-import attrs
 from sqlalchemy import BigInteger, ColumnElement, bindparam, delete, func, insert, literal, literal_column, select
 from sqlalchemy.types import TypeEngine
 
@@ -35,8 +34,7 @@ class Draft(NamedTuple):
     row: TermRow | None
 
 
-@attrs.frozen(eq=False)
-class _Statements:
+class _Statements(NamedTuple):
     find: Prepared
     forget: Prepared
     previous: Prepared

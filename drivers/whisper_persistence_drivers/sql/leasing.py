@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
-import attrs
 from sqlalchemy import bindparam, select
 
 from whisper_persistence.records import Lease, Pending
@@ -17,8 +16,7 @@ from whisper_persistence_drivers.sql.transaction import Transaction
 _MICROS: Final = 1_000_000
 
 
-@attrs.frozen(eq=False)
-class _Statements:
+class _Statements(NamedTuple):
     add: Prepared
     hold: Prepared
     put: Prepared

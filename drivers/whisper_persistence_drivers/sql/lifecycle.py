@@ -14,8 +14,8 @@ from whisper_persistence import records as rec
 from whisper_persistence.errors import PersistenceError
 from whisper_persistence.hookspecs import Below, LifecycleSpecs, hookimpl
 from whisper_persistence.origins import current_origin
+from whisper_persistence_drivers.sql import on_use
 from whisper_persistence_drivers.sql.database import Database
-from whisper_persistence_drivers.sql.replaying import HEEDED, count_conflicts, heed
 from whisper_persistence_drivers.sql.retrying import retry
 from whisper_persistence_drivers.sql.schema import SCHEMA_VERSION, describe_schema, find_installation, open_installation
 from whisper_persistence_drivers.sql.session import Session
@@ -103,7 +103,7 @@ class SqlLifecycle(LifecycleSpecs):
         began = time.perf_counter()
         try:
             details = {**self._translated(self._database.describe), **self.describe_search()}
-            details["conflicts"] = self._read(count_conflicts)
+            details["conflicts"] = self._read(on_use.replaying.count_conflicts)
         except PersistenceError as error:
             return rec.TierHealth(self.tier, rec.State.DOWN, None, {"error": str(error)})
         details["schema_version"] = SCHEMA_VERSION
@@ -127,8 +127,8 @@ class SqlLifecycle(LifecycleSpecs):
 
     def _write(self, function: Callable[..., T], *arguments: Any) -> T:
         origin = current_origin()
-        if origin is not None and function in HEEDED:
-            function = cast("Callable[..., T]", partial(heed, origin, function))
+        if origin is not None and function in on_use.replaying.HEEDED:
+            function = cast("Callable[..., T]", partial(on_use.replaying.heed, origin, function))
         return retry(lambda careful: self._attempt(function, arguments, careful=careful), self.tier)
 
     def _attempt(self, function: Callable[..., T], arguments: tuple[Any, ...], *, careful: bool) -> T:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from functools import cache
 from itertools import compress
-from typing import Any
+from typing import Any, NamedTuple
 
-import attrs
 from sqlalchemy import BigInteger, Text, Update, bindparam, select
 
 from whisper_persistence.records import (
@@ -18,23 +17,20 @@ from whisper_persistence.records import (
     MessageRedaction,
     Receipt,
 )
-from whisper_persistence_drivers.sql.chaining import Event
+from whisper_persistence_drivers.sql import on_use
 from whisper_persistence_drivers.sql.checksums import encode_all_checked
 from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
-from whisper_persistence_drivers.sql.indexing import forget_terms
 from whisper_persistence_drivers.sql.session import Session, mine
 from whisper_persistence_drivers.sql.standing import Step
 from whisper_persistence_drivers.sql.transaction import Transaction
-from whisper_persistence_drivers.sql.vectors import forget_vectors
 from whisper_persistence_drivers.sql.windows import message_columns, read_messages
 
 #: A message's conversation and its id.
 _Key = tuple[str, str]
 
 
-@attrs.frozen(eq=False)
-class _Statements:
+class _Statements(NamedTuple):
     add: Prepared
     find: Prepared
     read: Prepared
@@ -106,7 +102,7 @@ def _note_new(transaction: Transaction, new: Sequence[tuple[Message, Step]], row
             transaction.tell("conversations", message.conversation_id, "", step.revision)
     if transaction.links is not None:
         for row in rows:
-            transaction.links.note(row[1], Event("add", row[2], row[3:-1]))
+            transaction.links.note(row[1], on_use.chaining.Event("add", row[2], row[3:-1]))
 
 
 def _stored(session: Session, keys: Sequence[_Key]) -> dict[_Key, int]:
@@ -173,9 +169,9 @@ def _put_edit(transaction: Transaction, message: Message) -> None:
     here = {"conversation": message.conversation_id, "at": message.sequence}
     transaction.run(edit, **here, new_record=row[-2], new_checksum=row[-1])
     if transaction.links is not None:
-        transaction.links.note(message.conversation_id, Event("edit", row[2], row[3:-1]))
-    forget_vectors(transaction, message)
-    forget_terms(transaction, message)
+        transaction.links.note(message.conversation_id, on_use.chaining.Event("edit", row[2], row[3:-1]))
+    on_use.vectors.forget_vectors(transaction, message)
+    on_use.indexing.forget_terms(transaction, message)
 
 
 def _put_mark(transaction: Transaction, change: ClearMark, step: Step) -> int:
@@ -183,6 +179,6 @@ def _put_mark(transaction: Transaction, change: ClearMark, step: Step) -> int:
     key = transaction.thing_key("conversation", change.conversation_id)
     transaction.run(_statements(transaction.flavour).clear, key=key, mark=mark)
     if transaction.links is not None:
-        transaction.links.note(change.conversation_id, Event("clear", mark))
+        transaction.links.note(change.conversation_id, on_use.chaining.Event("clear", mark))
     transaction.tell_of_amendment(change.conversation_id, step.revision)
     return mark

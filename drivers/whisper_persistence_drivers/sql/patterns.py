@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-import attrs
 from sqlalchemy import select
 
 from whisper_persistence.errors import StorageDamagedError
@@ -23,8 +22,7 @@ _pattern = checked(Pattern)
 _preferences = checked(Preferences)
 
 
-@attrs.frozen(eq=False)
-class _Statements:
+class _Statements(NamedTuple):
     load_patterns: Prepared
     find_patterns: Prepared
     put_patterns: Prepared

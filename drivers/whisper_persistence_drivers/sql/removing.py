@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-import attrs
 from sqlalchemy import BigInteger, bindparam, delete, select
 
 from whisper_persistence.errors import StorageDamagedError
@@ -34,8 +33,7 @@ _ITEMS: Final[Mapping[RecordKind, str]] = {
 Found = tuple[str, str, Any]
 
 
-@attrs.frozen(eq=False)
-class _Statements:
+class _Statements(NamedTuple):
     find: Prepared
     remove: Prepared
     empty_profile: Prepared

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import attrs
 from sqlalchemy import func, select
@@ -51,22 +51,21 @@ class _Fate(enum.Enum):
     PRESENT = "stored already"
 
 
-@attrs.frozen(eq=False)
-class _Statements:
+class _Statements(NamedTuple):
     note: Prepared
-    count: Prepared
+    counted: Prepared
 
 
 @cache
 def _statements(flavour: Flavour) -> _Statements:
     conflicts = flavour.tables.conflicts
     counted = select(func.count()).select_from(conflicts).where(mine(conflicts.c))
-    return _Statements(note=flavour.add_missing(conflicts), count=flavour.prepare(counted))
+    return _Statements(note=flavour.add_missing(conflicts), counted=flavour.prepare(counted))
 
 
 def count_conflicts(session: Session) -> int:
     """Return how many records are kept beside newer ones."""
-    count: int = session.rows(_statements(session.flavour).count)[0][0]
+    count: int = session.rows(_statements(session.flavour).counted)[0][0]
     return count
 
 

@@ -10,8 +10,8 @@ import attrs
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
+from whisper_persistence import records as rec
 from whisper_persistence.errors import IncompatibleSchemaError, StorageDamagedError, StorageRefusedError
-from whisper_persistence.records import SchemaReport
 from whisper_persistence_drivers.sql.database import Database
 from whisper_persistence_drivers.sql.tables import INSTALLATION_TABLE, VERSION_TABLE, tables
 
@@ -67,14 +67,14 @@ def find_installation(database: Database) -> Installation | None:
         return _read(connection, database.flavour.schema, database.errors)
 
 
-def describe_schema(tier: str, version: str | None) -> SchemaReport:
+def describe_schema(tier: str, version: str | None) -> rec.SchemaReport:
     """Return which schema a storage has, and what opening it would do."""
     from alembic.script import ScriptDirectory
 
     newest_first = ScriptDirectory(_migrations()).walk_revisions()
     missing = [script for script in newest_first if version is None or script.revision > version]
     steps = tuple(f"{script.revision}: {script.doc}" for script in reversed(missing))
-    return SchemaReport(tier, version, SCHEMA_VERSION, steps)
+    return rec.SchemaReport(tier, version, SCHEMA_VERSION, steps)
 
 
 def _migrations() -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-import attrs
 from sqlalchemy import BigInteger, select, tuple_
 
 from whisper_persistence.records import MemoryScore, ScoreQuery
@@ -20,8 +19,7 @@ from whisper_persistence_drivers.sql.session import NEWEST, Session, mine, set_s
 _score = checked(MemoryScore)
 
 
-@attrs.frozen(eq=False)
-class _Statements:
+class _Statements(NamedTuple):
     top: Prepared
     recent: Prepared
 

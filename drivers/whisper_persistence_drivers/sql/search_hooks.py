@@ -10,11 +10,8 @@ import attrs
 from whisper_persistence import records as rec
 from whisper_persistence.fusing import Weights, to_weights
 from whisper_persistence.hookspecs import Below, SearchSpecs, hookimpl
-from whisper_persistence_drivers.sql import indexing, searching, unindexed
-from whisper_persistence_drivers.sql import vectors as sql_vectors
-from whisper_persistence_drivers.sql.indexer import Indexer
+from whisper_persistence_drivers.sql import on_use
 from whisper_persistence_drivers.sql.lifecycle import SqlLifecycle
-from whisper_persistence_drivers.sql.text_index import TextIndex
 
 #: So many messages are indexed in one transaction: few, since a SQLite file has one writer.
 _BATCH: Final = 128
@@ -37,10 +34,10 @@ class SqlSearch(SqlLifecycle, SearchSpecs):
     )
     weights: Weights = attrs.field(factory=Weights, converter=to_weights, kw_only=True)
 
-    _indexer: Indexer | None = attrs.field(init=False, default=None, repr=False)
-    _text_index: TextIndex = attrs.field(init=False, repr=False)
+    _indexer: on_use.indexer.Indexer | None = attrs.field(init=False, default=None, repr=False)
+    _text_index: on_use.text_index.TextIndex = attrs.field(init=False, repr=False)
 
-    def text_index(self) -> TextIndex:
+    def text_index(self) -> on_use.text_index.TextIndex:
         """Return how this kind of database finds words."""
         raise TypeError(f"{type(self).__name__} names no text index")
 
@@ -51,8 +48,8 @@ class SqlSearch(SqlLifecycle, SearchSpecs):
         if self.search:
             self._text_index = self.text_index()
             self._translated(self._text_index.prepare, self._database)
-            self._write(indexing.follow)
-            self._indexer = Indexer(self._index_some, f"text-index {self.tier}")
+            self._write(on_use.indexing.follow)
+            self._indexer = on_use.indexer.Indexer(self._index_some, f"text-index {self.tier}")
             self._indexer.wake()
 
     @hookimpl
@@ -66,27 +63,27 @@ class SqlSearch(SqlLifecycle, SearchSpecs):
     def search_messages(self, queries: Sequence[rec.SearchQuery]) -> Mapping[rec.SearchQuery, rec.SearchResult] | None:
         """Return what each query finds by its words; ask below where there is no index of them, then look."""
         if self.search:
-            return self._read(searching.search_messages, queries, self._text_index, self.weights)
+            return self._read(on_use.searching.search_messages, queries, self._text_index, self.weights)
         found = self._below.search_messages(queries=queries)
-        if found is None and self.search is None and all(map(unindexed.is_narrow, queries)):
-            return self._read(unindexed.search_messages, queries)
+        if found is None and self.search is None and all(map(on_use.unindexed.is_narrow, queries)):
+            return self._read(on_use.unindexed.search_messages, queries)
         return found
 
     @hookimpl
     def save_vectors(self, vectors: Sequence[rec.Vector]) -> Sequence[rec.Receipt]:
         """Keep vectors beside their messages."""
-        return self._write(sql_vectors.save_vectors, vectors)
+        return self._write(on_use.vectors.save_vectors, vectors)
 
     @hookimpl
     def load_vectors(self, queries: Sequence[rec.VectorQuery]) -> Mapping[rec.VectorQuery, rec.Page]:
         """Return pages of vectors."""
-        return self._read(sql_vectors.load_vectors, queries)
+        return self._read(on_use.vectors.load_vectors, queries)
 
     def reindex(self) -> bool:
         """Begin the text index anew, and say whether there is one; it is filled while searches go on."""
         if self._indexer is None:
             return False
-        self._write(indexing.begin_anew)
+        self._write(on_use.indexing.begin_anew)
         self._indexer.wake()
         return True
 
@@ -94,7 +91,7 @@ class SqlSearch(SqlLifecycle, SearchSpecs):
         """Return how far the text index is behind, for `check_health`."""
         if self._indexer is None:
             return {}
-        lag: int = self._translated(self._run_once, indexing.lag, _COUNTED)
+        lag: int = self._translated(self._run_once, on_use.indexing.lag, _COUNTED)
         return {"search_lag": lag, "search_failures": self._indexer.failed}
 
     def _written(self) -> None:
@@ -103,8 +100,8 @@ class SqlSearch(SqlLifecycle, SearchSpecs):
             self._indexer.wake()
 
     def _index_some(self) -> int:
-        drafts = self._read(indexing.draft, _BATCH)
-        done, released = self._write(indexing.apply, self._text_index, drafts) if drafts else (0, False)
+        drafts = self._read(on_use.indexing.draft, _BATCH)
+        done, released = self._write(on_use.indexing.apply, self._text_index, drafts) if drafts else (0, False)
         if released:
             self._translated(self._database.scrub)
         return done

@@ -11,8 +11,8 @@ from typing import Any, Final, cast
 import attrs
 from sqlalchemy import ColumnElement, bindparam
 
+from whisper_persistence import records as rec
 from whisper_persistence.codec import encode
-from whisper_persistence.records import MemoryScore, Message, Outcome
 from whisper_persistence_drivers.sql.damage import Damage
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 
@@ -38,7 +38,7 @@ def to_text(moment: datetime) -> str:
     return encode(moment)[1:-2]
 
 
-def set_sequence(record: Message | Outcome | MemoryScore, sequence: int) -> None:
+def set_sequence(record: rec.Message | rec.Outcome | rec.MemoryScore, sequence: int) -> None:
     """Number a record that was just read and that nobody else has seen; a copy would cost more than the reading."""
     object.__setattr__(record, "sequence", sequence)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 from sqlalchemy import BigInteger, ColumnElement, delete, func, select
@@ -25,8 +25,7 @@ _statistics = checked(Statistics)
 _score = checked(MemoryScore)
 
 
-@attrs.frozen(eq=False)
-class _Statements:
+class _Statements(NamedTuple):
     load: Prepared
     whole: bool
     middle: Prepared

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-import attrs
 from sqlalchemy import BigInteger, select
 
 from whisper_persistence.errors import StorageDamagedError
@@ -24,8 +23,7 @@ _strategy = checked(Strategy)
 _outcome = checked(Outcome)
 
 
-@attrs.frozen(eq=False)
-class _Statements:
+class _Statements(NamedTuple):
     load: Prepared
     put: Prepared
     put_totals: Prepared

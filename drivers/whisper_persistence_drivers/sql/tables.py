@@ -10,9 +10,8 @@ UTC, scores whole units of 1e-9.
 from __future__ import annotations
 
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
-import attrs
 from sqlalchemy import MetaData, Table
 
 from whisper_persistence_drivers.sql import bookkeeping_tables as books
@@ -29,8 +28,7 @@ __all__ = ["INSTALLATION_TABLE", "VERSION_TABLE", "Tables", "tables"]
 VERSION_TABLE: Final = "whisper_persistence_version"
 
 
-@attrs.frozen(eq=False)
-class Tables:
+class Tables(NamedTuple):
     """Every table, under the schema and prefix of one installation."""
 
     metadata: MetaData

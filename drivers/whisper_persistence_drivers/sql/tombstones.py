@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-import attrs
 from sqlalchemy import select
 
 from whisper_persistence.origins import Origin, current_origin
@@ -16,8 +15,7 @@ from whisper_persistence_drivers.sql.session import to_micros
 from whisper_persistence_drivers.sql.transaction import Transaction
 
 
-@attrs.frozen(eq=False)
-class _Statements:
+class _Statements(NamedTuple):
     find: Prepared
     put: Prepared
 

@@ -6,18 +6,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
 import msgspec
 from sqlalchemy import bindparam, delete, select
 
-from whisper_persistence.records.following import FollowedKind, ThingKind
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.session import Session, mine, to_micros
 from whisper_persistence_drivers.sql.standing import Counter, Step
 
 if TYPE_CHECKING:
+    from whisper_persistence.records.following import FollowedKind, ThingKind
     from whisper_persistence_drivers.sql.chaining import Links
 
 #: How long an applied change is remembered, in microseconds: 30 days.
@@ -31,8 +31,7 @@ def _read_followers(followed: str | None) -> tuple[tuple[str, str], ...]:
     return msgspec.json.decode(followed, type=tuple[tuple[str, str], ...]) if followed else ()
 
 
-@attrs.frozen(eq=False)
-class _Statements:
+class _Statements(NamedTuple):
     add_user: Prepared
     find_applied: Prepared
     add_applied: Prepared

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-import attrs
 import msgspec
 from sqlalchemy import BigInteger, and_, bindparam, delete, select, tuple_
 from sqlalchemy.types import TypeEngine
@@ -23,8 +22,7 @@ from whisper_persistence_drivers.sql.windows import message_columns, readable_me
 _read_cursor = msgspec.json.Decoder(tuple[str, int])
 
 
-@attrs.frozen(eq=False)
-class _Statements:
+class _Statements(NamedTuple):
     find: Prepared
     put: Prepared
     forget: Prepared

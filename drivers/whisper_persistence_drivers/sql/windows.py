@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-import attrs
 from sqlalchemy import BigInteger, ColumnElement, func, literal_column, select
 from sqlalchemy.types import TypeEngine
 
@@ -23,8 +22,7 @@ _read_messages = checked_all(Message, 0, 1, 2)
 _set_sequence = cast("Callable[[Message, int], None]", vars(Message)["sequence"].__set__)
 
 
-@attrs.frozen(eq=False)
-class _Statements:
+class _Statements(NamedTuple):
     newest: Prepared
     newest_of_user: Prepared
     following: Prepared
