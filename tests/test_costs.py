@@ -234,13 +234,13 @@ def test_what_is_awaited_costs_no_more_than_its_budget(
     assert statements <= AWAITED[operation].statements, (calls, statements)
 
 
-#: What importing the package, and opening a file that is up to date, bring beside the libraries that they need: modules,
-#: and classes that attrs makes anew in every process.
+#: What importing the package, and opening a file that is up to date, bring beside the libraries that they need:
+#: modules, and classes that attrs makes anew in every process.
 BROUGHT: Final = {
     ("asyncio, attrs, msgspec, pluggy", "import whisper_persistence"): (38, 18),
     (
         "asyncio, attrs, msgspec, platformdirs, pluggy, sqlalchemy.dialects.sqlite, uuid_utils",
-        "import whisper_persistence as w; w.Store.from_settings(drivers=['sqlite'], options={'sqlite': {'path': path}})",
+        "import whisper_persistence; whisper_persistence.Store.from_settings(url=f'sqlite:///{path}')",
     ): (90, 58),
 }
 _COUNT_BROUGHT: Final = """

@@ -7,7 +7,7 @@ package never changes where conversations are kept; naming it does.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, get_origin, get_type_hints
 
 import attrs
@@ -23,7 +23,7 @@ from whisper_persistence.errors import (
 from whisper_persistence.hookspecs import CONTRACT_VERSION
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+    from importlib.metadata import EntryPoint, EntryPoints
 
 #: The entry-point group in which distributions offer drivers and observers.
 GROUP: Final = "whisper_persistence.drivers"
@@ -47,20 +47,24 @@ class DriverSpec:
 def installed_drivers() -> dict[str, list[EntryPoint]]:
     """Return every driver that is installed, by name, without importing any."""
     found: dict[str, list[EntryPoint]] = {}
-    for entry in sorted(_offered(), key=lambda entry: entry.name):
+    for entry in sorted(find_offered(), key=lambda entry: entry.name):
         found.setdefault(entry.name, []).append(entry)
     return found
 
 
-def _offered(name: str | None = None) -> Iterable[EntryPoint]:
+def find_offered() -> EntryPoints:
+    """Look through every installed distribution for drivers and observers, which takes some milliseconds."""
     from importlib.metadata import entry_points
 
-    offered = entry_points(group=GROUP)
-    return offered if name is None else offered.select(name=name)
+    return entry_points(group=GROUP)
 
 
-def load_driver(name: str) -> type:
+def load_driver(name: str, offered: EntryPoints | None = None) -> type:
     """Return the class of one driver.
+
+    Args:
+        name: of its entry point.
+        offered: what `find_offered` found a moment ago, or ``None`` to look now.
 
     Raises:
         DriverNotFoundError: nobody offers the name; lists what is installed.
@@ -68,7 +72,7 @@ def load_driver(name: str) -> type:
         MissingLibraryError: the driver needs a library that is not installed; names it and the extra that brings it.
         ConfigurationError: what the entry point names is no class.
     """
-    entries = list(_offered(name=name))
+    entries = list((find_offered() if offered is None else offered).select(name=name))
     if not entries:
         known = ", ".join(installed_drivers()) or "none"
         raise DriverNotFoundError(
@@ -90,15 +94,19 @@ def load_driver(name: str) -> type:
     return loaded
 
 
-def build_driver(spec: DriverSpec) -> object:
+def build_driver(spec: DriverSpec, offered: EntryPoints | None = None) -> object:
     """Return a new instance of a driver, with its options; text is converted to the types of the driver's fields.
+
+    Args:
+        spec: which driver.
+        offered: as for `load_driver`.
 
     Raises:
         ConfigurationError: an option is unknown, missing or not legal; names the driver and the option.
         ContractVersionError: the driver was written for another version of the contract.
         DriverNotFoundError, DriverConflictError, MissingLibraryError: as `load_driver`.
     """
-    driver_class: Any = load_driver(spec.name)
+    driver_class: Any = load_driver(spec.name, offered)
     _check_contract(spec.name, driver_class)
     _check_names(spec, inspect.signature(driver_class))
     options = _convert_options(spec, driver_class)
@@ -192,7 +200,7 @@ def _check_contract(name: str, driver_class: type) -> None:
 def missing_library(name: str, error: ImportError) -> MissingLibraryError:
     """Return what a driver that cannot be imported, built or opened lacks, and what brings it."""
     library = (error.name or "a library").partition(".")[0]
-    owner = next((entry.dist for entry in _offered(name=name) if entry.dist), None)
+    owner = next((entry.dist for entry in find_offered().select(name=name) if entry.dist), None)
     if owner is None:
         return MissingLibraryError(f"driver {name!r} needs {library}: install it")
     extras = owner.metadata.get_all("Provides-Extra") or ()

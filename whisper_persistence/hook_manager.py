@@ -17,6 +17,8 @@ from whisper_persistence.hookspecs import KINDS, PROJECT, SPECS, SUBJECTS, hook_
 from whisper_persistence.observing import Watcher, observed
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
+
     from whisper_persistence.records import Question
 
 _HOOKS: Final = frozenset(hook_names(SPECS))
@@ -39,13 +41,17 @@ class HookManager(pluggy.PluginManager):
         first = found.spec is not None and bool(found.spec.opts["firstresult"])
         return Caller(hook, found.spec, found.get_hookimpls(), self._hookexec, first)
 
-    def add(self, spec: DriverSpec) -> object:
+    def add(self, spec: DriverSpec, offered: EntryPoints) -> object:
         """Build a driver, and register the hooks of the subjects that it is to keep.
+
+        Args:
+            spec: which driver.
+            offered: every driver that is installed.
 
         Raises:
             ConfigurationError: it cannot be built, or does not fit the hooks.
         """
-        driver = build_driver(spec)
+        driver = build_driver(spec, offered)
         self._left_out[id(driver)] = _left_out(spec)
         try:
             self.register(driver, spec.name)

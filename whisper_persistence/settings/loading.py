@@ -114,6 +114,8 @@ def _preset_chain(source: Source) -> tuple[str, ...]:
 
 
 def _check_known(sources: Sequence[Source], names: Sequence[str]) -> None:
+    if not unknown_names(names) and all(source.said.options.keys() <= set(names) for source in sources):
+        return  # what is installed is looked for only where that matters: it takes some milliseconds
     known = {*names, *installed_drivers()}
     for source in sources:
         unknown = sorted(source.said.options.keys() - known)
