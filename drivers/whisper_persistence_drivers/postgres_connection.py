@@ -86,7 +86,8 @@ class PatientConnection(psycopg.Connection[Any]):
         """
         adapted = self._adapted = self._adapted or adapt.Transformer(self)  # once it is told of adapters
         given = adapted.dump_sequence(values, [PyFormat.BINARY] * len(values))
-        statement, formats = (text.encode(), adapted.types or ()), adapted.formats or ()
+        # psycopg before 3.3 takes formats as a list alone, also where there are none.
+        statement, formats = (text.encode(), adapted.types or ()), adapted.formats or []
         if self.prepares and statement in self._known:
             found = self._run_prepared(statement, given, formats)
         else:
