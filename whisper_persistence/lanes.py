@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import attrs
 
@@ -32,7 +32,8 @@ from whisper_persistence.records.checks import MAX_BATCH
 LATE: Final = "the store was closed before this call was done: whether it was is not known"
 
 
-class Call(NamedTuple):
+@attrs.define(eq=False)
+class Call:
     """One caller's part of a batch.
 
     Attributes:
