@@ -255,8 +255,8 @@ print(len(new), len(made))
 
 
 @pytest.mark.parametrize(("libraries", "done"), BROUGHT, ids=["import", "open"])
-def test_importing_and_opening_bring_little(libraries: str, done: str, store: Store, driver: SqliteDriver) -> None:
-    store.close()
+def test_importing_and_opening_bring_little(libraries: str, done: str, driver: SqliteDriver) -> None:
+    Store(Chain.of({"sqlite": driver})).close()
     command = [sys.executable, "-c", _COUNT_BROUGHT.format(libraries, done), str(driver.path)]
     counted = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
     modules, classes = map(int, counted.stdout.split())

@@ -114,9 +114,9 @@ def _preset_chain(source: Source) -> tuple[str, ...]:
 
 
 def _check_known(sources: Sequence[Source], names: Sequence[str]) -> None:
-    if not unknown_names(names) and all(source.said.options.keys() <= set(names) for source in sources):
-        return  # what is installed is looked for only where that matters: it takes some milliseconds
-    known = {*names, *installed_drivers()}
+    known = set(names)
+    if unknown_names(known) or any(source.said.options.keys() - known for source in sources):
+        known.update(installed_drivers())  # looked for only where it matters: that takes some milliseconds
     for source in sources:
         unknown = sorted(source.said.options.keys() - known)
         if unknown:
