@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import shutil
 import sys
 
 import pytest
@@ -93,6 +95,25 @@ def test_one_broken_stranger_does_not_stop_the_others(site):
     site.install("stranger-shelf", {"shelf": "stranger:Shelf"})
 
     assert load_driver("shelf").__name__ == "Shelf"
+
+
+def test_what_is_installed_or_removed_meanwhile_is_noticed_and_nothing_is_looked_through_twice(site, monkeypatch):
+    site.write("stranger", SHELF)
+    site.install("first-shelf", {"first": "stranger:Shelf"})
+    looked = []
+    look = importlib.metadata.entry_points
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **named: looked.append(named) or look(**named))
+
+    assert [load_driver("first").__name__ for _ in range(3)] == ["Shelf"] * 3
+    assert len(looked) == 1
+    site.install("second-shelf", {"second": "stranger:Shelf"})
+    assert load_driver("second").__name__ == "Shelf"
+    shutil.rmtree(site.path / "first_shelf-1.0.dist-info")
+    with pytest.raises(DriverNotFoundError):
+        load_driver("first")
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place != str(site.path)])
+    with pytest.raises(DriverNotFoundError):
+        load_driver("second")
 
 
 def test_a_missing_library_names_the_extra_that_brings_it(site):

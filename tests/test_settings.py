@@ -64,7 +64,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def typed_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load_driver(name: str, offered: object) -> type:
+    def load_driver(name: str) -> type:
         return Typed
 
     monkeypatch.setattr(discovery, "load_driver", load_driver)

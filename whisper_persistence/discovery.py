@@ -7,7 +7,9 @@ package never changes where conversations are kept; naming it does.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, get_origin, get_type_hints
 
 import attrs
@@ -53,18 +55,35 @@ def installed_drivers() -> dict[str, list[EntryPoint]]:
 
 
 def find_offered() -> EntryPoints:
-    """Look through every installed distribution for drivers and observers, which takes some milliseconds."""
+    """Return the drivers and observers of every installed distribution.
+
+    To look through all of them takes some milliseconds, so what was found stands until Python's path or one of its
+    folders changes, as it does when a package is installed or removed.
+    """
+    return _offered_in(tuple(map(_state, sys.path)))
+
+
+def _state(place: str) -> tuple[str, int, int, int]:
+    """Return what tells of a folder of Python's path whether anything was installed in it since."""
+    from pathlib import Path
+
+    try:
+        found = Path(place).stat()
+    except OSError:
+        return place, 0, 0, 0
+    return place, found.st_ino, found.st_mtime_ns, found.st_nlink
+
+
+@lru_cache(maxsize=1)
+def _offered_in(places: tuple[tuple[str, int, int, int], ...]) -> EntryPoints:
     from importlib.metadata import entry_points
 
+    del places
     return entry_points(group=GROUP)
 
 
-def load_driver(name: str, offered: EntryPoints | None = None) -> type:
-    """Return the class of one driver.
-
-    Args:
-        name: of its entry point.
-        offered: what `find_offered` found a moment ago, or ``None`` to look now.
+def load_driver(name: str) -> type:
+    """Return the class of one driver, by the name of its entry point.
 
     Raises:
         DriverNotFoundError: nobody offers the name; lists what is installed.
@@ -72,7 +91,7 @@ def load_driver(name: str, offered: EntryPoints | None = None) -> type:
         MissingLibraryError: the driver needs a library that is not installed; names it and the extra that brings it.
         ConfigurationError: what the entry point names is no class.
     """
-    entries = list((find_offered() if offered is None else offered).select(name=name))
+    entries = list(find_offered().select(name=name))
     if not entries:
         known = ", ".join(installed_drivers()) or "none"
         raise DriverNotFoundError(
@@ -94,19 +113,15 @@ def load_driver(name: str, offered: EntryPoints | None = None) -> type:
     return loaded
 
 
-def build_driver(spec: DriverSpec, offered: EntryPoints | None = None) -> object:
+def build_driver(spec: DriverSpec) -> object:
     """Return a new instance of a driver, with its options; text is converted to the types of the driver's fields.
-
-    Args:
-        spec: which driver.
-        offered: as for `load_driver`.
 
     Raises:
         ConfigurationError: an option is unknown, missing or not legal; names the driver and the option.
         ContractVersionError: the driver was written for another version of the contract.
         DriverNotFoundError, DriverConflictError, MissingLibraryError: as `load_driver`.
     """
-    driver_class: Any = load_driver(spec.name, offered)
+    driver_class: Any = load_driver(spec.name)
     _check_contract(spec.name, driver_class)
     _check_names(spec, inspect.signature(driver_class))
     options = _convert_options(spec, driver_class)

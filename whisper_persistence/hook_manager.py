@@ -17,8 +17,6 @@ from whisper_persistence.hookspecs import KINDS, PROJECT, SPECS, SUBJECTS, hook_
 from whisper_persistence.observing import Watcher, observed
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoints
-
     from whisper_persistence.records import Question
 
 _HOOKS: Final = frozenset(hook_names(SPECS))
@@ -41,17 +39,13 @@ class HookManager(pluggy.PluginManager):
         first = found.spec is not None and bool(found.spec.opts["firstresult"])
         return Caller(hook, found.spec, found.get_hookimpls(), self._hookexec, first)
 
-    def add(self, spec: DriverSpec, offered: EntryPoints) -> object:
+    def add(self, spec: DriverSpec) -> object:
         """Build a driver, and register the hooks of the subjects that it is to keep.
-
-        Args:
-            spec: which driver.
-            offered: every driver that is installed.
 
         Raises:
             ConfigurationError: it cannot be built, or does not fit the hooks.
         """
-        driver = build_driver(spec, offered)
+        driver = build_driver(spec)
         self._left_out[id(driver)] = _left_out(spec)
         try:
             self.register(driver, spec.name)
@@ -79,6 +73,10 @@ class HookManager(pluggy.PluginManager):
         """Return what implements the hooks of a driver, but those that open and close it."""
         callers = (caller for caller in self.get_hookcallers(driver) or () if caller.name not in ("open", "close"))
         return [impl for caller in callers for impl in caller.get_hookimpls() if impl.plugin is driver]
+
+    def parse_hookspec_opts(self, module_or_class: Any, name: str) -> Any:
+        """Return what pluggy asks about an attribute of a spec class, which has methods alone: ``None`` for no hook."""
+        return getattr(getattr(module_or_class, name), f"{PROJECT}_spec", None)
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
         """Return what pluggy asks about a driver's attribute: ``None`` for no hook, or one that is left out.

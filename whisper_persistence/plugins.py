@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import attrs
 import pluggy
 
-from whisper_persistence.discovery import DriverSpec, find_offered, missing_library
+from whisper_persistence.discovery import DriverSpec, missing_library
 from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.hook_manager import HookManager
 from whisper_persistence.hookspecs import PROJECT, Below
@@ -52,9 +52,8 @@ class Chain:
             twice = next(name for name in names if names.count(name) > 1)
             raise ConfigurationError(f"driver {twice!r} is named twice: name it once")
         manager = HookManager(PROJECT)
-        offered = find_offered()
-        built = {spec.name: manager.add(spec, offered) for spec in reversed(drivers)}
-        watching = [manager.add(spec, offered) for spec in reversed(observers)]
+        built = {spec.name: manager.add(spec) for spec in reversed(drivers)}
+        watching = [manager.add(spec) for spec in reversed(observers)]
         manager.check(watching)
         return cls(dict(reversed(built.items())), manager, watching)
 
