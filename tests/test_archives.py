@@ -47,7 +47,7 @@ def fill(store: Store) -> None:
 
 
 @pytest.fixture
-def open_store(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[str], Store]:
+def open_store(tmp_path: Path, migrated_file: None, request: pytest.FixtureRequest) -> Callable[[str], Store]:
     """A function that opens an empty store on the database that it is told."""
 
     def opened(kind: str, name: str = "memory") -> Store:

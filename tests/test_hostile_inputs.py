@@ -39,7 +39,7 @@ BYSTANDERS = (("alice", "talk of alice"), ("bob", "talk of bob"))
 
 
 @pytest.fixture(params=["memory-fallback", "sqlite", "postgres"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest, tmp_path: Path, migrated_file: None) -> Iterator[Store]:
     """An open store with two users in it who have nothing to do with any of this."""
     options: dict[str, dict[str, Any]] = {"memory-fallback": {}, "sqlite": {"path": tmp_path / "memory.db"}}
     if request.param == "postgres":

@@ -38,7 +38,7 @@ TALK = Window("c", 10_000)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path, migrated_file: None) -> Iterator[Store]:
     with Store.from_settings(Settings(options={"sqlite": {"path": str(tmp_path / "memory.db")}})) as opened:
         yield opened
 

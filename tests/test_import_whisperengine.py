@@ -55,7 +55,7 @@ CREATE TABLE memory_importance_patterns (id SERIAL, user_id TEXT, pattern_type T
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path, migrated_file: None) -> Iterator[Store]:
     with Store.from_settings(Settings(options={"sqlite": {"path": str(tmp_path / "memory.db")}})) as opened:
         yield opened
 

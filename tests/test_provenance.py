@@ -49,7 +49,7 @@ POISON = (
 
 
 @pytest.fixture(params=["memory", "sqlite", "sealed", "postgres", "server"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest, tmp_path: Path, migrated_file: None) -> Iterator[Store]:
     """A store of each kind, the last one a cache over a database, the third under an encryptor."""
     with Store(Chain.of(_drivers(request, tmp_path)), f"provenance {os.getpid()} {request.node.name}") as opened:
         yield opened

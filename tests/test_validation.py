@@ -106,7 +106,7 @@ def test_a_free_field_is_full_at_its_limit():
 
 
 @pytest.fixture(params=["sqlite", "memory-fallback"])
-def store(request, tmp_path):
+def store(request, tmp_path, migrated_file):
     driver = SqliteDriver(tmp_path / "memory.db") if request.param == "sqlite" else MemoryFallbackDriver()
     with Store(Chain.of({request.param: driver})) as opened:
         yield opened

@@ -77,6 +77,7 @@ def backend_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., 
         url = {"url": redis or request.getfixturevalue("redis_url"), "read_timeout": 5} if above else {}
         layers = {"redis-hybrid": url} if above else {}
         if name == "sqlite":
+            request.getfixturevalue("migrated_file")
             return Backend(name, {"path": str(tmp_path / "memory.db")}, layers=layers)
         options = {"url": request.getfixturevalue("postgres_shared_url")}
         return Backend(name, options, f"test {next(_numbers)}", layers)

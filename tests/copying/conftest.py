@@ -39,13 +39,21 @@ def filled(tmp_path: Path, full: Path) -> str:
     return sqlite_url(tmp_path, "filled")
 
 
-@pytest.fixture
-def small(tmp_path: Path) -> str:
-    url = sqlite_url(tmp_path, "small")
-    with open_store(url) as store:
+@pytest.fixture(scope="session")
+def made_small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a database that holds something of every kind, made once."""
+    folder = tmp_path_factory.mktemp("small")
+    with open_store(sqlite_url(folder, "small")) as store:
         samples.fill(store, SUBJECT_CAPABILITIES)
         store.update_messages([ClearMark("talk", 1)])
-    return url
+    return folder / "small.db"
+
+
+@pytest.fixture
+def small(tmp_path: Path, made_small: Path) -> str:
+    """A copy of it that a test may change."""
+    shutil.copyfile(made_small, tmp_path / "small.db")
+    return sqlite_url(tmp_path, "small")
 
 
 @pytest.fixture

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 import socket
-import sqlite3
 import subprocess
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,8 +16,6 @@ import attrs
 import psycopg
 import pytest
 from whisper_persistence_drivers.postgres import PostgresDriver
-from whisper_persistence_drivers.sql.tables import INSTALLATION_TABLE
-from whisper_persistence_drivers.sqlite import SqliteDriver
 
 from whisper_persistence import Store, Window
 from whisper_persistence.errors import StoreClosedError
@@ -103,26 +97,6 @@ def private_url(private_server: PrivateServer) -> Iterator[str]:
     finally:
         with psycopg.connect(private_server.url, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file of the present schema that holds nothing, made once: a new one costs more than most tests."""
-    file = tmp_path_factory.mktemp("migrated") / "memory.db"
-    Store(Chain.of({"sqlite": SqliteDriver(file)})).close()
-    return file
-
-
-@pytest.fixture
-def migrated_file(tmp_path: Path, migrated: Path) -> None:
-    """Put a copy of that file where the conformance suite's `path` is, with a key for hashes of its own.
-
-    Two files of one key are one database to whoever keeps recents of them beside it, in a Redis that tests share.
-    """
-    copy = tmp_path / "memory.db"
-    shutil.copyfile(migrated, copy)
-    with closing(sqlite3.connect(copy)) as connection, connection:
-        connection.execute(f"UPDATE {INSTALLATION_TABLE} SET hash_key = ?", [secrets.token_hex(32)])  # noqa: S608
 
 
 @pytest.fixture

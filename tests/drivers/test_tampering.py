@@ -49,6 +49,7 @@ class Place:
 @pytest.fixture(params=["sqlite", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "sqlite":
+        request.getfixturevalue("migrated_file")
         file = tmp_path / "memory.db"
 
         def run(*statements: str) -> None:
