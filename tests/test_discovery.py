@@ -100,14 +100,17 @@ def test_one_broken_stranger_does_not_stop_the_others(site):
 def test_what_is_installed_or_removed_meanwhile_is_noticed_and_nothing_is_looked_through_twice(site, monkeypatch):
     site.write("stranger", SHELF)
     site.install("first-shelf", {"first": "stranger:Shelf"})
+    load_driver("first")  # Python puts what it compiled beside the module, which changes the folder
+    load_driver("first")
     looked = []
     look = importlib.metadata.entry_points
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda **named: looked.append(named) or look(**named))
 
     assert [load_driver("first").__name__ for _ in range(3)] == ["Shelf"] * 3
-    assert len(looked) == 1
+    assert looked == []
     site.install("second-shelf", {"second": "stranger:Shelf"})
     assert load_driver("second").__name__ == "Shelf"
+    assert len(looked) == 1
     shutil.rmtree(site.path / "first_shelf-1.0.dist-info")
     with pytest.raises(DriverNotFoundError):
         load_driver("first")
