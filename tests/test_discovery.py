@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import shutil
 import sys
+import textwrap
+from contextlib import suppress
 
 import pytest
 
@@ -117,6 +120,20 @@ def test_what_is_installed_or_removed_meanwhile_is_noticed_and_nothing_is_looked
     monkeypatch.setattr(sys, "path", [place for place in sys.path if place != str(site.path)])
     with pytest.raises(DriverNotFoundError):
         load_driver("second")
+
+
+@pytest.mark.parametrize("source", [SHELF, "import no_such_library"], ids=["imported", "not to be imported"])
+@pytest.mark.parametrize("collecting", [True, False])
+def test_whoever_looks_for_garbage_or_not_does_so_after_an_import_too(site, source, collecting):
+    site.write("seen", f"import gc\nDURING = gc.isenabled()\n{textwrap.dedent(source)}")
+    site.install("seen-shelf", {"seen": "seen:Shelf"})
+    (gc.enable if collecting else gc.disable)()
+    try:
+        with suppress(MissingLibraryError):
+            assert not sys.modules[load_driver("seen").__module__].DURING
+        assert gc.isenabled() == collecting
+    finally:
+        gc.enable()
 
 
 def test_a_missing_library_names_the_extra_that_brings_it(site):

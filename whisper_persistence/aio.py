@@ -15,7 +15,7 @@ from whisper_persistence.store import Store
 from whisper_persistence.validation import validate_batch, validate_ids
 
 if TYPE_CHECKING:
-    from whisper_persistence.records.maintenance import RecordKind
+    from whisper_persistence.records.kinds import RecordKind
     from whisper_persistence.settings import Settings
 
 P = ParamSpec("P")

@@ -24,7 +24,7 @@ from whisper_persistence.validation import (
 )
 
 if TYPE_CHECKING:
-    from whisper_persistence.records.maintenance import RecordKind
+    from whisper_persistence.records.kinds import RecordKind
     from whisper_persistence.settings import Settings
 
 A = TypeVar("A", bound="rec.Answer")

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from whisper_persistence.operations import Report
-from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.records.kinds import RecordKind
 
 
 @contextmanager

@@ -50,7 +50,7 @@ from whisper_persistence.hookspecs.statistics import StatisticsSpecs
 from whisper_persistence.hookspecs.strategies import StrategySpecs
 
 if TYPE_CHECKING:
-    from whisper_persistence.records.maintenance import RecordKind
+    from whisper_persistence.records.kinds import RecordKind
 
 __all__ = [
     "CONTRACT_VERSION",

@@ -17,7 +17,7 @@ from whisper_persistence.operations.putting import ORDER, put_histories, put_mes
 from whisper_persistence.operations.reading import Report
 from whisper_persistence.operations.transfer import Batch, read_lines
 from whisper_persistence.records import Message, checks
-from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.records.kinds import RecordKind
 from whisper_persistence.store import Store
 
 _decode_mark: Final = msgspec.json.Decoder(dict[str, str]).decode

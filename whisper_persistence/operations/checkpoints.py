@@ -10,7 +10,7 @@ import attrs
 import msgspec
 
 from whisper_persistence.errors import ConfigurationError
-from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.records.kinds import RecordKind
 
 
 @attrs.frozen

@@ -12,7 +12,7 @@ import attrs
 
 from whisper_persistence.operations.reading import Report, canonical, find_cleared, read_pages
 from whisper_persistence.records import Page
-from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.records.kinds import RecordKind
 from whisper_persistence.store import Store
 
 #: What a record is kept in order within: the records of one key come one after the other in a scan.

@@ -15,7 +15,7 @@ from whisper_persistence.operations.comparing import Comparison, compare_kind
 from whisper_persistence.operations.putting import ORDER, put_histories, put_messages, put_whole
 from whisper_persistence.operations.reading import Report, find_cleared, read_histories, read_pages, users_of
 from whisper_persistence.records import Page
-from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.records.kinds import RecordKind
 from whisper_persistence.store import Store
 
 

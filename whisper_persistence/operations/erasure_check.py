@@ -12,7 +12,7 @@ from whisper_persistence.errors import PersistenceError
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.operations.reading import Report, belongs_to, walk
 from whisper_persistence.records import RECORD_KINDS, OutcomeQuery, Page, ScoreQuery, Thing, Window, checks
-from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.records.kinds import RecordKind
 from whisper_persistence.store import Store
 
 #: How each loading hook is asked for what it has of a user.

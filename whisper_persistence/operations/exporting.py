@@ -28,7 +28,7 @@ from whisper_persistence.operations.reading import (
     whole,
 )
 from whisper_persistence.records import RECORD_KINDS
-from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.records.kinds import RecordKind
 from whisper_persistence.store import Store
 
 _sorted: Final = msgspec.json.Encoder(order="sorted")

@@ -18,7 +18,7 @@ from whisper_persistence.errors import ValidationError
 from whisper_persistence.operations.saving import SavingThreads
 from whisper_persistence.operations.transfer import Batch, checked, read_batches
 from whisper_persistence.records import Message, checks
-from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.records.kinds import RecordKind
 from whisper_persistence.store import Store
 
 #: Batches that may be under way, and the bytes of a file, or characters of messages at hand, that they may take.

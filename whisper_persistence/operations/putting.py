@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from whisper_persistence.operations.reading import HistoryKind, canonical, load_whole, read_histories, users_of
 from whisper_persistence.operations.transfer import SAVERS
 from whisper_persistence.records import ClearMark, Message, MessageChange, MessageEdit, MessageRedaction, checks
-from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.records.kinds import RecordKind
 from whisper_persistence.store import Store
 
 #: Outcomes teach and scores count, so the whole strategies and statistics are put on top of them.

@@ -11,7 +11,7 @@ import msgspec
 from whisper_persistence.clearing import first_shown
 from whisper_persistence.errors import NotSupportedError, StorageDamagedError
 from whisper_persistence.records import Message, OutcomeQuery, Page, ScoreQuery, checks
-from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.records.kinds import RecordKind
 from whisper_persistence.store import Store
 from whisper_persistence.validation import validate_id
 

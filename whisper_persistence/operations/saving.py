@@ -10,7 +10,7 @@ from zlib import crc32
 
 from whisper_persistence.operations.transfer import SAVERS, Batch
 from whisper_persistence.records import Message
-from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.records.kinds import RecordKind
 from whisper_persistence.store import Store
 from whisper_persistence.validation import Validated
 

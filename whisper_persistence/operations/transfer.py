@@ -20,7 +20,7 @@ from whisper_persistence.records import (
     StrategyChange,
     checks,
 )
-from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.records.kinds import RecordKind
 from whisper_persistence.store import Store
 from whisper_persistence.validation import validate, validate_batch
 

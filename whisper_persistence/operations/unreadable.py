@@ -8,7 +8,7 @@ from whisper_persistence.errors import NotSupportedError
 from whisper_persistence.operations.reading import Report, scan_pages
 from whisper_persistence.records import RECORD_KINDS
 from whisper_persistence.records.fields import Whole
-from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.records.kinds import RecordKind
 from whisper_persistence.store import Store
 
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         RECORD_KINDS,
         BackupReport,
         Page,
-        Retention,
         SchemaReport,
         State,
         TierHealth,
@@ -63,6 +62,7 @@ if TYPE_CHECKING:
         TrendAnswer,
         UserImportance,
     )
+    from whisper_persistence.records.retention import Retention
     from whisper_persistence.records.searching import (
         Embedding,
         SearchHit,
@@ -158,7 +158,6 @@ _ON_USE: Final = {
         "RECORD_KINDS",
         "BackupReport",
         "Page",
-        "Retention",
         "SchemaReport",
         "State",
         "TierHealth",
@@ -167,6 +166,7 @@ _ON_USE: Final = {
     ),
     "memories": ("MemoryScore", "ScoreQuery", "Statistics", "StatisticsChange"),
     "patterns": ("Pattern", "PatternChange", "Preferences", "PreferencesChange"),
+    "retention": ("Retention",),
     "searching": ("Embedding", "SearchHit", "SearchQuery", "SearchResult", "Vector", "VectorQuery"),
 }
 

@@ -9,8 +9,8 @@ from typing import Any, Final, cast
 import attrs
 
 from whisper_persistence.errors import ConfigurationError
-from whisper_persistence.records import RECORD_KINDS, Retention
-from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.records import Retention
+from whisper_persistence.records.kinds import ALL_KINDS, RecordKind
 
 #: The driver that keeps the newest messages of conversations fast.
 RECENT_DRIVER: Final = "redis-hybrid"
@@ -62,7 +62,7 @@ class StoragePolicies:
             kinds: only rules for these kinds; none for all.
             limit: at most this many records of a kind at once.
         """
-        own = {kind: [u for rule in self.rules if rule.kind == kind for u in rule.user_ids] for kind in RECORD_KINDS}
+        own = {kind: [u for rule in self.rules if rule.kind == kind for u in rule.user_ids] for kind in ALL_KINDS}
         return tuple(
             Retention(
                 rule.kind,
@@ -74,7 +74,7 @@ class StoragePolicies:
                 limit,
             )
             for rule in self.rules
-            if rule.kind in (kinds or RECORD_KINDS)
+            if rule.kind in (kinds or ALL_KINDS)
         )
 
     def recent_options(self) -> dict[str, Any]:
@@ -100,12 +100,12 @@ def read_policies(said: Mapping[str, Any], where: str) -> StoragePolicies:
     Raises:
         ConfigurationError: something is unknown or cannot be read; names it.
     """
-    _refuse_unknown(said, (*_OWN, *RECORD_KINDS), where)
+    _refuse_unknown(said, (*_OWN, *ALL_KINDS), where)
     users: Mapping[str, Any] = _table(said.get("users", {}), f"{where}.users")
     rules = [*_rules(said, where, ())]
     for user_id, own in users.items():
         place = f"{where}.users.{user_id}"
-        _refuse_unknown(_table(own, place), tuple(RECORD_KINDS), place)
+        _refuse_unknown(_table(own, place), ALL_KINDS, place)
         rules += _rules(own, place, (user_id,))
     every = _span(said.get("every", 3_600), f"{where}.every")
     if every < timedelta(seconds=1):
@@ -121,7 +121,7 @@ def read_policies(said: Mapping[str, Any], where: str) -> StoragePolicies:
 
 def _rules(said: Mapping[str, Any], where: str, user_ids: tuple[str, ...]) -> list[Rule]:
     rules: list[Rule] = []
-    for kind in RECORD_KINDS:
+    for kind in ALL_KINDS:
         if kind not in said:
             continue
         place = f"{where}.{kind}"

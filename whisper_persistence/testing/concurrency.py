@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
@@ -19,15 +20,19 @@ T = TypeVar("T")
 
 
 def at_once(work: Callable[[int], T], threads: int = THREADS) -> list[T]:
-    """Return what ``work`` returns for each of some threads that start together."""
-    start = Barrier(threads)
+    """Return what ``work`` returns for each of some threads that start together, and take turns as often as can be."""
+    start, seldom = Barrier(threads), sys.getswitchinterval()
 
     def run(number: int) -> T:
         start.wait()
         return work(number)
 
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(run, range(threads)))
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(run, range(threads)))
+    finally:
+        sys.setswitchinterval(seldom)
 
 
 class ConcurrencyConformance(Conformance):

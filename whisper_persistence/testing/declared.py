@@ -21,7 +21,7 @@ from whisper_persistence.records import (
     VectorQuery,
     Window,
 )
-from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.records.kinds import RecordKind
 from whisper_persistence.store import Store
 from whisper_persistence.testing.base import Conformance
 from whisper_persistence.testing.capabilities import CAPABILITIES, SUBJECT_CAPABILITIES

@@ -19,7 +19,7 @@ from whisper_persistence.records import (
     TierReport,
 )
 from whisper_persistence.records.conversations import Role
-from whisper_persistence.records.maintenance import MOMENTS, RecordKind
+from whisper_persistence.records.kinds import MOMENTS, RecordKind
 from whisper_persistence.store import Store
 from whisper_persistence.testing import samples
 

@@ -10,7 +10,7 @@ import attrs
 from whisper_persistence.operations.reading import finds_messages, read_messages_of
 from whisper_persistence.records import ClearMark, Message, Page
 from whisper_persistence.records.conversations import Role
-from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.records.kinds import RecordKind
 from whisper_persistence.store import Store
 from whisper_persistence.testing import nasty, samples
 from whisper_persistence.testing.base import Conformance, needs

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from whisper_persistence.codec import decoder
 from whisper_persistence.records import RECORD_KINDS, Retention, StatisticsChange
 from whisper_persistence.records.following import FollowedKind
-from whisper_persistence.records.maintenance import MOMENTS, RecordKind
+from whisper_persistence.records.kinds import MOMENTS, RecordKind
 from whisper_persistence_drivers.memory.learning import update_statistics
 from whisper_persistence_drivers.memory.log import Log, MessageRow
 from whisper_persistence_drivers.memory.maintenance import erase_messages

@@ -12,7 +12,7 @@ from whisper_persistence.codec import decoder, encode
 from whisper_persistence.errors import StorageDamagedError, ValidationError
 from whisper_persistence.records import RECORD_KINDS, Page, Statistics
 from whisper_persistence.records.following import FollowedKind
-from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.records.kinds import RecordKind
 from whisper_persistence_drivers.memory.learning import with_extremes
 from whisper_persistence_drivers.memory.log import Log, MessageRow
 from whisper_persistence_drivers.memory.state import Conversation, State, User

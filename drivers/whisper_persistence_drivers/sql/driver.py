@@ -19,7 +19,6 @@ from whisper_persistence.hookspecs import (
 )
 from whisper_persistence_drivers.sql import messages as sql_messages
 from whisper_persistence_drivers.sql import on_use
-from whisper_persistence_drivers.sql import statistics as sql_statistics
 from whisper_persistence_drivers.sql import strategies as sql_strategies
 from whisper_persistence_drivers.sql import windows as sql_windows
 from whisper_persistence_drivers.sql.chain_hooks import SqlChaining
@@ -67,17 +66,17 @@ class SqlDriver(
     @hookimpl
     def save_statistics(self, statistics: Sequence[rec.Statistics]) -> Sequence[rec.Receipt]:
         """Put whole statistics."""
-        return self._write(sql_statistics.save_statistics, statistics)
+        return self._write(on_use.statistics.save_statistics, statistics)
 
     @hookimpl
     def load_statistics(self, user_ids: Sequence[str]) -> Mapping[str, rec.Statistics]:
         """Return statistics by user id."""
-        return self._read(sql_statistics.load_statistics, user_ids)
+        return self._read(on_use.statistics.load_statistics, user_ids)
 
     @hookimpl
     def update_statistics(self, changes: Sequence[rec.StatisticsChange]) -> Sequence[rec.Receipt]:
         """Apply changes to statistics and scores."""
-        return self._write(sql_statistics.update_statistics, changes)
+        return self._write(on_use.statistics.update_statistics, changes)
 
     @hookimpl
     def save_patterns(self, patterns: Sequence[rec.Pattern]) -> Sequence[rec.Receipt]:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from whisper_persistence.records import Retention, fields
 from whisper_persistence.records.following import ThingKind
-from whisper_persistence.records.maintenance import MOMENTS, RecordKind
+from whisper_persistence.records.kinds import MOMENTS, RecordKind
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared
 from whisper_persistence_drivers.sql.removing import Found
 from whisper_persistence_drivers.sql.session import Session, mine, to_text

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, bindparam, delete, select
 from whisper_persistence.errors import StorageDamagedError
 from whisper_persistence.records import StatisticsChange
 from whisper_persistence.records.following import ThingKind
-from whisper_persistence.records.maintenance import MOMENTS, RecordKind
+from whisper_persistence.records.kinds import MOMENTS, RecordKind
 from whisper_persistence_drivers.sql.chaining import Event
 from whisper_persistence_drivers.sql.columns import PlainText
 from whisper_persistence_drivers.sql.flavour import Flavour, Prepared

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from whisper_persistence import records as rec
-from whisper_persistence.fusing import Weights, to_weights
 from whisper_persistence.hookspecs import Below, SearchSpecs, hookimpl
 from whisper_persistence_drivers.sql import on_use
 from whisper_persistence_drivers.sql.lifecycle import SqlLifecycle
+
+if TYPE_CHECKING:
+    from whisper_persistence.fusing import Weights
 
 #: So many messages are indexed in one transaction: few, since a SQLite file has one writer.
 _BATCH: Final = 128
 #: More messages that wait are not counted for `check_health`.
 _COUNTED: Final = 100_000
+
+
+def _to_weights(given: Weights | Mapping[str, Any]) -> Weights:
+    from whisper_persistence.fusing import to_weights
+
+    return to_weights(given)
 
 
 @attrs.define(eq=False)
@@ -32,7 +40,7 @@ class SqlSearch(SqlLifecycle, SearchSpecs):
     search: bool | None = attrs.field(
         default=None, kw_only=True, converter=attrs.converters.optional(attrs.converters.to_bool)
     )
-    weights: Weights = attrs.field(factory=Weights, converter=to_weights, kw_only=True)
+    weights: Weights | None = attrs.field(default=None, kw_only=True, converter=attrs.converters.optional(_to_weights))
 
     _indexer: on_use.indexer.Indexer | None = attrs.field(init=False, default=None, repr=False)
     _text_index: on_use.text_index.TextIndex = attrs.field(init=False, repr=False)

@@ -78,11 +78,11 @@ class _Matches:
 
 
 def search_messages(
-    session: Session, queries: Sequence[SearchQuery], index: TextIndex, weights: Weights
+    session: Session, queries: Sequence[SearchQuery], index: TextIndex, weights: Weights | None
 ) -> dict[SearchQuery, SearchResult]:
-    """Return what each query finds."""
+    """Return what each query finds, its score put together by these weights, or by the default."""
     with session.flavour.one_state(session):
-        return {query: _search(session, query, index, weights) for query in queries}
+        return {query: _search(session, query, index, weights or Weights()) for query in queries}
 
 
 def _search(session: Session, query: SearchQuery, index: TextIndex, weights: Weights) -> SearchResult:

@@ -19,7 +19,7 @@ from whisper_persistence.records import (
     Thing,
     Window,
 )
-from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.records.kinds import RecordKind
 
 ALICE, TALK = Thing("user", "alice"), Thing("conversation", "talk")
 

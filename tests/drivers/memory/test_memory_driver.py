@@ -37,7 +37,7 @@ from whisper_persistence.records import (
     Strategy,
     StrategyChange,
 )
-from whisper_persistence.records.maintenance import RecordKind
+from whisper_persistence.records.kinds import RecordKind
 
 from .remembering import ALICE, TALK, fill, open_store, say
 

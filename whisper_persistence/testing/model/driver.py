@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from functools import wraps
+from typing import Any, ClassVar, TypeVar
 
 import attrs
 
-from whisper_persistence.hookspecs import CONTRACT_VERSION, Below, hookimpl
+from whisper_persistence.hookspecs import CONTRACT_VERSION, PROJECT, Below, hookimpl
 from whisper_persistence.records import (
     Message,
     Page,
@@ -22,7 +23,28 @@ from whisper_persistence.testing.model import asking
 from whisper_persistence.testing.model.space import Space
 from whisper_persistence.testing.model.talk import TalkModel
 
+T = TypeVar("T")
 
+
+def _in_turn(driver_class: type[T]) -> type[T]:
+    """Let every hook but `open` have the space for itself, whose parts it reads first and replaces then."""
+
+    def alone(hook: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(hook)
+        def asked(self: ModelDriver, *arguments: Any) -> Any:
+            with self.space.turn:
+                return hook(self, *arguments)
+
+        return asked
+
+    hooks = {name: getattr(driver_class, name) for name in dir(driver_class) if name != "open"}
+    for name, hook in hooks.items():
+        if hasattr(hook, f"{PROJECT}_impl"):
+            setattr(driver_class, name, alone(hook))
+    return driver_class
+
+
+@_in_turn
 @attrs.define(eq=False)
 class ModelDriver(TalkModel):
     """The reference for every driver; it keeps no pending work for followers and never expires anything.

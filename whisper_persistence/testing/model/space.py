@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from threading import RLock
+from typing import Any, Literal
 
 import attrs
 
@@ -26,6 +27,7 @@ class Space:
     """One namespace in plain dicts.
 
     Attributes:
+        turn: held by whoever reads or changes any of it.
         revisions: of users and conversations; never removed.
         applied: ids of the changes that were applied, with whose they are.
         marks: the clear mark of each conversation.
@@ -33,6 +35,7 @@ class Space:
         messages: by conversation id, in the order of their sequence.
     """
 
+    turn: Any = attrs.field(factory=RLock, repr=False)
     revisions: dict[Thing, Revision] = attrs.field(factory=dict[Thing, Revision])
     applied: set[tuple[str, str]] = attrs.field(factory=set[tuple[str, str]])
     marks: dict[str, int] = attrs.field(factory=dict[str, int])
