@@ -32,11 +32,7 @@ from whisper_persistence.records import (
     Message,
     MessageEdit,
     MessageRedaction,
-    Outcome,
-    OutcomeQuery,
     Receipt,
-    Strategy,
-    StrategyChange,
     Window,
 )
 from whisper_persistence.store import Store
@@ -44,6 +40,8 @@ from whisper_persistence.store import Store
 if TYPE_CHECKING:
     from whisper_persistence.records import (
         MemoryScore,
+        Outcome,
+        OutcomeQuery,
         Pattern,
         PatternChange,
         Preferences,
@@ -54,6 +52,8 @@ if TYPE_CHECKING:
         SearchResult,
         Statistics,
         StatisticsChange,
+        Strategy,
+        StrategyChange,
     )
 
 __all__ = [

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from whisper_persistence.hookspecs.markers import hookspec
-from whisper_persistence.records import Outcome, OutcomeQuery, Receipt, Strategy, StrategyChange
+
+if TYPE_CHECKING:
+    from whisper_persistence.records import Outcome, OutcomeQuery, Receipt, Strategy, StrategyChange
 
 
 class StrategySpecs:

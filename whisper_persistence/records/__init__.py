@@ -12,7 +12,6 @@ from whisper_persistence.records.conversations import (
     Window,
 )
 from whisper_persistence.records.receipts import Durability, Receipt
-from whisper_persistence.records.strategies import Outcome, OutcomeQuery, Strategy, StrategyChange
 
 if TYPE_CHECKING:
     from whisper_persistence.records.following import Follower, Lease, Pending, Revision, Thing
@@ -71,6 +70,7 @@ if TYPE_CHECKING:
         Vector,
         VectorQuery,
     )
+    from whisper_persistence.records.strategies import Outcome, OutcomeQuery, Strategy, StrategyChange
 
 __all__ = [
     "QUESTIONS",
@@ -168,6 +168,7 @@ _ON_USE: Final = {
     "patterns": ("Pattern", "PatternChange", "Preferences", "PreferencesChange"),
     "retention": ("Retention",),
     "searching": ("Embedding", "SearchHit", "SearchQuery", "SearchResult", "Vector", "VectorQuery"),
+    "strategies": ("Outcome", "OutcomeQuery", "Strategy", "StrategyChange"),
 }
 
 

@@ -19,7 +19,6 @@ from whisper_persistence.hookspecs import (
 )
 from whisper_persistence_drivers.sql import messages as sql_messages
 from whisper_persistence_drivers.sql import on_use
-from whisper_persistence_drivers.sql import strategies as sql_strategies
 from whisper_persistence_drivers.sql import windows as sql_windows
 from whisper_persistence_drivers.sql.chain_hooks import SqlChaining
 from whisper_persistence_drivers.sql.database import Scrubbed
@@ -46,22 +45,22 @@ class SqlDriver(
     @hookimpl
     def save_strategies(self, strategies: Sequence[rec.Strategy]) -> Sequence[rec.Receipt]:
         """Put whole strategies."""
-        return self._write(sql_strategies.save_strategies, strategies)
+        return self._write(on_use.strategies.save_strategies, strategies)
 
     @hookimpl
     def load_strategies(self, user_ids: Sequence[str]) -> Mapping[str, rec.Strategy]:
         """Return strategies by user id."""
-        return self._read(sql_strategies.load_strategies, user_ids)
+        return self._read(on_use.strategies.load_strategies, user_ids)
 
     @hookimpl
     def update_strategies(self, changes: Sequence[rec.StrategyChange]) -> Sequence[rec.Receipt]:
         """Apply changes to strategies."""
-        return self._write(sql_strategies.update_strategies, changes)
+        return self._write(on_use.strategies.update_strategies, changes)
 
     @hookimpl
     def load_outcomes(self, queries: Sequence[rec.OutcomeQuery]) -> Mapping[rec.OutcomeQuery, tuple[rec.Outcome, ...]]:
         """Return pages of the learning history."""
-        return self._read(sql_strategies.load_outcomes, queries)
+        return self._read(on_use.strategies.load_outcomes, queries)
 
     @hookimpl
     def save_statistics(self, statistics: Sequence[rec.Statistics]) -> Sequence[rec.Receipt]:
