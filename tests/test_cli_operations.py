@@ -117,6 +117,8 @@ def test_an_erase_says_what_was_done_and_leaves_a_receipt(tmp_path):
     assert told["tiers"] == saved["tiers"]
     assert told["tiers"][0]["counts"]["messages"] == 3
     assert run_json("erase", "--again", tmp_path / "receipt.json", "--yes")["tiers"][0]["counts"]["messages"] == 0
+    refused = run("--namespace", "another", "erase", "--again", tmp_path / "receipt.json", "--yes")
+    assert (refused.exit_code, "and the memory was opened in 'another'" in refused.stderr) == (1, True)
     assert "0 removed" not in run("erase", "bob", "--yes").output
 
 

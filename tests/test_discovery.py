@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 
-from whisper_persistence.discovery import DriverSpec, build_driver, installed_drivers, load_driver
+from whisper_persistence.discovery import DriverSpec, build_driver
 from whisper_persistence.errors import (
     ConfigurationError,
     ContractVersionError,
@@ -19,6 +19,7 @@ from whisper_persistence.errors import (
     DriverNotFoundError,
     MissingLibraryError,
 )
+from whisper_persistence.installed import installed_drivers, load_driver
 from whisper_persistence.plugins import Chain
 
 SHELF = """

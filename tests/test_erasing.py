@@ -250,12 +250,14 @@ def test_a_tombstone_erases_what_is_older_and_leaves_what_is_newer(tmp_path):
         assert store.load_revisions([Thing("user", "alice")])[Thing("user", "alice")].epoch == tombstone.epoch
 
 
-def test_a_tombstone_of_another_bot_or_installation_concerns_nobody(tmp_path):
+def test_a_receipt_of_another_bot_is_refused_and_its_tombstones_concern_nobody(tmp_path):
     with opened(tmp_path) as store, opened(tmp_path, "other bot") as other:
         samples.fill(store, SUBJECT_CAPABILITIES)
         samples.fill(other, SUBJECT_CAPABILITIES)
         receipt = erase_users(store, ["alice"], nothing)
-        erase_again(other, [receipt, receipt])
+        with pytest.raises(ConfigurationError, match="of namespace 'bot' and the memory was opened in 'other bot'"):
+            erase_again(other, [receipt])
+        other.chain.hook.erase_again(tombstones=receipt.tombstones())
 
         assert samples.read(other, SUBJECT_CAPABILITIES)
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import attrs
 import pluggy
 
-from whisper_persistence.discovery import DriverSpec, missing_library
-from whisper_persistence.errors import ConfigurationError
+from whisper_persistence.discovery import DriverSpec
+from whisper_persistence.errors import BrokenDriverError, ConfigurationError, PersistenceError
+from whisper_persistence.guarding import is_wish, let_escape
 from whisper_persistence.hook_manager import HookManager
 from whisper_persistence.hookspecs import PROJECT, Below
+from whisper_persistence.installed import missing_library
 from whisper_persistence.unopened import Unopened
 
 if TYPE_CHECKING:
     from whisper_persistence.records import TierHealth
 
+T = TypeVar("T", bound=BaseException)
 _NONE: Final[Mapping[str, object]] = {}
 _log = logging.getLogger(__name__)
 
@@ -124,7 +127,7 @@ class Chain:
             self._close_one(driver)
             if isinstance(error, ImportError):
                 raise missing_library(str(self._manager.get_name(driver)), error) from None
-            raise
+            raise self._as_ours(driver, "open", error) from None
         self._opened.append(driver)
         self._opened.sort(key=lambda opened: self._places[id(opened)])
 
@@ -135,8 +138,14 @@ class Chain:
         except Exception as error:
             name = self._manager.get_name(driver)
             _log.warning("driver %r did not close cleanly: %s", name, type(error).__name__)
-            return error
+            return self._as_ours(driver, "close", error)
         return None
+
+    def _as_ours(self, driver: object, hook: str, error: T) -> T | BrokenDriverError:
+        """Return an error of ours, or a wish of the program, as it is, and any other as a mistake of the driver."""
+        if isinstance(error, PersistenceError) or is_wish(error):
+            return error
+        return self._manager.watched[str(self._manager.get_name(driver))].mistake(hook, let_escape(error))
 
     def close(self, *, quietly: bool = False) -> None:
         """Close every open driver from the top down, also when one of them raises; then raise the first error."""

@@ -22,14 +22,14 @@ def print_diagnosis(found: Diagnosis) -> None:
     from rich.table import Table
 
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"chosen: {', '.join(found.drivers)}, because {escape(found.reason)}")
+    console.print(escape(f"chosen: {', '.join(found.drivers)}, because {found.reason}"))
     for name, options in found.sources.items():
-        console.print(f"options of {name}: {', '.join(options) or 'all as they are by default'}")
+        console.print(escape(f"options of {name}: {', '.join(options) or 'all as they are by default'}"))
     table = Table("driver", "state", "ms", "details", box=None, header_style="bold", pad_edge=False)
     for tier in found.tiers:
         latency = "" if tier.latency is None else f"{tier.latency * 1000:.1f}"
         details = ", ".join(f"{name} {value}" for name, value in tier.details.items() if value not in (None, ""))
-        table.add_row(tier.tier, tier.state.value, latency, escape(details))
+        table.add_row(escape(tier.tier), tier.state.value, latency, escape(details))
     console.print()
     console.print(table)
     for problem in found.problems:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from whisper_persistence.discovery import installed_drivers
+from whisper_persistence.installed import installed_drivers
 from whisper_persistence.settings import Settings
 
 
@@ -41,13 +42,13 @@ def print_drivers(listing: dict[str, Any]) -> None:
     table = Table("driver", "from", "chosen", box=None, header_style="bold", pad_edge=False)
     for row in listing["installed"]:
         owner = f"{row['distribution']} {row['version']}"
-        table.add_row(row["name"], owner, _place(row["name"], listing))
+        table.add_row(escape(row["name"]), escape(owner), _place(row["name"], listing))
     for name in listing["missing"]:
-        table.add_row(name, "[red]not installed[/]", _place(name, listing))
+        table.add_row(escape(name), "[red]not installed[/]", _place(name, listing))
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
-    console.print(f"\nchosen: {', '.join(listing['drivers'])}, because {listing['reason']}")
-    console.print(f"namespace: {listing['namespace']}")
+    console.print(escape(f"\nchosen: {', '.join(listing['drivers'])}, because {listing['reason']}"))
+    console.print(escape(f"namespace: {listing['namespace']}"))
 
 
 def _place(name: str, listing: dict[str, Any]) -> str:

@@ -103,9 +103,17 @@ def erase_again(store: Store, receipts: Iterable[ErasureReceipt]) -> tuple[TierR
     """Erase once more whom receipts are about, as far as what is kept of them is older than that erase.
 
     Raises:
+        ConfigurationError: a receipt is of another namespace than the store.
         NotSupportedError: no driver of the chain can tell whom the receipts are about.
     """
-    tombstones = [tombstone for receipt in receipts for tombstone in receipt.tombstones()]
+    told = list(receipts)
+    for receipt in told:
+        if receipt.namespace != store.namespace:
+            raise ConfigurationError(
+                f"a receipt is of namespace {receipt.namespace!r} and the memory was opened in {store.namespace!r}, "
+                "where nothing would be erased: name the receipt's namespace"
+            )
+    tombstones = [tombstone for receipt in told for tombstone in receipt.tombstones()]
     reports = store.chain.hook.erase_again(tombstones=tombstones)
     if reports is None:
         raise NotSupportedError("no driver of the chain erases by receipt: erase the users by their ids")

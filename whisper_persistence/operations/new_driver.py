@@ -9,8 +9,8 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from whisper_persistence.discovery import installed_drivers
 from whisper_persistence.errors import ConfigurationError
+from whisper_persistence.installed import installed_drivers
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 #: Where the files of a package go, and what they are made of.

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
-from whisper_persistence.discovery import installed_drivers
 from whisper_persistence.errors import ConfigurationError
+from whisper_persistence.installed import installed_drivers
 from whisper_persistence.settings import modes
 from whisper_persistence.settings.adopted import default_options, journal_path
 from whisper_persistence.settings.model import DEFAULT_NAMESPACE, DEFAULT_WORKERS, Settings
