@@ -210,9 +210,7 @@ def test_opened_from_the_bottom_up_and_closed_from_the_top_down(layers):
 
 
 def test_what_was_opened_is_closed_when_another_does_not_open(layers):
-    with pytest.raises(
-        BrokenDriverError, match=r"driver 'stuck' let RuntimeError escape \(.*\) in open"
-    ):
+    with pytest.raises(BrokenDriverError, match=r"driver 'stuck' let RuntimeError escape \(.*\) in open"):
         Store(chain_of("splitter", "stuck", "owner"))
 
     assert layers.calls == ["open owner", "open stuck", "close stuck", "close owner"]

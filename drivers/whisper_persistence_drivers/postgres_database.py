@@ -29,7 +29,7 @@ from whisper_persistence_drivers.postgres_arrays import teach
 from whisper_persistence_drivers.postgres_connection import PatientConnection
 from whisper_persistence_drivers.postgres_flavour import PostgresFlavour
 from whisper_persistence_drivers.postgres_lending import Lender
-from whisper_persistence_drivers.postgres_policies import check_role, enforce_policies, has_policies
+from whisper_persistence_drivers.postgres_policies import NAMESPACE_SETTING, check_role, enforce_policies, has_policies
 from whisper_persistence_drivers.postgres_scrubbing import LEFT, scrub
 from whisper_persistence_drivers.sql.damage import Damage
 from whisper_persistence_drivers.sql.database import ConstraintError, Database, Scrubbed, TransactionLostError
@@ -201,9 +201,9 @@ class PostgresDatabase(Database):
         return connection
 
     def _connect_plainly(self) -> psycopg.Connection[Any]:
-        """Connect for a migration, which may take longer than a statement of ours and makes its own transaction."""
-        arguments: dict[str, Any] = {**self.arguments, "options": "-c timezone=UTC"}
-        return psycopg.connect(**arguments)
+        """Connect for what takes longer than a statement of ours and concerns every namespace: migrating, scrubbing."""
+        unbounded = f"-c statement_timeout=0 -c lock_timeout=0 -c {NAMESPACE_SETTING}="
+        return psycopg.connect(**{**self.arguments, "options": f"{self.arguments['options']} {unbounded}"})
 
     def _lock_for_migration(self, connection: Connection) -> None:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))

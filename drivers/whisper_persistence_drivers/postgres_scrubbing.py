@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import Any, Final
 
 import psycopg
-from psycopg.errors import InsufficientPrivilege
+from psycopg.errors import Diagnostic, InsufficientPrivilege
 
 from whisper_persistence_drivers.sql.database import Scrubbed
 from whisper_persistence_drivers.sql.tables import Tables
@@ -25,6 +27,12 @@ LEFT: Final = Scrubbed(
 _PATIENCE: Final = "SET lock_timeout = '30s'"
 #: The planner's statistics hold samples of the columns' values.
 _SAMPLES: Final = "pg_catalog.pg_statistic"
+#: Our tables and their partitions, by schema and names.
+_TABLES: Final = "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+_OURS: Final = "n.nspname = %s AND c.relkind IN ('r', 'p') AND regexp_replace(c.relname, '_[0-9]+$', '') = ANY(%s)"
+#: How often a table is tried in which somebody may still see what was deleted, and how long to wait in between.
+_TRIES: Final = 5
+_PAUSE: Final = 0.2
 
 
 def scrub(connect: Callable[[], psycopg.Connection[Any]], tables: Tables) -> Scrubbed:
@@ -39,10 +47,11 @@ def scrub(connect: Callable[[], psycopg.Connection[Any]], tables: Tables) -> Scr
         _forget_samples(
             connection, str(tables.metadata.schema), [table.name for table in tables.metadata.sorted_tables]
         )
-        refused = [name for name in (*names, _SAMPLES) if not _vacuum(connection, name)]
+        refused = [name for name in (*names, _SAMPLES) if not _vacuumed(connection, name)]
         log = _recycle_log(connection)
     rewritten = [name for name in (*names, _SAMPLES) if name not in refused]
-    remaining = [f"deleted rows in the files of {name}: VACUUM (FULL, ANALYZE) it as its owner" for name in refused]
+    advice = "VACUUM (FULL, ANALYZE) it as its owner, when no transaction is open that began before the erase"
+    remaining = [f"deleted rows in the files of {name}: {advice}" for name in refused]
     return Scrubbed((*rewritten, *(() if log else ("write-ahead log",))), (*remaining, *log, _BACKUPS))
 
 
@@ -51,28 +60,53 @@ def _forget_samples(connection: psycopg.Connection[Any], schema: str, names: lis
 
     Before PostgreSQL 18 only a superuser can; for others the vacuum of the samples is refused, and named, anyhow.
     """
-    ours = "schemaname = %s AND regexp_replace(tablename, '_[0-9]+$', '') = ANY(%s)"
+    # Not by pg_stats: that view hides tables whose row-level security holds for this role.
     if connection.info.server_version >= 180000:
-        given = "schemaname, tablename, attname, inherited"
-        clear = f"SELECT pg_clear_attribute_stats({given}) FROM pg_stats WHERE {ours}"  # noqa: S608
+        clear = f"""SELECT pg_clear_attribute_stats(n.nspname, c.relname, a.attname, inherited)
+            FROM {_TABLES} JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+            CROSS JOIN unnest(ARRAY[false, true]) inherited WHERE {_OURS}"""  # noqa: S608
     else:
-        found = f"SELECT format('%%I.%%I', schemaname, tablename)::regclass FROM pg_stats WHERE {ours}"  # noqa: S608
-        clear = f"DELETE FROM {_SAMPLES} WHERE starelid IN ({found})"  # noqa: S608
+        clear = f"DELETE FROM {_SAMPLES} WHERE starelid IN (SELECT c.oid FROM {_TABLES} WHERE {_OURS})"  # noqa: S608
     with suppress(InsufficientPrivilege):
         connection.execute(clear.encode(), (schema, names))
 
 
-def _vacuum(connection: psycopg.Connection[Any], name: str) -> bool:
-    """Write one table anew; say whether it was. A table that is another's, or locked for too long, is not."""
-    warnings: list[Any] = []
-    connection.add_notice_handler(warnings.append)
+def _vacuumed(connection: psycopg.Connection[Any], name: str) -> bool:
+    """Write one table anew; say whether it was, without what was deleted.
+
+    A table that is another's, or locked for too long, is not; and what an open transaction may still see is kept.
+    """
+    for _ in range(_TRIES):
+        told = _vacuum(connection, name)
+        if told is None or any(severity == "WARNING" for severity, _ in told):
+            return False
+        if not any(_is_positive(detail) for _, detail in told):
+            return True
+        time.sleep(_PAUSE)
+    return False
+
+
+def _vacuum(connection: psycopg.Connection[Any], name: str) -> list[tuple[str, str]] | None:
+    """Return what the server says while it writes a table anew, or ``None`` where it refuses."""
+    told: list[tuple[str, str]] = []
+
+    def hear(notice: Diagnostic) -> None:  # which says nothing any more when it is over
+        told.append((notice.severity_nonlocalized or "", notice.message_detail or ""))
+
+    connection.add_notice_handler(hear)
     try:
-        connection.execute(f"VACUUM (FULL, ANALYZE) {name}".encode())
+        connection.execute(f"VACUUM (FULL, ANALYZE, VERBOSE) {name}".encode())
     except psycopg.errors.OperationalError:
-        return False
+        return None
     finally:
-        connection.remove_notice_handler(warnings.append)
-    return not any(warning.severity_nonlocalized == "WARNING" for warning in warnings)
+        connection.remove_notice_handler(hear)
+    return told
+
+
+def _is_positive(detail: str) -> bool:
+    """Say whether this is "N dead row versions cannot be removed yet", in whatever language, with an N above 0."""
+    number = re.search(r"\d+", detail)
+    return number is not None and int(number[0]) > 0
 
 
 def _recycle_log(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
