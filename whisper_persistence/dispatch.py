@@ -27,6 +27,8 @@ Receipts: TypeAlias = asyncio.Future[Sequence[Receipt]]
 CLOSING_SECONDS: Final = 1.0
 #: What asks how everything fares.
 _WATCHING: Final = (Store.check_health, Store.metrics)
+#: What goes after every write that was called before it: what was told before an erase must not be stored after it.
+_AFTER_WRITES: Final = (Store.erase_users,)
 
 _log = logging.getLogger(__name__)
 
@@ -86,9 +88,16 @@ class Lanes:
         keys = frozenset([getattr(item, key) for item in items])
         return self._lane(self.crews.writing, method, receipts_of, self.writers).call(items, keys)
 
+    async def _written(self) -> None:
+        """Wait until every write that was called on this loop before is over, also one whose caller was cancelled."""
+        for future in [lane.settled() for lane in self._lanes.values() if lane.crew is self.crews.writing]:
+            await future
+
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run a function on a thread: on its own where it watches; it goes on when its caller is cancelled."""
         self._meet_loop()
+        if function in _AFTER_WRITES:
+            await self._written()
         crew = self.crews.watching if function in _WATCHING else self.crews.rest
         future = crew.run(function, *arguments)
         self._alone.add(future)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -68,6 +68,7 @@ class Lane:
     _sent: list[list[Call]] = attrs.field(factory=list[list[Call]])
     _due: bool = False
     _quiet: list[asyncio.Future[None]] = attrs.field(factory=list[asyncio.Future[None]])
+    _settling: list[tuple[set[int], asyncio.Future[None]]] = attrs.field(factory=list[Any])
 
     def call(self, items: Sequence[Any], keys: frozenset[str] = frozenset()) -> asyncio.Future[Any]:
         """Add a caller's items to the next batch, and return a future for its part of the answer."""
@@ -83,12 +84,20 @@ class Lane:
         self._notice_quiet()
         return future
 
+    def settled(self) -> asyncio.Future[None]:
+        """Return a future that is done when every write that waits or is on its way by now is over."""
+        future: asyncio.Future[None] = self.loop.create_future()
+        self._settling.append(({id(call) for calls in (self._waiting, *self._sent) for call in calls}, future))
+        self._notice_settled(())
+        return future
+
     def abandon(self) -> None:
         """Let nobody wait any longer: what waits is not sent, and of what is on its way nobody knows."""
         for call in self._waiting:
             settle(call.future, None, StoreClosedError("the store was closed before this call was sent"))
         for call in (call for calls in self._sent for call in calls):
             settle(call.future, None, StoreClosedError(LATE))
+        self._notice_settled(self._waiting)
         self._waiting.clear()
         self._notice_quiet()
 
@@ -143,8 +152,17 @@ class Lane:
             if call.keys:
                 self._busy -= call.keys
             settle(call.future, value, error)
+        self._notice_settled(calls)
         self._send_soon()
         self._notice_quiet()
+
+    def _notice_settled(self, over: Iterable[Call]) -> None:
+        done = set(map(id, over))
+        for left, future in self._settling:
+            left.difference_update(done)
+            if not left:
+                settle(future, None, None)
+        self._settling = [(left, future) for left, future in self._settling if left]
 
     def _notice_quiet(self) -> None:
         if not self._waiting and not self._sent:

@@ -184,3 +184,23 @@ def test_health_answers_while_every_thread_for_the_rest_is_busy():
             return health
 
     assert run(main())
+
+
+def test_an_erase_goes_after_every_write_that_was_called_before_it():
+    layer = Layer(Gate("save_messages", lambda batch: batch[0].message_id == "m0"))
+
+    async def main() -> Any:
+        async with over(layer) as store:
+            held, given_up = (asyncio.create_task(store.save_messages([message])) for message in samples.talk(2))
+            await reached(layer.first.reached)
+            given_up.cancel()
+            erasing = asyncio.create_task(store.erase_users(["alice"]))
+            for _ in range(20):
+                await asyncio.sleep(0.001)
+            begun = layer.batches("erase_users")
+            layer.first.opened.set()
+            await asyncio.gather(held, erasing)
+            return begun, await store.load_messages([TALK])
+
+    assert run(main()) == ([], {})
+    assert [hook for hook, _ in layer.calls].index("erase_users") > 1
