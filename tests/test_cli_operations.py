@@ -261,3 +261,27 @@ def test_nothing_private_is_printed_by_mistake(tmp_path):
 
     assert all(result.exit_code == 0 for result in told)
     assert not [result.output for result in told if "talk of" in result.output or MARK in result.output]
+
+
+@pytest.mark.parametrize("journal", [True, False])
+def test_an_import_in_an_outage_says_what_waits_and_fails_where_it_would_be_lost(tmp_path, monkeypatch, journal):
+    folder = tmp_path / "journals"
+    if not journal:
+        folder.write_text("a file, where a folder is wanted")
+    for name, value in {
+        "URL": "",
+        "DRIVERS": "memory-fallback,postgres",
+        "POSTGRES_HOST": "127.0.0.1",
+        "POSTGRES_PORT": "1",
+        "MEMORY_FALLBACK_JOURNAL_DIRECTORY": str(folder),
+    }.items():
+        monkeypatch.setenv(f"WHISPER_PERSISTENCE_{name}", value)
+    talk = tmp_path / "talk.jsonl"
+    talk.write_text('{"conversation_id": "c", "user_id": "u", "author_id": "u", "content": "hi", "message_id": "m"}\n')
+
+    result = run("import", talk)
+
+    assert result.exit_code == int(not journal)
+    assert (
+        "1 writes wait in the journal" if journal else "1 writes are in the memory of this process"
+    ) in result.stderr

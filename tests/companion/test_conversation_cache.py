@@ -150,7 +150,8 @@ async def test_mappings_of_every_cache_are_taken(cache, shape):
 
 async def test_what_cannot_be_understood_or_kept_harms_nobody(cache, caplog):
     place = Place(1)
-    for bad in (None, object(), {"content": "x", "author_id": "1", "timestamp": "yesterday"}, {}):
+    nanoseconds = {"content": "x", "author_id": "1", "timestamp": 1.7e18}
+    for bad in (None, object(), {"content": "x", "author_id": "1", "timestamp": "yesterday"}, nanoseconds, {}):
         cache.add_message("1", bad)
     await cache.add_message("1", place.says(1, ANN, "\ud800 \0"))
     await cache.add_message("1", place.says(2, ANN))

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from whisper_persistence.errors import StorageUnavailableError
 from whisper_persistence.operations import Batch, TableReport, import_file
 from whisper_persistence.store import Store
 
@@ -28,6 +29,23 @@ def import_files(store: Store, files: Sequence[Path], *, show_progress: bool) ->
             for kind, count in import_file(store, file, advance).items():
                 counts[kind] = counts.get(kind, 0) + count
     return counts
+
+
+def check_kept(store: Store) -> None:
+    """Tell how much of an import waits in a journal.
+
+    Raises:
+        StorageUnavailableError: some is in the memory of this process alone, which is about to end.
+    """
+    numbers = store.metrics().values()
+    volatile, waiting = (int(sum(own.get(name, 0) for own in numbers)) for name in ("volatile", "backlog"))
+    if volatile:
+        raise StorageUnavailableError(
+            f"{volatile:,} writes are in the memory of this process alone and lost now, since neither the storage nor "
+            "the journal's folder can be written: see what `whisper-persistence doctor` says, and import again"
+        )
+    if waiting:
+        Console(stderr=True).print(f"{waiting:,} writes wait in the journal until the storage answers")
 
 
 def print_counts(counts: Mapping[str, int]) -> None:

@@ -29,7 +29,7 @@ class Recorder:
         """Return what a message says of itself, or ``None`` where it cannot be understood."""
         try:
             return read_facts(message)
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
             _log.warning("a message was not understood: %s", type(error).__name__)
             return None
 

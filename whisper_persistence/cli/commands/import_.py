@@ -37,7 +37,7 @@ def import_(overrides: dict[str, Any], files: tuple[str, ...], whisperengine: st
     end. In a JSON Lines file each line is one record: a JSON object whose "kind" is messages (the default), outcomes,
     strategies, scores, statistics, patterns or preferences, and whose other keys are the fields of that record.
     """
-    from whisper_persistence.cli.importing import describe_tables, import_files, print_counts, print_tables
+    from whisper_persistence.cli.importing import check_kept, describe_tables, import_files, print_counts, print_tables
     from whisper_persistence.cli.progress import show_status
     from whisper_persistence.operations import is_archive
 
@@ -52,13 +52,16 @@ def import_(overrides: dict[str, Any], files: tuple[str, ...], whisperengine: st
 
             with show_status("importing", shown=not as_json):
                 tables = import_whisperengine(store, whisperengine)
+            check_kept(store)
             print_json(describe_tables(tables)) if as_json else print_tables(tables)
             return
         if archives:
             from whisper_persistence.cli.archiving import describe_import, print_import, run_import
 
             compared = run_import(store, archives[0], shown=not as_json)
+            check_kept(store)
             print_json(describe_import(compared)) if as_json else print_import(compared)
             return
         counts = import_files(store, [Path(file) for file in files], show_progress=not as_json)
+        check_kept(store)
     print_json(counts) if as_json else print_counts(counts)
