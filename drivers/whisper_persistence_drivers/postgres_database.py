@@ -203,7 +203,8 @@ class PostgresDatabase(Database):
     def _connect_plainly(self) -> psycopg.Connection[Any]:
         """Connect for what takes longer than a statement of ours and concerns every namespace: migrating, scrubbing."""
         unbounded = f"-c statement_timeout=0 -c lock_timeout=0 -c {NAMESPACE_SETTING}="
-        return psycopg.connect(**{**self.arguments, "options": f"{self.arguments['options']} {unbounded}"})
+        arguments: dict[str, Any] = {**self.arguments, "options": f"{self.arguments['options']} {unbounded}"}
+        return psycopg.connect(**arguments)
 
     def _lock_for_migration(self, connection: Connection) -> None:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
