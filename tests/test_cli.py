@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from whisper_persistence import Message, Store
 from whisper_persistence.cli import main
 
 HIDDEN = "s3cr3t-pa55"
@@ -205,3 +206,15 @@ def test_the_command_line_imports_what_a_command_needs_when_it_runs() -> None:
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
 
     assert ran.stdout == "set()\n"
+
+
+def test_what_an_encoding_lacks_is_printed_as_escapes(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/memory.db"
+    with Store.from_settings(url=url) as store:
+        store.save_messages([Message("talk", "alice", "alice", "Grüße, 世界")])
+    command = [sys.executable, "-m", "whisper_persistence", "--url", url, "show", "alice"]
+    shown = subprocess.run(  # noqa: S603
+        command, capture_output=True, check=True, env={**os.environ, "PYTHONIOENCODING": "latin-1"}
+    ).stdout.decode("latin-1")
+
+    assert "Grüße, \\u4e16\\u754c" in shown

@@ -79,3 +79,16 @@ def test_a_store_that_cannot_be_opened_is_wrong() -> None:
 
     assert result.exit_code == 1
     assert "the store cannot be opened" in result.output
+
+
+@pytest.mark.parametrize("place", ["a file", "/proc/nowhere"])
+def test_a_folder_in_which_no_journal_can_be_written_is_wrong_before_it_is_needed(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a file").touch()
+    monkeypatch.setenv("WHISPER_PERSISTENCE_MEMORY_FALLBACK_JOURNAL_DIRECTORY", str(tmp_path / place))
+
+    result = doctor()
+
+    assert result.exit_code == 1
+    assert "memory-fallback is degraded: no journal can be written in" in result.output

@@ -163,3 +163,11 @@ def test_tables_without_their_library_say_what_to_install(monkeypatch):
 
     with pytest.raises(MissingLibraryError, match="install polars"):
         to_polars(rec.TopPatternsAnswer())
+
+
+def test_a_page_that_cannot_be_put_in_its_place_leaves_nothing_behind(database, tmp_path):
+    (tmp_path / "folder").mkdir()
+    refused = run(database, "--html", str(tmp_path / "folder"), "--yes")
+
+    assert (refused.exit_code, "Is a directory" in refused.stderr) == (1, True)
+    assert not list(tmp_path.glob(".*"))

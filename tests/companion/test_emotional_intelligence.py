@@ -26,9 +26,11 @@ from whisper_persistence.companion import (
     EmotionalIntelligence,
     InterventionStyle,
     Knowledge,
+    ReplyScore,
     SupportIntervention,
     SupportTiming,
     SupportType,
+    score_reply,
 )
 
 PRIVATE = "nobody-may-read-this"
@@ -62,6 +64,22 @@ async def test_an_outcome_is_learned_by_the_rule_and_kept_whole(store):
     assert (kept.user_response, kept.session_id) == ("thank you", mind.session_id)
     assert kept.context == {"mood": "low", "topic": "work"}
     assert strategy == (await store.load_strategies(["u"]))["u"]
+
+
+async def test_a_reply_that_could_not_be_judged_may_be_judged_again(store):
+    asked = iter([True, False])
+
+    def judge(reply: str) -> ReplyScore:
+        if next(asked):
+            raise TimeoutError
+        return score_reply(reply)
+
+    mind = EmotionalIntelligence(store, score=judge, **OPEN_DOORS)
+    failed = await learn(mind, "u")
+    judged = await mind.track_intervention_response(failed.intervention_id, "thank you")
+
+    assert failed.durability is None
+    assert (judged.effectiveness_score, judged.durability) == (0.8, Durability.DURABLE)
 
 
 async def test_a_reply_teaches_once(store):

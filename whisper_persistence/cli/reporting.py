@@ -81,6 +81,7 @@ def write_page(report: UsageReport, file: str) -> Path:
         unfinished.write_text(page, encoding="utf-8")
         unfinished.replace(path)
     except OSError as error:
+        unfinished.unlink(missing_ok=True)
         raise ConfigurationError(f"the page {file} cannot be written ({error.strerror}): name another file") from None
     return path
 

@@ -163,7 +163,8 @@ class EmotionalIntelligence:
             The outcome; its ``durability`` says how safe what was learned is.
         """
         try:
-            active, score, now = self._session.finish(intervention_id), self._score(user_response), self._now()
+            score, now = self._score(user_response), self._now()
+            active = self._session.finish(intervention_id)  # of a reply that cannot be judged the offer stays
             if active is None:
                 return judge(None, intervention_id, user_response, score, now=now)
             situation = situation_of(active["situation"], response_context)

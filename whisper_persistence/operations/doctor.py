@@ -63,6 +63,8 @@ def _problems(tier: TierHealth) -> list[str]:
     ]
     if tier.state is State.DOWN:
         found.insert(0, f"{tier.tier} is down: {details.get('error', 'it does not answer')}")
+    elif tier.state is State.DEGRADED and "error" in details:
+        found.insert(0, f"{tier.tier} is degraded: {details['error']}")
     elif tier.state is State.DEGRADED and not found:
         found.append(f"{tier.tier} is degraded")
     return found

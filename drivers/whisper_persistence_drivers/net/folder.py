@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from hashlib import blake2b
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import attrs
@@ -83,6 +84,15 @@ class Folder:
     def survey(self) -> list[dict[str, Any]]:
         """Return what every journal here holds, also those of other processes: how much, how old, what is set aside."""
         return [found for path in self._files() if (found := _look(path)) is not None]
+
+    def problem(self) -> str | None:
+        """Return why no journal can be written here, or ``None`` where one can; nothing is left behind."""
+        place = next(place for place in (self.path, *self.path.parents) if place.exists())
+        try:
+            with TemporaryFile(dir=place):
+                return None
+        except OSError as error:
+            return f"no journal can be written in {self.path} ({error.strerror}): name another folder"
 
     def seen(self) -> int | None:
         """Return the newest number of an erase that any process here has seen."""

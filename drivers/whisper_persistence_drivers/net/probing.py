@@ -90,7 +90,9 @@ class Prober:
         details["journals"] = len(survey := self._folder.survey())
         details["elsewhere"] = max(0, sum(found["entries"] for found in survey) - own)
         details["dead_letters"] = max(details["dead_letters"], sum(found["dead_letters"] for found in survey))
-        sound = self.is_open and not self._calls.are_shut() and not details["backlog"]
+        if problem := self._folder.problem():
+            details["error"] = problem
+        sound = self.is_open and not self._calls.are_shut() and not details["backlog"] and problem is None
         state = State.UP if sound and not details["dead_letters"] and not self._stranger else State.DEGRADED
         return TierHealth(self._tier, state, time.perf_counter() - began, details), *reports
 

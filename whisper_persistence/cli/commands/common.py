@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
@@ -38,6 +40,13 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 class Group(click.Group):
     """Commands whose own errors are one line on standard error and exit code 1."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run the command line; what a stream's encoding lacks is printed as escapes, not answered with a traceback."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        return super().main(*arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was named."""
