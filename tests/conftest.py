@@ -16,7 +16,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import just
 from whisper_persistence_drivers.sql.tables import INSTALLATION_TABLE
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
@@ -69,6 +70,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish() -> None:
     """Have garbage looked for seldom, and never among what was imported and collected: to look there takes long."""
+    given(just(None))(lambda _: None)()  # Hypothesis looks for who holds what is random, and not among what is frozen
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000)
