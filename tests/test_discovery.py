@@ -18,6 +18,7 @@ from whisper_persistence.errors import (
     DriverConflictError,
     DriverNotFoundError,
     MissingLibraryError,
+    PersistenceError,
 )
 from whisper_persistence.installed import installed_drivers, load_driver
 from whisper_persistence.plugins import Chain
@@ -121,6 +122,27 @@ def test_what_is_installed_or_removed_meanwhile_is_noticed_and_nothing_is_looked
     monkeypatch.setattr(sys, "path", [place for place in sys.path if place != str(site.path)])
     with pytest.raises(DriverNotFoundError):
         load_driver("second")
+
+
+@pytest.mark.parametrize("moment", ["imported", "built"])
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (
+            "RuntimeError('private')",
+            r"^driver 'odd' let RuntimeError escape \(odd.py:\d+\) when it was {}: tell its author$",
+        ),
+        ("ConfigurationError('no shelf: build one')", "^no shelf: build one$"),
+    ],
+)
+def test_what_a_drivers_own_code_raises_is_told_as_its_own_unless_it_is_an_error_of_ours(site, moment, raised, said):
+    body = f"raise {raised}" if moment == "imported" else f"def __init__(self): raise {raised}"
+    source = ["from whisper_persistence.errors import ConfigurationError", "class Odd:", "    contract_version = 1"]
+    site.write("odd", "\n".join([*source, f"    {body}"]))
+    site.install("odd", {"odd": "odd:Odd"})
+
+    with pytest.raises(PersistenceError, match=said.format(moment)):
+        build_driver(DriverSpec("odd"))
 
 
 @pytest.mark.parametrize("source", [SHELF, "import no_such_library"], ids=["imported", "not to be imported"])

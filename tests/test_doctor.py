@@ -81,7 +81,7 @@ def test_a_store_that_cannot_be_opened_is_wrong() -> None:
     assert "the store cannot be opened" in result.output
 
 
-@pytest.mark.parametrize("place", ["a file", "/proc/nowhere"])
+@pytest.mark.parametrize("place", ["a file", "/proc/nowhere", "x" * 300])
 def test_a_folder_in_which_no_journal_can_be_written_is_wrong_before_it_is_needed(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,11 +52,26 @@ class Crew:
             if len(self._threads) < self._size:
                 self._start()
 
-    def run(self, function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
-        """Run a function on a thread, and return a future of the running loop for what it returns."""
+    def run(
+        self, function: Callable[..., T], *arguments: Any, after: asyncio.Future[Any] | None = None
+    ) -> asyncio.Future[T]:
+        """Run a function on a thread, and return a future of the running loop for what it returns.
+
+        Args:
+            function: what to run.
+            *arguments: what to call it with.
+            after: what is over before it begins; it never does where its own future is given an outcome meanwhile.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self.submit(lambda: hand_back(loop, settle, future, *outcome(function, *arguments)))
+
+        def begin(_: object = None) -> None:
+            if not future.done():
+                _, error = outcome(self.submit, lambda: hand_back(loop, settle, future, *outcome(function, *arguments)))
+                if error is not None:
+                    settle(future, None, error)
+
+        begin() if after is None else after.add_done_callback(begin)
         return future
 
     def stop(self, seconds: float | None = None) -> None:

@@ -9,9 +9,9 @@ from typing import Any, get_origin, get_type_hints
 import attrs
 import msgspec
 
-from whisper_persistence.errors import ConfigurationError, ContractVersionError, PersistenceError
+from whisper_persistence.errors import ConfigurationError, ContractVersionError
 from whisper_persistence.hookspecs import CONTRACT_VERSION
-from whisper_persistence.installed import broken, load_driver, missing_library
+from whisper_persistence.installed import as_ours, load_driver, missing_library
 
 
 @attrs.frozen
@@ -48,10 +48,8 @@ def build_driver(spec: DriverSpec) -> object:
     except (TypeError, ValueError) as error:
         problem = _without_secrets(str(error.args[0] if error.args else error), options, driver_class)
         raise ConfigurationError(f"driver {spec.name!r} refuses an option: {problem}") from None
-    except PersistenceError:
-        raise
     except Exception as error:
-        raise broken(spec.name, error, "built") from None
+        raise as_ours(spec.name, error, "built") from None
 
 
 def _check_names(spec: DriverSpec, signature: inspect.Signature) -> None:

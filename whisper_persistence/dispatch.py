@@ -88,18 +88,11 @@ class Lanes:
         keys = frozenset([getattr(item, key) for item in items])
         return self._lane(self.crews.writing, method, receipts_of, self.writers).call(items, keys)
 
-    async def _written(self) -> None:
-        """Wait until every write that was called on this loop before is over, also one whose caller was cancelled."""
-        for future in [lane.settled() for lane in self._lanes.values() if lane.crew is self.crews.writing]:
-            await future
-
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run a function on a thread: on its own where it watches; it goes on when its caller is cancelled."""
         self._meet_loop()
-        if function in _AFTER_WRITES:
-            await self._written()
         crew = self.crews.watching if function in _WATCHING else self.crews.rest
-        future = crew.run(function, *arguments)
+        future = crew.run(function, *arguments, after=self._written() if function in _AFTER_WRITES else None)
         self._alone.add(future)
         future.add_done_callback(self._alone.discard)
         return await asyncio.shield(future)
@@ -147,6 +140,10 @@ class Lanes:
             future.result()
         else:
             _log.warning("a driver did not close in time", extra={"seconds": seconds})
+
+    def _written(self) -> asyncio.Future[Any]:
+        """Return a future that is done when every write that was called on this loop before is over."""
+        return asyncio.gather(*(lane.settled() for lane in self._lanes.values() if lane.crew is self.crews.writing))
 
     def _lane(
         self, crew: Crew, method: Callable[..., Any], part: Callable[[Any, int, Sequence[Any]], Any], width: int

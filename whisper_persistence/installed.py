@@ -19,6 +19,7 @@ from whisper_persistence.errors import (
     DriverConflictError,
     DriverNotFoundError,
     MissingLibraryError,
+    PersistenceError,
 )
 from whisper_persistence.guarding import let_escape
 
@@ -92,7 +93,7 @@ def load_driver(name: str) -> type:
     except AttributeError:
         loaded = None
     except Exception as error:
-        raise broken(name, error, "imported") from None
+        raise as_ours(name, error, "imported") from None
     if not isinstance(loaded, type):
         raise ConfigurationError(
             f"driver {name!r} of {_owner(entries[0])} is not a class: its entry point must name one"
@@ -127,6 +128,8 @@ def _owner(entry: EntryPoint) -> str:
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
 
 
-def broken(name: str, error: Exception, when: str) -> BrokenDriverError:
-    """Return the error that tells of what a driver's own code let escape when it was imported or built."""
+def as_ours(name: str, error: Exception, when: str) -> PersistenceError:
+    """Return what a driver's own code raised, where that is an error of ours, or else one that tells of it."""
+    if isinstance(error, PersistenceError):
+        return error
     return BrokenDriverError(f"driver {name!r} {let_escape(error)} when it was {when}: tell its author")

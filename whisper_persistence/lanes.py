@@ -97,7 +97,6 @@ class Lane:
             settle(call.future, None, StoreClosedError("the store was closed before this call was sent"))
         for call in (call for calls in self._sent for call in calls):
             settle(call.future, None, StoreClosedError(LATE))
-        self._notice_settled(self._waiting)
         self._waiting.clear()
         self._notice_quiet()
 

@@ -30,8 +30,8 @@ _SAMPLES: Final = "pg_catalog.pg_statistic"
 #: Our tables and their partitions, by schema and names.
 _TABLES: Final = "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
 _OURS: Final = "n.nspname = %s AND c.relkind IN ('r', 'p') AND regexp_replace(c.relname, '_[0-9]+$', '') = ANY(%s)"
-#: How often a table is tried in which somebody may still see what was deleted, and how long to wait in between.
-_TRIES: Final = 5
+#: How often a table is written anew in which somebody may still see what was deleted, and how long to wait in between.
+_TRIES: Final = 2
 _PAUSE: Final = 0.2
 
 

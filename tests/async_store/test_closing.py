@@ -70,6 +70,25 @@ def test_what_is_late_when_a_store_closes_is_told_so(hook, caplog):
     assert "closed before all was done" in caplog.text
 
 
+def test_an_erase_that_waits_for_a_write_when_a_store_closes_is_told_so_and_never_begun():
+    layer = Layer(Gate("save_messages"))
+
+    async def main() -> Any:
+        store = over(layer)
+        await store.open()
+        saving = asyncio.create_task(store.save_messages(samples.talk(1)))
+        await reached(layer.first.reached)
+        erasing = asyncio.create_task(store.erase_users(["alice"]))
+        await asyncio.sleep(0)
+        await store.close(deadline=0.05)
+        answers = await asyncio.wait_for(asyncio.gather(saving, erasing, return_exceptions=True), 5)
+        layer.first.opened.set()
+        return answers
+
+    assert [type(answer) for answer in run(main())] == [StoreClosedError] * 2
+    assert layer.batches("erase_users") == []
+
+
 def test_a_driver_that_never_closes_is_not_waited_for_for_ever(caplog):
     gate = Gate("close")
 

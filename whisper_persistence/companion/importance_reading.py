@@ -47,7 +47,7 @@ def moment_of(memory: Memory, now: datetime) -> datetime:
     try:
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (TypeError, ValueError, OverflowError, OSError):
+    except (TypeError, ValueError, OverflowError):
         return now - UNREADABLE_AGE
 
 
@@ -68,7 +68,7 @@ def intensity_of(context: Mapping[str, Any]) -> float:
     """Return the intensity in an emotional context, 0 to 1; what is no number counts as `DEFAULT_INTENSITY`."""
     try:
         intensity = float(context.get("intensity", DEFAULT_INTENSITY))
-    except (TypeError, ValueError, OverflowError, OSError):
+    except (TypeError, ValueError, OverflowError):
         return DEFAULT_INTENSITY
     return min(max(intensity, 0.0), 1.0) if math.isfinite(intensity) else DEFAULT_INTENSITY
 

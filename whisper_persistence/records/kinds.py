@@ -7,7 +7,7 @@ from typing import Final, Literal, get_args
 #: The kinds of record that a store keeps.
 RecordKind = Literal["strategies", "outcomes", "statistics", "scores", "patterns", "preferences", "messages"]
 
-#: All of them, in the order in which a copy goes.
+#: All of them.
 ALL_KINDS: Final[tuple[RecordKind, ...]] = get_args(RecordKind)
 
 #: The field of each kind of record that its age is counted from.

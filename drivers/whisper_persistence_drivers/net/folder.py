@@ -87,8 +87,8 @@ class Folder:
 
     def problem(self) -> str | None:
         """Return why no journal can be written here, or ``None`` where one can; nothing is left behind."""
-        place = next(place for place in (self.path, *self.path.parents) if place.exists())
         try:
+            place = next(place for place in (self.path, *self.path.parents) if place.exists())
             with TemporaryFile(dir=place):
                 return None
         except OSError as error:
