@@ -69,11 +69,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Have garbage looked for seldom, and never among what was imported and collected: to look there takes long."""
+    """Have old garbage hardly ever looked for, and never among what was imported and collected: that takes long."""
     given(just(None))(lambda _: None)()  # Hypothesis looks for who holds what is random, and not among what is frozen
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000)
+    young, middle, _ = gc.get_threshold()
+    gc.set_threshold(young, middle, 1_000)  # one middle pass stays short: some tests measure what a thread works
 
 
 def _shared_name(item: pytest.Item) -> str:
