@@ -26,9 +26,9 @@ dedupe             change, message and outcome ids; saves and erases carry the i
 keep_until_commit  `net.relay.Relay._bring` calls `Backlog.done` after the drivers below answered.
 fifo               `Net.write` asks `Backlog.blocks` first; `Backlog.head` hands out the oldest.
 conflict           `sql.replaying._conflicts`: a replayed save whose user's revision grew beyond ``based_on`` is kept in
-                   ``conflicts``. ``based_on`` is the revision that was known, raised by one for each own write
-                   replayed before it (`Backlog.done`), which here is ``base``; whatever became of that write, it raised
-                   the revision in SQL.
+                   ``conflicts``. ``based_on``, which here is ``base``, is the revision that was known when the save was
+                   written down (`Backlog.add`), raised by one for each own write replayed since (`net.bases`); whatever
+                   became of that write, it raised the revision in SQL.
 epoch              `sql.erasures.erased_since`: the namespace numbers its erases, every receipt names the newest, and an
                    entry carries the newest that its bot had seen; so does a call that may pass its deadline, which
                    `sql.replaying` refuses inside its transaction. Who still waits for it hears so and asks again

@@ -14,7 +14,7 @@ import attrs
 import psycopg
 import pytest
 from fault_tools.servers import Place
-from fault_tools.stores import Opener, drained, net_of, until
+from fault_tools.stores import Opener, drained, net_of, until, write_nothing
 from whisper_persistence_drivers.postgres import PostgresDriver
 from whisper_persistence_drivers.sql import schema
 from whisper_persistence_drivers.sqlite import SqliteDriver
@@ -156,6 +156,27 @@ def test_sql_disk_full(opened: Opener, tmp_path: Path) -> None:
     drained(store)
     assert said(store) == ["a", *(f"m{n}" for n in range(30))]
     assert say(store, "b") is Durability.DURABLE
+
+
+@pytest.mark.parametrize("part", [{}, {"after": 2}, {"before": 9}], ids=str)
+@pytest.mark.parametrize("others", [3, 30])
+def test_a_window_is_filled_up_again_while_an_erase_waits(
+    opened: Opener, tmp_path: Path, part: dict[str, int], others: int
+) -> None:
+    driver, window = SqliteDriver(tmp_path / "memory.db"), Window("talk", 4, **part)
+    store = opened(("sqlite", driver))
+    say(store, *"abcdef")
+    store.save_messages([samples.message(message_id=f"b{n}", user_id="bob", author_id="bob") for n in range(others)])
+    say(store, "g")
+    write_nothing(driver)
+    store.load_messages([window])
+    store.erase_users(["bob"])
+    say(store, "h")
+    waiting = store.load_messages([window])[window]
+    write_nothing(driver, "OFF")
+    drained(store)
+
+    assert [message.message_id for message in waiting] == [m.message_id for m in store.load_messages([window])[window]]
 
 
 class Unheard:

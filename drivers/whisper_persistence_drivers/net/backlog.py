@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -12,6 +12,7 @@ import attrs
 from whisper_persistence.errors import StorageUnavailableError
 from whisper_persistence.records import Durability
 from whisper_persistence_drivers.net.backlog_storage import BacklogStorage
+from whisper_persistence_drivers.net.bases import Raise
 from whisper_persistence_drivers.net.entries import ERASES, Entry, keys_of
 from whisper_persistence_drivers.net.folder import order
 from whisper_persistence_drivers.net.forgetting import holds_any
@@ -78,8 +79,13 @@ class Backlog(BacklogStorage):
         """Say whether anything waits that is written to one of these."""
         return self._index.blocks(keys)
 
-    def add(self, entry: Entry, items: Sequence[Any]) -> Durability:
+    def add(self, entry: Entry, items: Sequence[Any], bases: Callable[[], dict[str, int]]) -> Durability:
         """Keep one more call, and say how safe it is.
+
+        Args:
+            entry: the call.
+            items: of it.
+            bases: tells what it is based on, while nothing is cleared: else own writes would be missed or count twice.
 
         Raises:
             StorageUnavailableError: too much waits already.
@@ -91,7 +97,8 @@ class Backlog(BacklogStorage):
                     f"the storage does not answer and {len(self):,} writes wait for it, as many as may: bring it back, "
                     "or allow more by the options journal_entries and journal_mb"
                 )
-            kept = attrs.evolve(entry, place=self._next, number=self._next, writer=self.writer)
+            told = {"place": self._next, "number": self._next, "writer": self.writer}
+            kept = attrs.evolve(entry, **told, based_on=bases())
             durability = self._keep(kept)
             self._index.add(kept, keys_of(kept.hook, items))
             self.changed.notify_all()
@@ -147,12 +154,12 @@ class Backlog(BacklogStorage):
                 if entry.place in self._index.lines:
                     self._index.lines[entry.place].tried = tried or entry.tried
 
-    def done(self, entries: Sequence[Entry], raised: dict[str, int]) -> None:
+    def done(self, entries: Sequence[Entry], raised: Mapping[str, Raise]) -> None:
         """Forget calls that were brought in.
 
         Args:
             entries: which.
-            raised: by how much that raised the revisions of users, by their id.
+            raised: what that did to the revisions of users, by their id.
         """
         with self.changed:
             places = [entry.place for entry in entries]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -14,6 +14,7 @@ import uuid_utils
 
 from whisper_persistence.errors import StorageDamagedError
 from whisper_persistence.records import Durability
+from whisper_persistence_drivers.net.bases import Raise, rebased
 from whisper_persistence_drivers.net.entries import SAVES, Entry, keys_of
 from whisper_persistence_drivers.net.folder import Folder
 from whisper_persistence_drivers.net.forgetting import cut
@@ -150,12 +151,12 @@ class BacklogStorage:
         elif self._journal:
             self._journal.replace(shorter)
 
-    def _rebased(self, gone: Sequence[int], raised: dict[str, int]) -> list[tuple[int, dict[str, int]]]:
+    def _rebased(self, gone: Sequence[int], raised: Mapping[str, Raise]) -> list[tuple[int, dict[str, int]]]:
         """Return what the saves that still wait are based on, now that our own writes before them are in."""
         keys = {f"u:{user_id}" for user_id in raised}
         behind = {place for key in keys for place in self._index.places(key)} - set(gone)
         saves = self._read(sorted(place for place in behind if self._index.lines[place].hook in SAVES))
-        bases = [(e.place, {u: n + raised.get(u, 0) for u, n in e.based_on.items()}) for e in saves]
+        bases = [(entry.place, rebased(entry.based_on, raised)) for entry in saves]
         for place, based_on in bases:
             if place in self._volatile:
                 self._volatile[place] = attrs.evolve(self._volatile[place], based_on=based_on)

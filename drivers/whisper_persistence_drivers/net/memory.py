@@ -127,7 +127,7 @@ class Memory:
                     page.answers.clear()
                 elif key.startswith("c:"):
                     for loads, one in list(page.answers):
-                        page.answers[loads, one] = fold(loads, one, page.answers[loads, one], [(ERASE, user_ids)])
+                        self._put(page, loads, one, fold(loads, one, page.answers[loads, one], [(ERASE, user_ids)]))
 
     def begin_anew(self) -> None:
         """After a fork, in the child: start with nothing."""
@@ -141,10 +141,13 @@ class Memory:
         for loads, one in [answer for answer in page.answers if hook.endswith(f"_{FAMILY[answer[0]]}")]:
             sequenced = attrs.evolve(item, sequence=receipt.sequence) if hook == "save_messages" else item
             after = fold(loads, one, page.answers[loads, one], [(hook, [sequenced])]) if follows else UNKNOWN
-            if after is UNKNOWN:
-                del page.answers[loads, one]
-            else:
-                page.answers[loads, one] = after
+            self._put(page, loads, one, after)
+
+    def _put(self, page: _Page, hook: str, one: Any, answer: Any) -> None:
+        if answer is UNKNOWN:
+            del page.answers[hook, one]
+        else:
+            page.answers[hook, one] = answer
 
     def _page(self, key: str) -> _Page:
         page = self._pages.get(key)

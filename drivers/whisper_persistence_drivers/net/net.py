@@ -197,13 +197,17 @@ class Net:
         return self._prober.report(self._relay.replayed)
 
     def _entry(self, hook: str, items: Sequence[Any]) -> Entry:
-        based_on = dict[str, int]()
-        if hook in SAVES:
-            users = {item.user_id for item in items}
-            seen = {user_id: self._memory.revision(user_key(user_id)) for user_id in users}
-            based_on = self._stored_revisions(users) if self._calls.local else seen
         moment, number = int(fields.now().timestamp() * 1_000_000), self._backlog.newest() + 1
-        return Entry(0, fields.new_id(), self._backlog.writer, number, hook, "", moment, self._erasures, based_on)
+        return Entry(0, fields.new_id(), self._backlog.writer, number, hook, "", moment, self._erasures)
+
+    def _bases(self, hook: str, items: Sequence[Any]) -> dict[str, int]:
+        """Return the revisions that a save of whole records is based on."""
+        if hook not in SAVES:
+            return {}
+        users = {item.user_id for item in items}
+        if self._calls.local:
+            return self._stored_revisions(users)
+        return {user_id: self._memory.revision(user_key(user_id)) for user_id in users}
 
     def _stored_revisions(self, user_ids: set[str]) -> dict[str, int]:
         try:
@@ -219,7 +223,7 @@ class Net:
             raise StorageUnavailableError("the storage does not answer, and strict forbids to keep the write for later")
         reached("journal: not written")
         kept = attrs.evolve(entry, body=body_of(entry.hook, items))
-        durability = self._backlog.add(kept, items)
+        durability = self._backlog.add(kept, items, lambda: self._bases(kept.hook, items))
         self._relay.wake()
         return [rec.Receipt(durability, self._memory.revision(thing_key(item))) for item in items]
 

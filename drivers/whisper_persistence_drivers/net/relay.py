@@ -19,9 +19,11 @@ from whisper_persistence.errors import (
     StorageRefusedError,
     ValidationError,
 )
+from whisper_persistence.records import Receipt
 from whisper_persistence.records.checks import MAX_BATCH
 from whisper_persistence_drivers import forks
 from whisper_persistence_drivers.net.backlog import Backlog
+from whisper_persistence_drivers.net.bases import raised_by
 from whisper_persistence_drivers.net.calls import Calls
 from whisper_persistence_drivers.net.entries import ERASE, MERGED, SAVES, Entry, body_of, keys_of, thing_key
 from whisper_persistence_drivers.net.memory import Memory
@@ -157,8 +159,7 @@ class Relay:
         reached("replay: committed, not cleared")
         # A read that does not find these waiting any more must not find the memory from before them either.
         self.memory.forget({key for entry in group for key in keys_of(entry.hook, entry.items())})
-        self.backlog.done(group, _raised(first.hook, items))
-        self._tell(first.hook, items, receipts)
+        self._clear(group, items, receipts)
         self.replayed += len(group)
         self.calls.writes.breaker.heal()
         reached("replay: cleared")
@@ -181,26 +182,32 @@ class Relay:
         if entry.hook not in MERGED or len(items) < 2:
             self.backlog.bury(entry, f"{type(error).__name__}: {error}")
             return
-        bad = [item for item in items if not self._passes(entry, item)]
+        found = [(item, self._asked_alone(entry, item)) for item in items]
+        bad = [item for item, receipt in found if receipt is None]
         if bad:
             self.backlog.bury(attrs.evolve(entry, body=body_of(entry.hook, bad)), f"{type(error).__name__}: {error}")
-        else:
-            self.backlog.done([entry], _raised(entry.hook, items))
+        good = [(item, receipt) for item, receipt in found if receipt is not None]
+        self._clear([entry], [item for item, _ in good], [receipt for _, receipt in good])
 
-    def _passes(self, entry: Entry, item: Any) -> bool:
+    def _asked_alone(self, entry: Entry, item: Any) -> Receipt | None:
         try:
-            self._ask(entry, [item])
+            (receipt,) = self._ask(entry, [item])
         except _FOR_GOOD:
-            return False
-        return True
+            return None
+        return receipt
 
-    def _tell(self, hook: str, items: Sequence[Any], receipts: Any) -> None:
-        if hook == ERASE:
-            self.memory.erase(items)
-        else:
+    def _clear(self, group: Sequence[Entry], items: Sequence[Any], receipts: Sequence[Any]) -> None:
+        """Forget that these wait, and have memory know how their users stand, in one step for whoever adds a save."""
+        hook = group[0].hook
+        with self.backlog.changed:
+            self.backlog.done(group, raised_by(hook, items, receipts))
+            if hook == ERASE:
+                self.memory.erase(items)
+                return
+            more = [key for key in map(thing_key, items) if self.backlog.blocks([key])]
+            self.memory.replayed(items, receipts, more)
+        if receipts:
             self.saw(receipts[-1].erasures)
-            things = {thing_key(item) for item in items}
-            self.memory.replayed(items, receipts, [key for key in things if self.backlog.blocks([key])])
 
 
 def _grouped(entries: Sequence[Entry]) -> list[list[Entry]]:
@@ -218,13 +225,3 @@ def _grouped(entries: Sequence[Entry]) -> list[list[Entry]]:
 def _alike(first: Entry, entry: Entry) -> bool:
     told = first.hook == entry.hook and first.writer == entry.writer and first.erasures == entry.erasures
     return told and (first.erasures is not None or entry.written_at - first.written_at < _TOGETHER)
-
-
-def _raised(hook: str, items: Sequence[Any]) -> dict[str, int]:
-    """Return by how much items raise the revisions of users."""
-    raised: dict[str, int] = {}
-    for item in items:
-        user_id = item if hook == ERASE else None if hasattr(item, "conversation_id") else item.user_id
-        if user_id is not None:
-            raised[user_id] = raised.get(user_id, 0) + 1
-    return raised

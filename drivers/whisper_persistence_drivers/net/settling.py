@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
 from whisper_persistence.records import Window
 from whisper_persistence.records.checks import MAX_BATCH
-from whisper_persistence_drivers.net.backlog import Backlog, Waiting
+from whisper_persistence_drivers.net.backlog import Backlog, Call, Waiting
 from whisper_persistence_drivers.net.calls import Calls
-from whisper_persistence_drivers.net.folds import fold, thing_of
+from whisper_persistence_drivers.net.folds import UNKNOWN, fold, thing_of
 from whisper_persistence_drivers.net.windows import hides_stored, sought_messages, without_stored
 
 _MESSAGES: Final = "load_messages"
@@ -71,8 +71,19 @@ class Settler:
             base = stored.get(one)
             calls = list(found.calls.values())
             if self._is_told(hook, one, base, found):
-                answers[one] = fold(hook, one, base, calls)
+                answer = fold(hook, one, base, calls)
+                answers[one] = self._filled(one, calls) if answer is UNKNOWN and hook == _MESSAGES else answer
         return answers
+
+    def _filled(self, window: Window, calls: Sequence[Call]) -> Any:
+        """Return what a window shows where erases that wait took something out: more of what is stored."""
+        wide, answer = window, cast("Any", UNKNOWN)
+        while answer is UNKNOWN:
+            wide = attrs.evolve(wide, limit=wide.limit * 4)
+            stored: Mapping[Any, Any] = self.calls.read(_MESSAGES, [wide]) or {}
+            base = stored.get(wide, ())
+            answer = fold(_MESSAGES, wide if len(base) < wide.limit else window, base, calls)
+        return window.show(answer or ()) or None
 
     def _is_told(self, hook: str, one: Any, base: Any, waiting: Waiting) -> bool:
         """Say whether an answer may be made of what is stored and what waited before that was read."""

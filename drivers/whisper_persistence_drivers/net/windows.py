@@ -17,22 +17,29 @@ def fold_window(window: Window, base: Any, calls: Sequence[tuple[str, Sequence[A
     """Return what a window shows after some calls; see `folds.fold`.
 
     What waits has no sequence yet and comes after all that has one. A window whose stored part is not known is known
-    all the same where as many messages wait as it shows.
+    all the same where as many messages wait as it shows; so is one that an erase made room in, if it is full again.
     """
     if base is unknown and (window.before is not None or window.message_id is not None):
         return unknown
     known = base is not unknown
     shown: list[Message] = list(base or ()) if known else []
+    all_stored = known and (len(shown) < window.limit or window.message_id is not None)
     for called, items in calls:
         for item in items:
             if called == ERASE:
-                shown = [message for message in shown if not concerns(message, frozenset({item}))]
+                left = [message for message in shown if not concerns(message, frozenset({item}))]
+                known = known and (all_stored or len(left) == len(shown))
+                shown = left
             elif getattr(item, "conversation_id", None) == window.conversation_id:
                 known = known or _clears(item)
                 shown = _fold(window, shown, item)
-    if not known and (window.after is not None or len(shown) < window.limit):
-        return unknown
-    return window.show(shown) or None
+    return (window.show(shown) or None) if known or _is_full(window, shown) else unknown
+
+
+def _is_full(window: Window, shown: Sequence[Message]) -> bool:
+    """Say whether it shows nothing older, or nothing between what is stored and what waits, than is known."""
+    counted = shown if window.after is None else [message for message in shown if message.sequence is not None]
+    return len(counted) >= window.limit
 
 
 def sought_messages(window: Window, calls: Sequence[Call]) -> list[Window]:

@@ -12,6 +12,7 @@ from typing import Any
 from whisper_persistence_drivers.breaker import Breaker
 from whisper_persistence_drivers.memory_fallback import MemoryFallbackDriver
 from whisper_persistence_drivers.postgres import PostgresDriver
+from whisper_persistence_drivers.sqlite import SqliteDriver
 
 from fault_tools.servers import Place
 from whisper_persistence import Store
@@ -56,6 +57,13 @@ class Opener:
         """Close them all."""
         for store in self.stores:
             store.close()
+
+
+def write_nothing(driver: SqliteDriver, state: str = "ON") -> None:
+    """Let a store's own connection to its file write nothing, as on a disk that is full; ``OFF`` ends it."""
+    database: Any = driver._database
+    with database._writing:
+        database._writer.execute(f"PRAGMA query_only = {state}")
 
 
 def net_of(store: Store) -> Any:
