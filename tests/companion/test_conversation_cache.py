@@ -277,6 +277,26 @@ async def test_a_deleted_message_does_not_come_back_from_the_network(cache, cloc
         assert ids(await ours.get_conversation_context(place)) == []
 
 
+@pytest.mark.parametrize("from_network", [False, True])
+async def test_a_message_that_was_changed_before_it_was_added_is_kept_as_it_was_changed(cache, store, from_network):
+    place = Place(1)
+    cache.on_message_edit(place.says(1, ANN), Place(1).says(1, ANN, "better words"))
+    cache.on_message_delete(place.says(2, ANN, "taken back"))
+    cache.on_message_edit(place.said[1], place.said[1])
+    place.says(3, ANN)
+    if not from_network:
+        for message in place.said:
+            cache.add_message("1", message)
+    for _ in range(2):
+        assert [m.content for m in await cache.get_conversation_context(place)] == ["better words", "words 3"]
+    await cache.flush()
+
+    again = HybridConversationCache(storage=store)
+    assert [m.content for m in await again.get_conversation_context("1")] == ["better words", "words 3"]
+    kept = (await store.load_messages([Window("1", 10)]))[Window("1", 10)]
+    assert "taken back" not in [message.content for message in kept]
+
+
 async def test_idle_channels_are_forgotten_and_come_back_from_the_storage(store, clock):
     cache = HybridConversationCache(storage=store, max_channels=20, clock=clock)
     for number in range(100):

@@ -89,7 +89,7 @@ class Bootstrap:
                 held.kept = is_known and message.timestamp > newest
                 channel.put(held)
                 if held.kept:
-                    channel.unsent.append(message)
+                    channel.unsent.append(held.record)
 
     def _is_admitted(self, message: Message, floors: dict[str, datetime]) -> bool:
         floor = max(floors.get("", _EARLIEST), floors.get(message.user_id, _EARLIEST))

@@ -60,8 +60,7 @@ class HybridConversationCache(ChannelCache):
     def remove_message(self, channel_id: Any, message_id: Any) -> Later:
         """Take a message out for good: its words are removed from the storage, too."""
         channel, gone = self._channels.of(str(channel_id)), str(message_id)
-        if not any(isinstance(item, Message) and item.message_id == gone for item in channel.unsent):
-            channel.unsent.append(MessageRedaction(channel.channel_id, gone))
+        channel.change(MessageRedaction(channel.channel_id, gone))
         channel.drop(lambda message: message.message_id == gone)
         return self._written(channel.channel_id)
 
@@ -97,7 +96,7 @@ class HybridConversationCache(ChannelCache):
         change = MessageEdit(key, facts.message_id, facts.content)
         if held is not None:
             held.record, held.face = change.apply_to(held.record), after
-        channel.unsent.append(change)
+        channel.change(change)
         return self._written(key)
 
     def on_message_delete(self, message: Any) -> Later:

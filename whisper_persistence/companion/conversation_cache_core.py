@@ -125,8 +125,9 @@ class ChannelCache:
         if known is not None and known.kept:
             known.face = face
             return False
-        channel.put(Held(record, face))
-        channel.unsent.append(record)
+        new = Held(record, face)
+        channel.put(new)
+        channel.unsent.append(new.record)
         self._writing.start(channel)
         return True
 

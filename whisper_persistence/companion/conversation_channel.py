@@ -11,7 +11,7 @@ import attrs
 
 from whisper_persistence.companion.conversation_entry import Waiting
 from whisper_persistence.companion.conversation_shapes import to_stored
-from whisper_persistence.records import ClearMark, Message
+from whisper_persistence.records import ClearMark, Message, MessageEdit, MessageRedaction
 
 _NEVER: Final = float("-inf")
 
@@ -51,6 +51,7 @@ class Channel:
         writer: what writes it.
         asked: the user whose context was read last, and the message that is being answered, if either is known.
         withdrawn: ids of messages that the bot took back, until it adds them again.
+        changes: the last edit or redaction of each message: the network may tell of it before the bot adds the message.
         version: raised when messages were taken away, so that what was read before is not put back.
         puts: how many messages were ever put into it.
         read_at, history_at: when storage and network were last read, in seconds of the cache's clock.
@@ -66,6 +67,7 @@ class Channel:
     writer: asyncio.Task[None] | None = None
     asked: tuple[str | None, str | None] = (None, None)
     withdrawn: dict[str, None] = attrs.field(factory=dict[str, None])
+    changes: dict[str, MessageEdit | MessageRedaction] = attrs.field(factory=dict[str, MessageEdit | MessageRedaction])
     version: int = 0
     puts: int = 0
     read_at: float = _NEVER
@@ -83,9 +85,16 @@ class Channel:
         return next((held for held in reversed(self.held) if held.record.message_id == message_id), None)
 
     def put(self, new: Held) -> None:
-        """Hold a message at its place in time, after those of the same moment; of one id the newer face stays."""
+        """Hold a message, as it was changed, at its place in time, after those of the same moment.
+
+        Of one id the newer face stays.
+        """
         self.puts += 1
         new.number = self.puts
+        change = self.changes.get(new.record.message_id)
+        if change is not None:
+            new.record = change.apply_to(new.record)
+            new.face = to_stored(new.record)
         before = self.find(new.record.message_id)
         if before is not None:
             before.record, before.face, before.kept = new.record, new.face, before.kept or new.kept
@@ -119,6 +128,14 @@ class Channel:
             elif isinstance(item, Message):
                 ids.add(item.message_id)
         return ids
+
+    def change(self, change: MessageEdit | MessageRedaction) -> None:
+        """Have a change written, and made to its message whenever that is put, unless that was redacted."""
+        self.unsent.append(change)
+        last = self.changes.pop(change.message_id, None)
+        self.changes[change.message_id] = last if isinstance(last, MessageRedaction) else change
+        while len(self.changes) > self.most:
+            del self.changes[next(iter(self.changes))]
 
     def drop(self, unwanted: Callable[[Message], bool]) -> None:
         """Take messages away, also those that are still to be written."""
