@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
+
+from whisper_persistence.errors import StorageUnavailableError
+
+#: What tells a file from every other: its device, and its number there.
+FileId: TypeAlias = tuple[int, int]
 
 #: Text that the file's owner must not find in it after an erase is overwritten with zeros.
 _PRAGMAS: Final = (
@@ -36,6 +41,32 @@ def connect(path: Path, busy_timeout: float, *, synchronous: str, cache_mb: int)
         connection.close()
         raise
     return connection
+
+
+def find_file(path: Path) -> FileId | None:
+    """Return which file is at a path, or ``None`` where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def check_file(path: Path, opened: FileId | None) -> None:
+    """See whether a file that is open still is where it was: what SQLite writes to a removed one ends with the program.
+
+    Args:
+        path: where it was opened.
+        opened: which file that was; ``None`` where none is open yet.
+
+    Raises:
+        StorageUnavailableError: it is there no more.
+    """
+    if opened is not None and find_file(path) != opened:
+        raise StorageUnavailableError(
+            f"the SQLite file {path} was removed, or replaced by another, while it was open: put it back, or restart "
+            "the program to go on with what is there"
+        )
 
 
 def has_wal_reset_race(version: tuple[int, int, int]) -> bool:

@@ -20,7 +20,7 @@ from whisper_persistence.errors import PersistenceError, StoreClosedError
 from whisper_persistence_drivers.sql.damage import Damage
 from whisper_persistence_drivers.sql.database import ConstraintError, Database, Scrubbed
 from whisper_persistence_drivers.sql.flavour import Flavour
-from whisper_persistence_drivers.sqlite_connection import connect, has_wal_reset_race
+from whisper_persistence_drivers.sqlite_connection import FileId, check_file, connect, find_file, has_wal_reset_race
 from whisper_persistence_drivers.sqlite_errors import as_ours
 from whisper_persistence_drivers.sqlite_flavour import SqliteFlavour
 from whisper_persistence_drivers.sqlite_scrubbing import remove_old_copies, scrub
@@ -57,6 +57,7 @@ class SqliteDatabase(Database):
     _writing: Any = attrs.field(init=False, factory=threading.Lock, repr=False)
     _idle: list[sqlite3.Connection] = attrs.field(init=False, factory=list[sqlite3.Connection], repr=False)
     _places: Any = attrs.field(init=False, repr=False)
+    _opened: FileId | None = attrs.field(init=False, default=None, repr=False)
     _closed: bool = attrs.field(init=False, default=False, repr=False)
     _held: list[Any] = attrs.field(init=False, factory=list[Any], repr=False)
 
@@ -91,6 +92,7 @@ class SqliteDatabase(Database):
     def writing(self) -> Generator[sqlite3.Connection]:
         """Lend the writer inside a transaction that holds SQLite's write lock from its first statement on."""
         with self._writing:
+            check_file(self.path, self._opened)
             connection = self._only_writer()
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -122,7 +124,8 @@ class SqliteDatabase(Database):
         remove_old_copies(self.path)
 
     def describe(self) -> dict[str, Any]:
-        """Return the file, its size and journal, and SQLite's version."""
+        """Return the file, its size and journal, the room beside it, and SQLite's version."""
+        check_file(self.path, self._opened)
         with self.reading() as connection:
             journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
             pages = connection.execute("PRAGMA page_count").fetchone()[0]
@@ -130,6 +133,7 @@ class SqliteDatabase(Database):
         return {
             "path": str(self.path),
             "bytes": size,
+            "free_bytes": shutil.disk_usage(self.path.parent).free,
             "journal_mode": journal,
             "synchronous": self.synchronous,
             "sqlite_version": sqlite3.sqlite_version,
@@ -197,7 +201,10 @@ class SqliteDatabase(Database):
                 self._idle.pop().close()
 
     def _connect(self) -> sqlite3.Connection:
-        return connect(self.path, self.busy_timeout, synchronous=self.synchronous, cache_mb=self.cache_mb)
+        check_file(self.path, self._opened)
+        connection = connect(self.path, self.busy_timeout, synchronous=self.synchronous, cache_mb=self.cache_mb)
+        self._opened = self._opened or find_file(self.path)
+        return connection
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -158,6 +158,19 @@ def test_sql_disk_full(opened: Opener, tmp_path: Path) -> None:
     assert say(store, "b") is Durability.DURABLE
 
 
+def test_sql_file_removed(opened: Opener, tmp_path: Path) -> None:
+    path = tmp_path / "memory.db"
+    store = opened(("sqlite", SqliteDriver(path)))
+    say(store, "a")
+    path.rename(tmp_path / "elsewhere")
+
+    assert say(store, "b") is Durability.JOURNALED
+    assert store.check_health()[1].state is State.DOWN
+    (tmp_path / "elsewhere").rename(path)
+    drained(store)
+    assert said(store) == ["a", "b"]
+
+
 @pytest.mark.parametrize("part", [{}, {"after": 2}, {"before": 9}], ids=str)
 @pytest.mark.parametrize("others", [3, 30])
 def test_a_window_is_filled_up_again_while_an_erase_waits(

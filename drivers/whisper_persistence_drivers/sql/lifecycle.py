@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 #: After this many users the memory of who is known starts anew.
 _REMEMBERED_USERS = 100_000
+#: With less room on its disk a file is not well, in bytes.
+_ROOM: Final = 10_000_000
 _long = attrs.validators.optional(attrs.validators.min_len(16))
 #: The value of ``tamper_evidence`` with which chains that are there are kept, and none are begun.
 KEPT: Final = "kept"
@@ -109,7 +111,9 @@ class SqlLifecycle(LifecycleSpecs):
         details["schema_version"] = SCHEMA_VERSION
         details["installation"] = blake2b(b"installation", key=self._database.hash_key, digest_size=8).hexdigest()
         damaged = details["damaged"] = len(self._database.damage)
-        state = rec.State.DEGRADED if damaged else rec.State.UP
+        if details.get("free_bytes", _ROOM) < _ROOM:
+            details["error"] = f"less than {_ROOM // 1_000_000} MB are free on its disk: make room"
+        state = rec.State.DEGRADED if damaged or "error" in details else rec.State.UP
         return rec.TierHealth(self.tier, state, time.perf_counter() - began, details)
 
     def _read(self, function: Callable[..., T], *arguments: Any) -> T:

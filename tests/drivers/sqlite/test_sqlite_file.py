@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import stat
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from whisper_persistence_drivers.sql.tables import VERSION_TABLE
 
-from whisper_persistence import ConfigurationError, IncompatibleSchemaError, StorageDamagedError
+from whisper_persistence import (
+    ConfigurationError,
+    IncompatibleSchemaError,
+    StorageDamagedError,
+    StorageUnavailableError,
+)
+from whisper_persistence.records import State
 from whisper_persistence.testing import samples
 
 from .stores import ids, ids_of_all, opened, whole
@@ -48,6 +56,33 @@ def test_what_is_made_is_its_owners_alone(tmp_path):
 
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
     assert modes == {"memory.db": 0o600, "memory.db-wal": 0o600, "memory.db-shm": 0o600}
+
+
+def test_what_is_written_never_goes_to_a_file_that_was_removed(path, tmp_path):
+    with opened(path) as store:
+        store.save_messages(samples.talk(2))
+        path.rename(tmp_path / "elsewhere")
+        for wrong in (lambda: None, path.touch):
+            wrong()
+            with pytest.raises(StorageUnavailableError, match=f"{path} was removed, or replaced .*: put it back"):
+                store.save_messages(samples.talk(3))
+            (health,) = store.check_health()
+            assert (health.state, str(path) in health.details["error"]) == (State.DOWN, True)
+        assert path.stat().st_size == 0
+        (tmp_path / "elsewhere").replace(path)
+        store.save_messages(samples.talk(3))
+
+        assert ids(store) == ["m0", "m1", "m2"]
+        assert store.check_health()[0].state is State.UP
+
+
+def test_a_disk_that_is_nearly_full_is_told(path, monkeypatch):
+    with opened(path) as store:
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=9_999_999))
+        (health,) = store.check_health()
+
+    assert (health.state, health.details["free_bytes"]) == (State.DEGRADED, 9_999_999)
+    assert "make room" in health.details["error"]
 
 
 def test_an_empty_file_is_a_new_store(path):
