@@ -202,6 +202,28 @@ async def test_fading_reaches_every_page_and_the_cache(engine: MemoryImportanceE
     assert statistics["max_importance"] == max(one.overall_score for one in engine.importance_cache.of_user("alice"))
 
 
+async def test_fading_does_not_take_back_what_is_scored_meanwhile(
+    engine: MemoryImportanceEngine, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await score(engine, "alice", "m", JOY)
+    time.moment += timedelta(days=2)
+    scored: list[MemoryScore] = []
+    read = engine._page
+
+    async def read_and_score(*asked: Any) -> Any:
+        found = await read(*asked)
+        scored.append(await score(engine, "alice", "m", JOY))
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "_page", read_and_score)
+        adjusted = (await engine.auto_adjust_importance("alice")).adjusted
+    (kept,) = await read("alice", 10)
+
+    assert adjusted == 0
+    assert kept == scored[-1]
+
+
 async def test_the_importance_cache_forgets_the_oldest(store: AsyncStore, time: Time) -> None:
     engine = MemoryImportanceEngine(store, time.options(cached_scores=2))
     for memory_id in ("a", "b", "a", "c"):

@@ -62,6 +62,11 @@ class ScoreCache(Bounded[tuple[str, str], MemoryScore]):
             if (score.user_id, score.memory_id) in self:
                 self.add(score)
 
+    def is_newer(self, score: MemoryScore) -> bool:
+        """Say whether this process calculated a score of the same memory later than this one."""
+        own = self.get((score.user_id, score.memory_id))
+        return own is not None and own.calculation_timestamp > score.calculation_timestamp
+
     def of_user(self, user_id: str) -> list[MemoryScore]:
         """Return the scores of exactly this user."""
         return [score for (owner, _), score in self._entries.items() if owner == user_id]

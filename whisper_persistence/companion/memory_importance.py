@@ -148,7 +148,7 @@ class MemoryImportanceEngine(ImportanceRecords):
         adjusted, durability, now = 0, Durability.DURABLE, self.options.now()
         page = await self._page(user_id, _PAGE)
         while page:
-            pairs = [(score, scoring.decayed(score, now)) for score in page]
+            pairs = [(old, scoring.decayed(old, now)) for old in page if not self.importance_cache.is_newer(old)]
             faded = [new for old, new in pairs if new.overall_score < old.overall_score]
             if faded:
                 durability = await self._record(faded)
