@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 import pytest
 
-from whisper_persistence import discovery
+from whisper_persistence import AsyncStore, Store, discovery
 from whisper_persistence.discovery import DriverSpec, build_driver
 from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.settings import Settings, load_settings
@@ -380,3 +380,21 @@ def test_names_of_the_test_kit_are_no_forgotten_settings(
     monkeypatch.setenv(f"WHISPER_PERSISTENCE_{name}", "5")
     load_settings()
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize("given", ["sqlite:///memory.db", {"url": "sqlite:///memory.db"}])
+def test_what_are_no_settings_says_how_they_are_given(given):
+    with pytest.raises(ConfigurationError, match=r"not a (str|dict): use from_settings\(url=...\)"):
+        Store.from_settings(given)
+    with pytest.raises(ConfigurationError, match=r"use from_settings\(url=...\)"):
+        AsyncStore.from_settings(given)
+
+
+def test_settings_that_are_loaded_take_no_others():
+    with pytest.raises(ConfigurationError, match="take no namespace, url: give that to load_settings"):
+        Store.from_settings(load_settings(drivers=["memory-fallback"]), namespace="elsewhere", url="sqlite:///a")
+
+
+def test_a_path_that_only_sqlite_takes_for_memory_is_refused():
+    with pytest.raises(ConfigurationError, match="list memory-fallback instead"):
+        build_driver(DriverSpec("sqlite", {"path": ":memory:"}))

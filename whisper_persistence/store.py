@@ -64,9 +64,9 @@ class Store:
             settings: as loaded before, or ``None`` to load them now.
             **overrides: settings given here, stronger than environment and file.
         """
-        from whisper_persistence.settings import load_settings
+        from whisper_persistence.settings import choose_settings
 
-        chosen = settings or load_settings(**overrides)
+        chosen = choose_settings(settings, overrides)
         return cls(Chain.build(chosen.driver_specs(), chosen.observer_specs()), chosen.namespace)
 
     def close(self) -> None:

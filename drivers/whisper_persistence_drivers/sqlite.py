@@ -41,6 +41,13 @@ def _make(path: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
+def _to_path(given: str | Path) -> Path:
+    path = absolute_path(given)
+    if path.name == ":memory:":
+        raise ConfigurationError("path names no file (':memory:'): name one, or list memory-fallback instead of sqlite")
+    return path
+
+
 @attrs.define(eq=False)
 class SqliteDriver(SqlDriver, BackupSpecs):
     """A complete store in one file, for one or several processes of one machine.
@@ -64,7 +71,7 @@ class SqliteDriver(SqlDriver, BackupSpecs):
     max_writers: ClassVar[int] = 1
     max_readers: ClassVar[int] = 2
 
-    path: Path = attrs.field(converter=absolute_path)
+    path: Path = attrs.field(converter=_to_path)
     synchronous: Literal["full", "normal"] = attrs.field(
         default="full", validator=attrs.validators.in_(("full", "normal"))
     )

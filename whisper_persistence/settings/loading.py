@@ -66,6 +66,27 @@ def load_settings(**overrides: Any) -> Settings:
     )
 
 
+def choose_settings(settings: Settings | None, overrides: Mapping[str, Any]) -> Settings:
+    """Return settings that were loaded before, or load them.
+
+    Args:
+        settings: as loaded before, or ``None``.
+        overrides: as for `load_settings`; only where they are loaded now.
+
+    Raises:
+        ConfigurationError: something else was given, or both; and as `load_settings` does.
+    """
+    if settings is None:
+        return load_settings(**overrides)
+    if not isinstance(settings, Settings):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(
+            f"settings are what load_settings returns, not a {type(settings).__name__}: use from_settings(url=...)"
+        )
+    if overrides:
+        raise ConfigurationError(f"settings that are loaded take no {', '.join(overrides)}: give that to load_settings")
+    return settings
+
+
 def _read_sources(overrides: Mapping[str, Any]) -> list[Source]:
     sources = [read_arguments(overrides), read_environment()]
     config = next((source.said.config for source in sources if source.said.config), None)
