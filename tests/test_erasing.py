@@ -18,9 +18,10 @@ from whisper_persistence_drivers.sqlite import SqliteDriver
 from whisper_persistence_drivers.sqlite_tombstones import list_of, read_tombstones
 
 from whisper_persistence import ConfigurationError, Message, Store, StrategyChange
+from whisper_persistence.cli.erasing import run_erase
 from whisper_persistence.errors import StorageUnavailableError
 from whisper_persistence.hookspecs import hookimpl
-from whisper_persistence.operations import ErasureReceipt, erase_again, erase_users
+from whisper_persistence.operations import ErasureReceipt, erase_again, erase_users, erasure
 from whisper_persistence.plugins import Chain
 from whisper_persistence.records import Follower, Thing
 from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
@@ -89,6 +90,23 @@ def test_a_receipt_says_what_each_tier_did_and_names_nobody(tmp_path):
     assert len(receipt.tombstones()) == 1
     assert not [secret for secret in ("alice", "secret", "bob") if secret in text]
     assert ErasureReceipt.load(tmp_path / "receipt.json") == receipt
+
+
+def test_an_erase_that_is_interrupted_while_it_is_checked_leaves_its_receipt(tmp_path, monkeypatch):
+    def interrupt(*_: object):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(erasure, "check_tiers", interrupt)
+    with opened(tmp_path) as store:
+        store.save_messages(samples.talk(3))
+        with pytest.raises(KeyboardInterrupt):
+            run_erase(store, ["alice"], tmp_path / "receipt.json", shown=False)
+    receipt = ErasureReceipt.load(tmp_path / "receipt.json")
+
+    assert len(receipt.tombstones()) == 1
+    assert [check.problem for check in receipt.checks] == ["it was not read again"]
+    assert not receipt.is_complete()
+    assert [path.name for path in tmp_path.glob("receipt*")] == ["receipt.json"]
 
 
 def test_a_receipt_overwrites_nothing_and_only_a_receipt_is_read(tmp_path):

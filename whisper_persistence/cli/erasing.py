@@ -25,16 +25,25 @@ def count_users(users: Sequence[str]) -> str:
 def run_erase(store: Store, users: Sequence[str], receipt: Path | None, *, shown: bool) -> ErasureReceipt:
     """Erase users, with a bar where that is wanted, and save the receipt where that is wanted.
 
+    It is saved as soon as they are erased, and again once every tier was read again.
+
     Raises:
         ConfigurationError: the receipt is a file that is there already; before anything is erased.
     """
+
+    def keep(written: ErasureReceipt) -> None:
+        if receipt:
+            unfinished = receipt.with_name(f"{receipt.name}.unfinished")
+            unfinished.unlink(missing_ok=True)
+            written.save(unfinished)
+            unfinished.replace(receipt)
+
     if receipt:
         ErasureReceipt(store.namespace, 0, (), ()).save(receipt)
         receipt.unlink()
     with show_progress(shown) as report:
-        written = erase_users(store, users, report)
-    if receipt:
-        written.save(receipt)
+        written = erase_users(store, users, report, keep)
+    keep(written)
     return written
 
 

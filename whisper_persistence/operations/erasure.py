@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -84,19 +84,27 @@ class ErasureReceipt:
         return receipt
 
 
-def erase_users(store: Store, user_ids: Sequence[str], report: Report) -> ErasureReceipt:
+def erase_users(
+    store: Store,
+    user_ids: Sequence[str],
+    report: Report,
+    erased: Callable[[ErasureReceipt], None] = lambda receipt: None,
+) -> ErasureReceipt:
     """Erase users in every tier, and read every tier again.
 
     Args:
         store: where from.
         user_ids: whom; at most `whisper_persistence.records.checks.MAX_BATCH`.
         report: called after each page that is read.
+        erased: given the receipt as it is before the tiers are read again, which may take long and be interrupted.
     """
     wanted = frozenset(user_ids)
     conversations = conversations_of(store, sorted(wanted), report)
     tiers = store.erase_users(list(dict.fromkeys(user_ids)))
-    checks = check_tiers(store, sorted(wanted), conversations, report)
-    return ErasureReceipt(store.namespace, len(wanted), tiers, checks)
+    unread = tuple(TierCheck(name, problem="it was not read again") for name in store.chain.drivers)
+    receipt = ErasureReceipt(store.namespace, len(wanted), tiers, unread)
+    erased(receipt)
+    return attrs.evolve(receipt, checks=check_tiers(store, sorted(wanted), conversations, report))
 
 
 def erase_again(store: Store, receipts: Iterable[ErasureReceipt]) -> tuple[TierReport, ...]:
