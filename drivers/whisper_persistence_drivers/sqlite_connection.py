@@ -44,7 +44,11 @@ def connect(path: Path, busy_timeout: float, *, synchronous: str, cache_mb: int)
 
 
 def find_file(path: Path) -> FileId | None:
-    """Return which file is at a path, or ``None`` where there is none."""
+    """Return which file is at a path, or ``None`` where there is none.
+
+    Raises:
+        OSError: that cannot be told.
+    """
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -62,7 +66,11 @@ def check_file(path: Path, opened: FileId | None) -> None:
     Raises:
         StorageUnavailableError: it is there no more.
     """
-    if opened is not None and find_file(path) != opened:
+    try:
+        moved = opened is not None and find_file(path) != opened
+    except OSError:  # of a disk that fails SQLite tells
+        return
+    if moved:
         raise StorageUnavailableError(
             f"the SQLite file {path} was removed, or replaced by another, while it was open: put it back, or restart "
             "the program to go on with what is there"

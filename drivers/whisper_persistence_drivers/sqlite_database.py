@@ -52,7 +52,9 @@ class SqliteDatabase(Database):
     flavour: Flavour = attrs.field(init=False, factory=SqliteFlavour)
     hash_key: bytes = attrs.field(init=False, default=b"", repr=False)
     damage: Damage = attrs.field(init=False, factory=Damage, repr=False)
-    errors: Any = attrs.field(init=False, default=(sqlite3.Error, OverflowError, UnicodeDecodeError), repr=False)
+    errors: Any = attrs.field(
+        init=False, default=(sqlite3.Error, OSError, OverflowError, UnicodeDecodeError), repr=False
+    )
     _writer: sqlite3.Connection | None = attrs.field(init=False, default=None, repr=False)
     _writing: Any = attrs.field(init=False, factory=threading.Lock, repr=False)
     _idle: list[sqlite3.Connection] = attrs.field(init=False, factory=list[sqlite3.Connection], repr=False)

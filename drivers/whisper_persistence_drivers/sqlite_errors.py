@@ -38,7 +38,7 @@ def as_ours(error: Exception, path: Path) -> PersistenceError | ConstraintError:
         return StorageRefusedError(f"the SQLite file {path} refuses what is written ({name or type(error).__name__})")
     if name.startswith(_BUSY):
         return StorageBusyError(f"the SQLite file {path} did not answer ({name}), busy with other writers: try again")
-    return StorageUnavailableError(f"the SQLite file {path} did not answer ({name}): try again")
+    return StorageUnavailableError(f"the SQLite file {path} did not answer ({name or type(error).__name__}): try again")
 
 
 def _tells_of_damage(error: Exception) -> bool:

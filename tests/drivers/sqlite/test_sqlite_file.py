@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -169,3 +170,18 @@ def test_tables_of_others_with_our_names_are_left_alone(path, foreign):
             assert connection.execute("SELECT * FROM conversation_history").fetchall() == [(1, "theirs")]
         ours = connection.execute("SELECT count(*) FROM whisper_persistence_conversation_history")
         assert ours.fetchone() == (2,)
+
+
+def test_a_disk_that_does_not_even_tell_which_file_is_there_is_left_to_sqlite(path, monkeypatch):
+    def fail(*_: object):
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    with opened(path) as store:
+        with monkeypatch.context() as failing:
+            failing.setattr(Path, "stat", fail)
+            store.save_messages(samples.talk(2))
+            failing.setattr(shutil, "disk_usage", fail)
+            (health,) = store.check_health()
+
+        assert (health.state, "OSError" in health.details["error"]) == (State.DOWN, True)
+        assert ids(store) == ["m0", "m1"]
