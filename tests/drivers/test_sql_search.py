@@ -153,6 +153,33 @@ def test_where_too_many_match_those_with_the_rarest_words_are_ranked_as_all_woul
     assert "late" in late
 
 
+@pytest.mark.parametrize("name", ["sqlite", "postgres"])
+def test_a_word_that_only_what_is_not_indexed_yet_has_is_found(tmp_path, request, monkeypatch, name):
+    place = {"path": tmp_path / "memory.db"} if name == "sqlite" else {"url": request.getfixturevalue("postgres_url")}
+    monkeypatch.setattr(searching, "FEW", -1)
+    monkeypatch.setattr(searching, "_MOST_MATCHES", 30)
+    with opened_at(name, **place) as store:
+        save(store, [samples.message("talk", "common", "alice", message_id=f"m{n}") for n in range(50)])
+        wait_for_indexes(store, 120.0)
+        monkeypatch.setattr(indexer.Indexer, "wake", lambda _: None)
+        for n in range(3):
+            store.save_messages([samples.message("talk", f"heron{n * 'n'}", "alice", message_id=f"late {n}")])
+
+            assert ids(store, f"common heron{n * 'n'}", user_id="alice")[0] == f"late {n}"
+
+
+@pytest.mark.parametrize("name", ["sqlite", "postgres"])
+def test_what_is_asked_among_others_than_a_query_may_show_finds_the_rest(tmp_path, request, monkeypatch, name):
+    place = {"path": tmp_path / "memory.db"} if name == "sqlite" else {"url": request.getfixturevalue("postgres_url")}
+    monkeypatch.setattr(searching, "FEW", -1)
+    with opened_at(name, **place) as store:
+        save(store, [samples.message("talk", "hello", "alice", message_id=f"m{n}") for n in range(5)])
+        save(store, [samples.message("talk", "a zebra", "bob", author_id="bob", message_id="z")])
+        wait_for_indexes(store, 120.0)
+
+        assert ids(store, "zebra", user_id="alice", among=(("talk", "z"), ("talk", "m3"))) == ["m3"]
+
+
 def bytes_of(path: Path) -> bytes:
     """Return all files' bytes; read by another process, since closing a file here would drop SQLite's locks on it."""
     command = (

@@ -120,7 +120,8 @@ def _match(session: Session, index: TextIndex, asked: _Asked, scope: Scope, tail
     both = [*(row for row in rows if row.key() not in late), *tail]
     looked = list(map(asked.look, both))
     matching = [row for row, turn in looked if turn.counts]
-    counted = having or Counter(word for _, turn in looked for word in turn.counts)
+    told = looked[len(both) - len(tail) :] if having else looked  # what all were counted by the index without
+    counted = having + Counter(word for _, turn in told for word in turn.counts)
     rarities = {word: rarity(indexed + len(tail), count) for word, count in counted.items() if count}
     return _Matches(matching, rarities, looked if few else None)
 
@@ -144,7 +145,9 @@ def _shares(
     session: Session, query: SearchQuery, asked: _Asked, found: _Matches, tail: Sequence[TermRow]
 ) -> dict[Key, float]:
     """Return the share of the query's words of every message that may be a hit."""
-    named = None if query.among is None else gathering.find_named(session, query.among, tail)
+    scope, named = Scope.of(query), None
+    if query.among is not None:
+        named = [row for row in gathering.find_named(session, query.among, tail) if scope.shows(row)]
     looked = found.scope
     if looked is None:
         looked = list(map(asked.look, gathering.gather_neighbours(session, [*found.rows, *(named or ())], tail)))
@@ -152,7 +155,6 @@ def _shares(
     visible = [(row, turn) for row, turn in looked if row.sequence > cleared.get(row.conversation_id, 0)]
     shares = rank([turn for _, turn in visible], asked.tokens, found.rarities)
     wanted = shares.keys() if named is None else {row.key() for row in named}
-    scope = Scope.of(query)
     return {turn.key: shares.get(turn.key, 0.0) for row, turn in visible if turn.key in wanted and scope.shows(row)}
 
 
