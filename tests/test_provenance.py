@@ -19,7 +19,15 @@ from whisper_persistence_drivers.postgres import PostgresDriver
 from whisper_persistence_drivers.redis_hybrid import RedisHybridDriver
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
-from whisper_persistence import MemoryScore, Message, StatisticsChange, Store, ValidationError, Window
+from whisper_persistence import (
+    MemoryScore,
+    Message,
+    StatisticsChange,
+    StorageUnavailableError,
+    Store,
+    ValidationError,
+    Window,
+)
 from whisper_persistence.cli import main
 from whisper_persistence.operations import (
     Checkpoint,
@@ -146,6 +154,24 @@ def test_poisoned_memory_is_rolled_back_in_every_tier(store: Store) -> None:
     assert roll_back(store, origin, dry_run=False).messages == 0
     query = SearchQuery("password mallory", "alice")
     assert not store.search_messages([query])[query].hits
+
+
+def test_a_rollback_that_is_interrupted_is_finished_by_the_next(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(store)
+    store.update_statistics([StatisticsChange("alice", [MemoryScore("alice", memory, 0.9) for memory in ("m1", "m7")])])
+
+    def fail(*_: object) -> Any:
+        raise StorageUnavailableError("planted: the storage went away")
+
+    for write in ("update_messages", "update_statistics"):
+        with monkeypatch.context() as outage:
+            outage.setattr(Store, write, fail)
+            with pytest.raises(StorageUnavailableError):
+                roll_back(store, SourceQuery(PAGE), dry_run=False)
+    roll_back(store, SourceQuery(PAGE), dry_run=False)
+
+    assert store.load_statistics(["alice"])["alice"].total_memories_scored == 1
+    assert [message.content for message in shown(store)] == [""] * 5 + ["I love the sea", "", "hello"]
 
 
 def test_a_rollback_of_everything_is_refused_and_so_is_what_is_no_origin(store: Store) -> None:

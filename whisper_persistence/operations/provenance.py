@@ -7,7 +7,7 @@ hash chains hear of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import attrs
@@ -151,17 +151,21 @@ def roll_back(store: Store, query: SourceQuery, *, dry_run: bool, report: Report
 
 
 def _take(store: Store, messages: tuple[Message, ...]) -> list[Receipt]:
-    """Redact messages, and forget their scores, where their users have any."""
-    redacted = store.update_messages([MessageRedaction(one.conversation_id, one.message_id) for one in messages])
+    """Forget the scores of messages, where their users have any, and redact them: then they are not found again."""
+    redactions = [MessageRedaction(one.conversation_id, one.message_id) for one in messages]
+    return [*_forget_scores(store, messages), *store.update_messages(redactions)]
+
+
+def _forget_scores(store: Store, messages: tuple[Message, ...]) -> Sequence[Receipt]:
     memories: dict[str, list[str]] = {}
     for message in messages:
         memories.setdefault(message.user_id, []).append(memory_of(message))
     try:
         scored = store.load_statistics(list(memories))
     except NotSupportedError:
-        return [*redacted]
+        return ()
     changes = [StatisticsChange(user, forgotten=_legal(memories[user])) for user in scored]
-    return [*redacted, *(store.update_statistics(changes) if changes else ())]
+    return store.update_statistics(changes) if changes else ()
 
 
 def _legal(memory_ids: list[str]) -> tuple[str, ...]:
