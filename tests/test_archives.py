@@ -129,6 +129,22 @@ def test_what_is_cleared_stays_cleared(open_store, tmp_path):
         assert len(shown) == 19
 
 
+def test_importing_one_users_archive_hides_nothing_of_others(open_store, tmp_path):
+    talk = Window("talk")
+    with open_store("sqlite") as store:
+        first = store.save_messages([samples.message("talk", "cleared", "alice", message_id="a1")])
+        store.update_messages([ClearMark("talk", first[0].sequence)])
+        store.save_messages([samples.message("talk", "of bob", "bob", author_id="bob", message_id="b1")])
+        store.save_messages([samples.message("talk", "of alice", "alice", message_id="a2")])
+        export_archive(store, tmp_path / "alice", "alice", nothing)
+        store.erase_users(["alice"])
+        for _ in range(2):
+            compared = {one.kind: one.equal for one in import_archive(store, tmp_path / "alice", nothing)}
+
+            assert [message.content for message in store.load_messages([talk])[talk]] == ["of bob", "of alice"]
+            assert (compared["messages"], compared["cleared"]) == (False, False)
+
+
 def test_a_zip_file_holds_the_same_and_equal_ones_are_equal_files(open_store, tmp_path):
     with open_store("sqlite") as store:
         fill(store)

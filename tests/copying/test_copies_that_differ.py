@@ -15,6 +15,7 @@ from whisper_persistence.records import (
     Preferences,
     StatisticsChange,
     StrategyChange,
+    Window,
 )
 from whisper_persistence.testing import samples
 from whisper_persistence.testing.scanning import scan_all
@@ -78,13 +79,14 @@ def test_what_only_the_destination_holds_is_left_there_and_told(kind, small, tmp
 
 def test_the_same_number_of_other_records_is_a_difference(pair, tmp_path):
     source, destination = pair
-    destination.save_messages([samples.message("talk", "other words", message_id="m0")])
+    for store, words in ((source, "words"), (destination, "other words")):
+        store.save_messages([samples.message("other", words, message_id="m0")])
     destination.update_strategies(
         [StrategyChange("alice", [samples.outcome(0.1, outcome_id="o1")], timestamp=samples.MOMENT)]
     )
     compared = {kind.kind: kind for kind in copy(source, destination, tmp_path / "point.json")}
 
-    assert (compared["messages"].source, compared["messages"].destination) == (3, 3)
+    assert (compared["messages"].source, compared["messages"].destination) == (4, 4)
     assert {name for name, kind in compared.items() if not kind.equal} == {"messages", "outcomes"}
 
 
@@ -103,6 +105,19 @@ def test_a_message_that_is_cleared_only_at_the_destination_is_a_difference(pair,
     destination.update_messages([ClearMark("talk", 2)])
     compared = {kind.kind: kind.equal for kind in copy(source, destination, tmp_path / "point.json")}
 
+    assert compared == dict.fromkeys(RECORD_KINDS, True) | {"messages": False}
+
+
+def test_a_message_that_only_the_destination_shows_is_not_hidden_by_what_is_cleared(pair, tmp_path):
+    source, destination = pair
+    destination.save_messages([samples.message("fresh", "shown")])
+    (receipt,) = source.save_messages([samples.message("fresh", "cleared")])
+    source.update_messages([ClearMark("fresh", receipt.sequence)])
+    source.save_messages([samples.message("fresh", "later")])
+    compared = {kind.kind: kind.equal for kind in copy(source, destination, tmp_path / "point.json")}
+    window = Window("fresh")
+
+    assert [message.content for message in destination.load_messages([window])[window]] == ["shown", "later"]
     assert compared == dict.fromkeys(RECORD_KINDS, True) | {"messages": False}
 
 

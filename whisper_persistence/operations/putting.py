@@ -8,11 +8,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Any, Final, cast
 
 from whisper_persistence.operations.reading import HistoryKind, canonical, load_whole, read_histories, users_of
 from whisper_persistence.operations.transfer import SAVERS
-from whisper_persistence.records import ClearMark, Message, MessageChange, MessageEdit, MessageRedaction, checks
+from whisper_persistence.records import (
+    ClearMark,
+    Message,
+    MessageChange,
+    MessageEdit,
+    MessageRedaction,
+    Window,
+    checks,
+)
 from whisper_persistence.records.kinds import RecordKind
 from whisper_persistence.store import Store
 
@@ -63,20 +72,55 @@ def _key(record: Any) -> tuple[str, str]:
 def put_messages(destination: Store, messages: Sequence[Message], cleared: Sequence[bool]) -> None:
     """Append messages, bring those that are there up to date, and clear what is cleared.
 
+    A conversation is cleared up to one place. So cleared messages that are not there yet are left out where it shows
+    others already: behind these they could not be cleared without them.
+
     Args:
         destination: where to.
         messages: in the order of their conversations.
         cleared: of each message, whether its conversation was cleared after it.
     """
-    receipts = SAVERS["messages"](destination, messages)
+    hidden: dict[str, list[Message]] = {}
+    for message in (message for message, gone in zip(messages, cleared, strict=True) if gone):
+        hidden.setdefault(message.conversation_id, []).append(message)
+    _put_cleared(destination, hidden)
+    shown = [message for message, gone in zip(messages, cleared, strict=True) if not gone]
+    if shown:
+        SAVERS["messages"](destination, shown)
+    _update(destination, [change for message in messages if message.edited_at for change in _edits(message)])
+
+
+def _put_cleared(destination: Store, hidden: Mapping[str, Sequence[Message]]) -> None:
+    """Append cleared messages, by conversation, and clear up to them, before anything is put behind them."""
+    if not hidden:
+        return
+    windows = {talk: Window(talk, len(messages) + 1, after=0) for talk, messages in hidden.items()}
+    oldest = destination.load_messages(list(windows.values()))
     marks: dict[str, int] = {}
-    for message, receipt, gone in zip(messages, receipts, cleared, strict=True):
-        if gone:
-            marks[message.conversation_id] = max(marks.get(message.conversation_id, 0), receipt.sequence or 0)
-    changes = [change for message in messages if message.edited_at for change in _edits(message)]
-    changes += [
-        ClearMark(talk, through, change_id=_change_id("clear", talk, str(through))) for talk, through in marks.items()
-    ]
+    fitting: list[Message] = []
+    for talk, messages in hidden.items():
+        there = oldest.get(windows[talk], ())
+        ours = _first_among(there, {message.message_id for message in messages})
+        if ours:
+            marks[talk] = ours[-1].sequence or 0
+        if len(ours) == len(there):
+            fitting += messages
+    receipts = SAVERS["messages"](destination, fitting) if fitting else ()
+    for message, receipt in zip(fitting, receipts, strict=True):
+        marks[message.conversation_id] = max(marks.get(message.conversation_id, 0), receipt.sequence or 0)
+    _update(destination, [_mark(talk, through) for talk, through in marks.items()])
+
+
+def _first_among(messages: Sequence[Message], ids: set[str]) -> list[Message]:
+    """Return the first of some messages, as many as have one of these ids without another between them."""
+    return list(takewhile(lambda message: message.message_id in ids, messages))
+
+
+def _mark(talk: str, through: int) -> ClearMark:
+    return ClearMark(talk, through, change_id=_change_id("clear", talk, str(through)))
+
+
+def _update(destination: Store, changes: Sequence[MessageChange]) -> None:
     for start in range(0, len(changes), checks.MAX_BATCH):
         destination.update_messages(changes[start : start + checks.MAX_BATCH])
 
