@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from whisper_persistence_drivers.sql.schema import SCHEMA_VERSION
+from whisper_persistence_drivers.sqlite import SqliteDriver
 
 from whisper_persistence import (
     ConfigurationError,
@@ -178,6 +179,20 @@ def test_who_came_back_after_an_erase_and_is_in_the_backup_stays(path, tmp_path)
 
     assert report.erased_again == 0
     assert read(path)
+
+
+def test_an_erase_that_was_begun_and_interrupted_is_finished_in_what_is_restored(path, backup, monkeypatch):
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with opened(path) as store, monkeypatch.context() as interrupted:
+        interrupted.setattr(SqliteDriver, "_erase", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            store.erase_users(["alice"])
+    restore(settings(path), backup, overwrite=True)
+
+    assert read(path) == {}
+    assert read(path, "bob")
 
 
 def test_no_revision_and_no_sequence_is_given_out_twice_and_followers_begin_anew(path, backup):

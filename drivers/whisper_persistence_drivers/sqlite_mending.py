@@ -45,10 +45,12 @@ def mend(original: SqliteDatabase, restored: Path, tier: str, sealer: Sealer | N
         installation = open_installation(database)
         database.flavour = attrs.evolve(database.flavour, prefix=installation.prefix)
         database.hash_key = installation.hash_key
-        tombstones = [*read_tombstones(original.path), *_buried(original.path, installation.hash_key.hex())]
+        buried, begun = _erases(original.path, installation.hash_key.hex())
+        tombstones = [*read_tombstones(original.path), *buried]
         with database.writing() as connection:
             erased = _bury_again(database, connection, tombstones, sealer, tier)
             _leap(connection, installation.prefix, tombstones)
+            _note(connection, installation.prefix, begun)
         database.scrub()
     finally:
         database.close()
@@ -85,12 +87,28 @@ def _leap(connection: Any, prefix: str, tombstones: Iterable[Tombstone]) -> None
         connection.execute(f"DELETE FROM {prefix}{table}{condition}")  # noqa: S608
 
 
-def _buried(path: Path, hash_key: str) -> list[Tombstone]:
-    """Return the erases that the present file itself remembers, if it can be read and is the same installation's."""
+def _note(connection: Any, prefix: str, begun: Iterable[tuple[Any, ...]]) -> None:
+    """Note erases that were begun, for the next opening to finish."""
+    connection.executemany(
+        f"INSERT INTO {prefix}erasures (namespace, subject, noted_at, revision) VALUES (?, ?, ?, 0) "  # noqa: S608
+        "ON CONFLICT DO NOTHING",
+        begun,
+    )
+
+
+def _erases(path: Path, hash_key: str) -> tuple[list[Tombstone], list[tuple[Any, ...]]]:
+    """Return the erases that the present file remembers, and those begun in it, as far as it can be read.
+
+    There are none of another installation.
+    """
+    buried, begun = list[Tombstone](), list[tuple[Any, ...]]()
     if not path.exists():
-        return []
+        return buried, begun
     with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as connection:
         prefix, key = connection.execute(f"SELECT prefix, hash_key FROM {INSTALLATION_TABLE}").fetchone()  # noqa: S608
-        rows = connection.execute(f"SELECT thing, epoch FROM {prefix}revisions WHERE epoch > 0").fetchall()  # noqa: S608
-        return [Tombstone(*row) for row in rows] if key == hash_key else []
-    return []
+        if key == hash_key:
+            rows = connection.execute(f"SELECT thing, epoch FROM {prefix}revisions WHERE epoch > 0")  # noqa: S608
+            buried += [Tombstone(*row) for row in rows]
+            noted = f"SELECT namespace, subject, noted_at FROM {prefix}erasures WHERE revision = 0"  # noqa: S608
+            begun += connection.execute(noted).fetchall()
+    return buried, begun
