@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from whisper_persistence_drivers.sql import expired, expiring, removing
+from whisper_persistence_drivers.sqlite_database import SqliteDatabase
 
 from whisper_persistence import Message, PatternChange, StatisticsChange, Store, ValidationError, Window
 from whisper_persistence.discovery import DriverSpec, build_driver
@@ -147,3 +148,26 @@ def test_deleted_words_are_not_left_in_the_files(tmp_path):
 
         assert report.rewritten == ("file", "wal")
         assert b"canary-" not in left
+
+
+def test_what_an_interrupted_run_left_in_the_files_is_removed_by_the_next(tmp_path, monkeypatch):
+    path = tmp_path / "memory.db"
+    policies = [Retention("messages", DAY, now=samples.MOMENT + 9 * DAY)]
+
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    def opened() -> Store:
+        return Store(Chain.build([DriverSpec("sqlite", {"path": str(path)})]))
+
+    with opened() as store, monkeypatch.context() as interrupted:
+        store.save_messages([Message("talk", "alice", "alice", "words", timestamp=samples.MOMENT) for _ in range(50)])
+        interrupted.setattr(SqliteDatabase, "scrub", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            store.expire(policies, False)
+    reports: list[Any] = []
+    for _ in range(2):
+        with opened() as store:
+            reports += store.expire(policies, False)
+
+    assert [(counted([report], "messages"), report.rewritten) for report in reports] == [(0, ("file", "wal")), (0, ())]

@@ -40,8 +40,6 @@ class SqlDriver(
 ):
     """The hooks of a driver on a SQL database; a subclass says which database, and is registered under its own name."""
 
-    _has_slack: bool = attrs.field(init=False, default=False)
-
     @hookimpl
     def save_strategies(self, strategies: Sequence[rec.Strategy]) -> Sequence[rec.Receipt]:
         """Put whole strategies."""
@@ -168,10 +166,9 @@ class SqlDriver(
         """Remove what the policies no longer keep, here and below."""
         counts = on_use.expiring.expire(self._read, self._write, policies, dry_run=dry_run)
         scrubbed = Scrubbed()
-        if not dry_run:
-            self._has_slack = self._has_slack or any(counts.values())
-            if self._has_slack and not on_use.expiring.is_cut_short(policies, counts):
-                scrubbed, self._has_slack = self._translated(self._database.scrub), False
+        if not (dry_run or on_use.expiring.is_cut_short(policies, counts)) and self._read(on_use.slack.has_slack):
+            scrubbed = self._translated(self._database.scrub)
+            self._write(on_use.slack.forget_slack)
         below = self._below.expire(policies=policies, dry_run=dry_run) or ()
         return (rec.TierReport(self.tier, counts, scrubbed.rewritten, scrubbed.remaining), *below)
 

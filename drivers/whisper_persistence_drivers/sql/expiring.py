@@ -14,8 +14,10 @@ import attrs
 from whisper_persistence.errors import ValidationError
 from whisper_persistence.records import RECORD_KINDS, Retention
 from whisper_persistence_drivers.sql.expired import KINDS, Kind, Page, count_expired, find_expired, last_of_page
-from whisper_persistence_drivers.sql.removing import remove
+from whisper_persistence_drivers.sql.removing import Found, remove
 from whisper_persistence_drivers.sql.session import NEWEST
+from whisper_persistence_drivers.sql.slack import note_slack
+from whisper_persistence_drivers.sql.transaction import Transaction
 
 #: How many records are found in one statement, and removed in one transaction.
 _FOUND: Final = 20_000
@@ -85,8 +87,13 @@ class _Expiry:
             wanted = min(_FOUND, left - gone)
             found = self.read(find_expired, self.kind, self.policies, page, wanted)
             parts = [found[n : n + _REMOVED] for n in range(0, len(found), _REMOVED)]
-            removed = sum(self.write(remove, self.kind.name, self.kind.thing, part) for part in parts)
+            removed = sum(self.write(_remove, self.kind, part) for part in parts)
             gone += removed
             if len(found) < wanted or not removed:
                 break
         return gone
+
+
+def _remove(transaction: Transaction, kind: Kind, found: Sequence[Found]) -> int:
+    note_slack(transaction)
+    return remove(transaction, kind.name, kind.thing, found)
