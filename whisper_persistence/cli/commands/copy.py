@@ -28,7 +28,8 @@ def copy(overrides: dict[str, Any], source: str, destination: str, checkpoint: s
     """Copy everything in a namespace from one database to another, and compare the two.
 
     Run the same command again to resume a copy that was interrupted; repeating one that is complete changes nothing.
-    Records that exist only at the destination stay there.
+    Records that exist only at the destination stay there; one that both have becomes as the source has it, so do not
+    repeat a copy once the bot writes to the destination.
     """
     from whisper_persistence.cli.copying import describe_copy, find_differences, print_copy, run_copy
 
