@@ -114,8 +114,8 @@ class HookManager(pluggy.PluginManager):
         for place, (name, plugin, hooks) in enumerate(drivers):
             above = drivers[place + 1 :] if getattr(plugin, "bears_outages", False) else ()
             for other, keeper, answers in above:
-                records = "register_follower" in answers and not getattr(keeper, "bears_outages", False)
-                if records and hooks & _KEEPING <= answers:
+                asks = any(getattr(keeper, attribute, False) for attribute in ("bears_outages", "passes_on"))
+                if "register_follower" in answers and not asks and hooks & _KEEPING <= answers:
                     raise ConfigurationError(
                         f"driver {name!r} is listed after {other!r}, which keeps everything and asks nobody below, so "
                         f"that {name!r} would never be asked: list it before {other!r}, or leave it out"

@@ -140,6 +140,7 @@ async def test_case_18_a_score_costs_one_write_and_no_read_after_the_first(
 async def test_case_18_a_hundred_scores_awaited_together_share_one_batch(
     engine: MemoryImportanceEngine, switch: Any
 ) -> None:
+    switch.calls.clear()
     await asyncio.gather(*(score(engine, f"user {number}") for number in range(100)))
 
     assert switch.calls == {"load_statistics": 1, "update_statistics": 1}

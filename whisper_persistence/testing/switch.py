@@ -15,16 +15,33 @@ from whisper_persistence.errors import StorageRefusedError, StorageUnavailableEr
 from whisper_persistence.hookspecs import (
     CONTRACT_VERSION,
     AnalyticsSpecs,
+    BackupSpecs,
     Below,
     ConversationSpecs,
+    ErasureSpecs,
+    FollowerSpecs,
+    IntegritySpecs,
     MaintenanceSpecs,
     SearchSpecs,
     StatisticsSpecs,
     StrategySpecs,
     hookimpl,
 )
+from whisper_persistence.records import State, TierHealth
 
-_SPECS: Final = (StrategySpecs, StatisticsSpecs, ConversationSpecs, SearchSpecs, MaintenanceSpecs, AnalyticsSpecs)
+_SPECS: Final = (
+    StrategySpecs,
+    StatisticsSpecs,
+    ConversationSpecs,
+    SearchSpecs,
+    FollowerSpecs,
+    ErasureSpecs,
+    MaintenanceSpecs,
+    AnalyticsSpecs,
+    IntegritySpecs,
+    BackupSpecs,
+)
+_OFF: Final = "the test switched the storage off"
 _WRITES: Final = ("save_", "update_")
 
 
@@ -32,9 +49,13 @@ _WRITES: Final = ("save_", "update_")
 class Switch:
     """A driver to put above a real one: it hands every call down and counts it, until it is told to fail.
 
+    It opens and closes all the same, and tells of itself that it is down.
+
     ```python
-    switch = Switch()
-    async with AsyncStore(Chain.of({"switch": switch, "sqlite": SqliteDriver(path)})) as store:
+    from whisper_persistence.discovery import DriverSpec, build_driver
+
+    switch, sqlite = Switch(), build_driver(DriverSpec("sqlite", {"path": "memory.db"}))
+    async with AsyncStore(Chain.of({"switch": switch, "sqlite": sqlite})) as store:
         switch.down = True  # from now on the storage does not answer
         ...
         switch.down = False  # and is back
@@ -62,6 +83,7 @@ class Switch:
     threads: set[int] = attrs.field(factory=set[int])
     called: threading.Event = attrs.field(factory=threading.Event)
     contract_version: ClassVar[int] = CONTRACT_VERSION
+    passes_on: ClassVar[bool] = True
     _below: Any = None
 
     @hookimpl
@@ -72,10 +94,19 @@ class Switch:
             self._fail_when(self.down)
         self._below = below
 
+    @hookimpl
+    def check_health(self) -> tuple[TierHealth, ...] | None:
+        """Say that it is down, or hand down the question."""
+        if self.down:
+            return (TierHealth("switch", State.DOWN, None, {"error": _OFF}),)
+        answer: tuple[TierHealth, ...] | None = self._below.check_health()
+        return answer
+
     def hand_down(self, hook: str, names: Sequence[str], arguments: Sequence[Any]) -> Any:
         """Count a call, fail as told, or return what the drivers below answer."""
         self.calls[hook] += 1
-        batch = cast("Sequence[Any]", arguments[0] if isinstance(arguments[0], (list, tuple)) else arguments[:1])
+        first = arguments[0] if arguments else ()
+        batch = cast("Sequence[Any]", first if isinstance(first, (list, tuple)) else arguments[:1])
         self.items[hook] += len(batch)
         self.threads.add(threading.get_ident())
         self.called.set()
@@ -89,7 +120,7 @@ class Switch:
 
     def _fail_when(self, failing: bool) -> None:
         if failing:
-            raise StorageUnavailableError("the test switched the storage off")
+            raise StorageUnavailableError(_OFF)
 
 
 def _hooks() -> Iterator[tuple[str, Callable[..., Any]]]:

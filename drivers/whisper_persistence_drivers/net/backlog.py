@@ -97,8 +97,8 @@ class Backlog(BacklogStorage):
                     f"the storage does not answer and {len(self):,} writes wait for it, as many as may: bring it back, "
                     "or allow more by the options journal_entries and journal_mb"
                 )
-            told = {"place": self._next, "number": self._next, "writer": self.writer}
-            kept = attrs.evolve(entry, **told, based_on=bases())
+            place, based_on = self._next, bases()
+            kept = attrs.evolve(entry, place=place, number=place, writer=self.writer, based_on=based_on)
             durability = self._keep(kept)
             self._index.add(kept, keys_of(kept.hook, items))
             self.changed.notify_all()

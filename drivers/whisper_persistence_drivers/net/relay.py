@@ -191,10 +191,10 @@ class Relay:
 
     def _asked_alone(self, entry: Entry, item: Any) -> Receipt | None:
         try:
-            (receipt,) = self._ask(entry, [item])
+            receipts: Sequence[Receipt] = self._ask(entry, [item])
         except _FOR_GOOD:
             return None
-        return receipt
+        return receipts[0]
 
     def _clear(self, group: Sequence[Entry], items: Sequence[Any], receipts: Sequence[Any]) -> None:
         """Forget that these wait, and have memory know how their users stand, in one step for whoever adds a save."""
