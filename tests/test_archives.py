@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -176,6 +177,22 @@ def test_what_the_store_held_besides_shows_as_a_difference(open_store, tmp_path)
 
     assert [name for name, kind in compared.items() if not kind.equal] == ["messages"]
     assert (compared["messages"].source, compared["messages"].destination) == (3, 4)
+
+
+def test_an_import_writes_nothing_beside_the_store(open_store, tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    seen: set[Path] = set()
+    with open_store("sqlite") as store:
+        fill(store)
+        export_archive(store, tmp_path / "all", None, nothing)
+    before = set(tmp_path.iterdir())
+    with open_store("memory") as other:
+        compared = import_archive(other, tmp_path / "all", lambda *_: seen.update(tmp_path.rglob("*")))
+
+    assert all(kind.equal for kind in compared)
+    assert {path for path in seen if path not in before and path.parent != tmp_path / "all"} == set()
 
 
 def test_an_archive_overwrites_nothing_and_leaves_nothing_half_done(open_store, tmp_path):

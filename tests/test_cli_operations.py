@@ -7,7 +7,9 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,56 @@ def test_ctrl_c_at_the_question_changes_nothing(tmp_path):
 
     assert asked.ends()[1] == 1
     assert kept("alice")
+
+
+STALLED = """
+    import time
+
+    from whisper_persistence.hookspecs import hookimpl
+
+
+    class Stalled:
+        contract_version = 1
+
+        @hookimpl
+        def open(self, below, namespace):
+            self._below = below
+
+        @hookimpl
+        def scan(self, kind, cursor, limit):
+            if kind == "messages":
+                time.sleep(600)
+            return self._below.scan(kind=kind, cursor=cursor, limit=limit)
+"""
+
+
+def test_sigterm_leaves_nothing_of_an_export_behind(tmp_path, site, monkeypatch):
+    """Strategies are written when the messages, which never come, are asked for."""
+    site.write("stalled", STALLED)
+    site.install("stalled", {"stalled": "stalled:Stalled"})
+    chain = {"URL": "", "DRIVERS": "stalled,sqlite", "SQLITE_PATH": str(tmp_path / "memory.db")}
+    for name, value in chain.items():
+        monkeypatch.setenv(f"WHISPER_PERSISTENCE_{name}", value)
+    monkeypatch.setenv("PYTHONPATH", str(site.path))
+    command = [sys.executable, "-m", "whisper_persistence", "export", str(tmp_path / "all.zip")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as export:  # noqa: S603
+        begun = tmp_path / "all.zip.unfinished" / "messages.jsonl"
+        deadline = time.monotonic() + 60
+        while not begun.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        there = begun.exists()
+        for _ in range(2):
+            export.terminate()
+
+        assert (there, export.wait(60), export.stderr and export.stderr.read()) == (True, 143, "")
+    assert sorted(path.name for path in tmp_path.glob("all*")) == []
+
+
+def test_sigterm_is_heeded_by_commands_only():
+    before = signal.getsignal(signal.SIGTERM)
+    run("drivers")
+
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_without_an_answer_nothing_is_destroyed(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ import pytest
 from whisper_persistence_drivers.memory_fallback import MemoryFallbackDriver
 from whisper_persistence_drivers.sql import erasures as sql_erasures
 from whisper_persistence_drivers.sqlite import SqliteDriver
-from whisper_persistence_drivers.sqlite_tombstones import list_of, read_tombstones
+from whisper_persistence_drivers.sqlite_tombstones import add_tombstones, list_of, read_tombstones
 
 from whisper_persistence import ConfigurationError, Message, Store, StrategyChange
 from whisper_persistence.cli.erasing import run_erase
@@ -23,7 +24,7 @@ from whisper_persistence.errors import StorageUnavailableError
 from whisper_persistence.hookspecs import hookimpl
 from whisper_persistence.operations import ErasureReceipt, erase_again, erase_users, erasure
 from whisper_persistence.plugins import Chain
-from whisper_persistence.records import Follower, Thing
+from whisper_persistence.records import Follower, Thing, Tombstone
 from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 
 STEPS = Path(__file__).parent / "faults" / "interrupted_erase.py"
@@ -314,3 +315,18 @@ def test_copies_of_upgrades_are_named_and_removed_when_they_are_old(tmp_path):
 
     assert [str(young) in told for told in tier.remaining] == [True, False]
     assert (young.exists(), old.exists()) == (True, False)
+
+
+def test_a_disk_that_takes_a_part_of_the_list_only_fails_the_erase(tmp_path):
+    path = tmp_path / "memory.db"
+    add_tombstones(path, [Tombstone("one", 1)])
+    most = list_of(path).stat().st_size + 30
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+    try:
+        with pytest.raises(StorageUnavailableError, match="make room for it and erase again"):
+            add_tombstones(path, [Tombstone("two", 1)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    add_tombstones(path, [Tombstone("three", 1)])
+
+    assert [tombstone.thing for tombstone in read_tombstones(path)] == ["one", "three"]

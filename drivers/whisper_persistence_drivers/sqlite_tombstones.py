@@ -30,12 +30,11 @@ def add_tombstones(path: Path, tombstones: Sequence[rec.Tombstone]) -> None:
     if not lines:
         return
     try:
-        place = os.open(list_of(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(place, lines.encode())
-            os.fsync(place)
-        finally:
-            os.close(place)
+        # A full disk may take a part of what it is given and say so in a number only, which a file object heeds.
+        with open(list_of(path), "ab", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(lines.encode())
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
         raise StorageUnavailableError(
             f"the list of erases beside {path} cannot be written ({error.strerror}): make room for it and erase again"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final, cast
 
 import msgspec
 
-from whisper_persistence.errors import StorageDamagedError
-from whisper_persistence.operations.comparing import Comparison
-from whisper_persistence.operations.exporting import export_archive
+from whisper_persistence.errors import NotSupportedError, StorageDamagedError
+from whisper_persistence.operations.archive_lines import ArchiveLines, group_lines
+from whisper_persistence.operations.comparing import Comparison, digest_groups
 from whisper_persistence.operations.manifest import Archive, ArchiveFile, Manifest
 from whisper_persistence.operations.putting import ORDER, put_histories, put_messages, put_whole
 from whisper_persistence.operations.reading import Report
@@ -51,7 +50,7 @@ def import_archive(store: Store, path: Path, report: Report) -> tuple[Comparison
     for kind in ORDER:
         if kind in files:
             _put_kind(store, kind, _batches(archive, files[kind]), marks, report)
-    return _compare(store, manifest, report)
+    return _compare(store, archive, manifest, report)
 
 
 def _batches(archive: Archive, file: ArchiveFile) -> Iterator[Batch]:
@@ -112,13 +111,25 @@ def _are_cleared(messages: Sequence[Message], marks: dict[str, str]) -> list[boo
     return flags
 
 
-def _compare(store: Store, manifest: Manifest, report: Report) -> tuple[Comparison, ...]:
-    """Export the same from the store, and compare the two file by file."""
-    with TemporaryDirectory(prefix="whisper-persistence-") as folder:
-        found = export_archive(store, Path(folder, "archive"), manifest.user_id, report)
-    theirs = {file.kind: file for file in found.files}
-    return tuple(
-        Comparison(cast("RecordKind", ours.kind), ours.records, theirs[ours.kind].records, ours == theirs[ours.kind])
-        for ours in manifest.files
-        if ours.kind in theirs
-    )
+def _compare(store: Store, archive: Archive, manifest: Manifest, report: Report) -> tuple[Comparison, ...]:
+    """Compare every file of an archive with the lines that the store would give it, none of which touches a disk."""
+    lines = ArchiveLines(store, manifest.user_id, "comparing", report)
+    # What is cleared is known when the messages were read.
+    found = (_compare_file(archive, file, lines) for file in sorted(manifest.files, key=lambda f: f.kind == "cleared"))
+    return tuple(filter(None, found))
+
+
+def _compare_file(archive: Archive, file: ArchiveFile, lines: ArchiveLines) -> Comparison | None:
+    """Compare one file; ``None`` where the store does not keep what it holds."""
+    kind = cast("RecordKind", file.kind)
+    if file.kind == "cleared":
+        with archive.open(file.name) as marks:
+            ours, theirs = digest_groups([marks]), digest_groups([lines.marks()])
+    else:
+        records = (record for batch in _batches(archive, file) for record in batch.records)
+        try:
+            theirs = digest_groups(group for _, group in lines.read(kind))
+        except NotSupportedError:
+            return None
+        ours = digest_groups(group for _, group in group_lines(kind, records))
+    return Comparison(kind, ours[0], theirs[0], ours == theirs)

@@ -50,16 +50,22 @@ def compare_kind(source: Store, destination: Store, kind: RecordKind, report: Re
     return Comparison(kind, ours[0], theirs[0], ours == theirs)
 
 
-def _digest(store: Store, kind: RecordKind, report: Report) -> tuple[int, int]:
-    """Return how many records there are, and the sum of the hashes of what has an order of its own."""
+def digest_groups(groups: Iterable[Iterable[bytes]]) -> tuple[int, int]:
+    """Return how many lines there are, and the sum of the hashes of their groups: these have no order, lines have."""
     count = total = 0
-    for _, group in groupby(_entries(store, kind, report), itemgetter(0)):
+    for lines in groups:
         digest = hashlib.blake2b(digest_size=32)
-        for _, _, line in sorted(group, key=itemgetter(1)) if kind == "scores" else group:
+        for line in lines:
             digest.update(line)
             count += 1
         total = (total + int.from_bytes(digest.digest())) % 2**256
     return count, total
+
+
+def _digest(store: Store, kind: RecordKind, report: Report) -> tuple[int, int]:
+    by_key = groupby(_entries(store, kind, report), itemgetter(0))
+    ordered = (sorted(group, key=itemgetter(1)) if kind == "scores" else group for _, group in by_key)
+    return digest_groups((line for _, _, line in group) for group in ordered)
 
 
 def _entries(store: Store, kind: RecordKind, report: Report) -> Iterator[tuple[object, int, bytes]]:

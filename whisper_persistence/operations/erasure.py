@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,11 +14,13 @@ from whisper_persistence.codec import encode
 from whisper_persistence.errors import ConfigurationError, NotSupportedError
 from whisper_persistence.operations.erasure_check import TierCheck, check_tiers
 from whisper_persistence.operations.reading import Report, conversations_of
+from whisper_persistence.plugins import Chain
 from whisper_persistence.records import TierReport, Tombstone, fields
 from whisper_persistence.records.fields import Moment
 from whisper_persistence.store import Store
 
 _FORMAT: Final = "whisper-persistence-erasure"
+_NOT_BY_RECEIPT: Final = "it does not erase by receipt: if it was restored as well, erase the users by their ids"
 
 
 @attrs.frozen
@@ -110,6 +112,9 @@ def erase_users(
 def erase_again(store: Store, receipts: Iterable[ErasureReceipt]) -> tuple[TierReport, ...]:
     """Erase once more whom receipts are about, as far as what is kept of them is older than that erase.
 
+    Returns:
+        One report per tier; those of tiers that receipts do not reach come last, and say so.
+
     Raises:
         ConfigurationError: a receipt is of another namespace than the store.
         NotSupportedError: no driver of the chain can tell whom the receipts are about.
@@ -125,7 +130,15 @@ def erase_again(store: Store, receipts: Iterable[ErasureReceipt]) -> tuple[TierR
     reports = store.chain.hook.erase_again(tombstones=tombstones)
     if reports is None:
         raise NotSupportedError("no driver of the chain erases by receipt: erase the users by their ids")
-    return reports
+    return (*reports, *_out_of_reach(store.chain))
+
+
+def _out_of_reach(chain: Chain) -> Iterator[TierReport]:
+    """Yield a report of each driver that shows records and does not erase by receipt, unless it hands that on."""
+    for name, driver in chain.drivers.items():
+        erases = chain.has(name, "erase_again") or getattr(driver, "bears_outages", False)
+        if chain.has(name, "scan") and chain.has(name, "erase_users") and not erases:
+            yield TierReport(name, remaining=(_NOT_BY_RECEIPT,))
 
 
 def _privately(path: str, flags: int) -> int:

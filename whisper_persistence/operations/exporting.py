@@ -6,32 +6,22 @@ import hashlib
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby
-from operator import attrgetter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 import attrs
 import msgspec
 
 from whisper_persistence.errors import ConfigurationError, NotSupportedError
+from whisper_persistence.operations.archive_lines import ArchiveLines
 from whisper_persistence.operations.manifest import MANIFEST, ArchiveFile, Manifest
 from whisper_persistence.operations.putting import ORDER
-from whisper_persistence.operations.reading import (
-    Report,
-    find_cleared,
-    load_whole,
-    read_messages_of,
-    read_pages,
-    read_whole_history,
-    whole,
-)
+from whisper_persistence.operations.reading import Report
 from whisper_persistence.records import RECORD_KINDS
 from whisper_persistence.records.kinds import RecordKind
 from whisper_persistence.store import Store
 
-_sorted: Final = msgspec.json.Encoder(order="sorted")
 #: The date of every file in a zip archive, so that equal archives are equal files: the earliest that there is.
 _NO_DATE: Final = (1980, 1, 1, 0, 0, 0)
 
@@ -57,7 +47,7 @@ def export_archive(store: Store, path: Path, user_id: str | None, report: Report
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
-        manifest = _Export(store, unfinished, user_id, report).write()
+        manifest = _Export(ArchiveLines(store, user_id, "exporting", report), unfinished).write()
         _pack(unfinished, path) if path.suffix == ".zip" else unfinished.rename(path)
     except OSError as error:
         raise ConfigurationError(
@@ -80,22 +70,18 @@ class _Group:
 
 @attrs.frozen
 class _Export:
-    """One archive in the making; ``cleared`` has by conversation the last message that is cleared."""
+    """One archive in the making."""
 
-    store: Store
+    lines: ArchiveLines
     folder: Path
-    user_id: str | None
-    report: Report
-    cleared: dict[str, str] = attrs.field(factory=dict[str, str])
 
     def write(self) -> Manifest:
         files = [self._write_kind(kind) for kind in ORDER]
-        marks = [{"conversation_id": talk, "message_id": self.cleared[talk]} for talk in sorted(self.cleared)]
-        path = self.folder / "cleared.jsonl"
+        marks, path = self.lines.marks(), self.folder / "cleared.jsonl"
         with _create(path) as file:
-            file.writelines(_sorted.encode(mark) + b"\n" for mark in marks)
+            file.writelines(marks)
         written = [*filter(None, files), _describe(path, "cleared", len(marks))]
-        manifest = Manifest(self.store.namespace, self.user_id, tuple(written))
+        manifest = Manifest(self.lines.store.namespace, self.lines.user_id, tuple(written))
         with _create(self.folder / MANIFEST) as file:
             file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
         return manifest
@@ -105,58 +91,20 @@ class _Export:
         path = self.folder / f"{kind}.jsonl"
         try:
             with _create(path) as file:
-                groups = groupby(self._read(kind), _key_of(kind))
-                index = [_write_group(file, kind, key, group) for key, group in groups]
+                index = [_write_group(file, key, lines) for key, lines in self.lines.read(kind)]
         except NotSupportedError:
             path.unlink()
             return None
         _sort(path, index)
         return _describe(path, kind, sum(group.records for group in index))
 
-    def _read(self, kind: RecordKind) -> Iterable[Any]:
-        if kind == "messages":
-            return self._read_messages()
-        if self.user_id is None:
-            return self._read_all(kind)
-        if kind in ("outcomes", "scores"):
-            return read_whole_history(self.store, kind, self.user_id)
-        return load_whole(self.store, kind, [self.user_id])
 
-    def _read_all(self, kind: RecordKind) -> Iterator[Any]:
-        for page in read_pages(self.store, kind):
-            self.report("exporting", kind, len(page.records))
-            yield from page.records
-
-    def _read_messages(self) -> Iterator[Any]:
-        user_id = self.user_id
-        pages = read_pages(self.store, "messages") if user_id is None else read_messages_of(self.store, user_id)
-        for page in pages:
-            messages = whole("messages", page).records
-            self.report("exporting", "messages", len(messages))
-            flags = zip(messages, find_cleared(self.store, messages), strict=True)
-            self.cleared.update((message.conversation_id, message.message_id) for message, gone in flags if gone)
-            yield from messages
-
-
-def _key_of(kind: RecordKind) -> Callable[[Any], str]:
-    return attrgetter("conversation_id" if kind == "messages" else "user_id")
-
-
-def _write_group(file: BinaryIO, kind: RecordKind, key: str, group: Iterable[Any]) -> _Group:
+def _write_group(file: BinaryIO, key: str, lines: Iterable[bytes]) -> _Group:
     start, records = file.tell(), 0
-    for record in _ordered(kind, group):
-        plain = msgspec.to_builtins(record)
-        plain.pop("sequence", None)
-        file.write(_sorted.encode({"kind": kind, **plain}) + b"\n")
+    for line in lines:
+        file.write(line)
         records += 1
     return _Group(key, start, file.tell(), records)
-
-
-def _ordered(kind: RecordKind, group: Iterable[Any]) -> Iterable[Any]:
-    """Return the records of one user in the order that does not depend on the store: outcomes and messages are."""
-    if kind == "scores":
-        return sorted(group, key=lambda score: score.sequence or 0)
-    return sorted(group, key=lambda pattern: pattern.pattern_id) if kind == "patterns" else group
 
 
 def _sort(path: Path, index: list[_Group]) -> None:

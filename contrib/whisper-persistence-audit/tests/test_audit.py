@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import stat
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -216,6 +218,40 @@ def test_a_disk_that_refuses_is_logged_once_and_fails_no_write(tmp_path, caplog)
         store.save_messages([MESSAGE])
 
         assert len(store.load_messages([Window("talk")])) == 1
+    assert [record.getMessage() for record in caplog.records] == ["the audit file cannot be written"]
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Callable[[int | None], None]:
+    """A function that lets the audit file grow by so many bytes; by any number, where it is told ``None``."""
+
+    def limit(size: int | None) -> None:
+        most = (tmp_path / "audit.jsonl").stat().st_size + size if size is not None else resource.RLIM_INFINITY
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+
+    return limit
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_full_disk_that_takes_half_a_line_is_logged_and_takes_no_other_line_along(tmp_path, room, caplog, restarted):
+    with open_store(tmp_path) as store:
+        store.erase_users(["alice"])
+        room(30)
+        try:
+            store.erase_users(["bob"])
+        finally:
+            room(None)
+        if not restarted:
+            store.erase_users(["carol"])
+    if restarted:
+        with open_store(tmp_path) as store:
+            store.erase_users(["carol"])
+    with open_store(tmp_path) as store:
+        store.erase_users(["dora"])
+
+    before, cut, *after = (tmp_path / "audit.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["hook"] for line in (before, *after)] == ["erase_users"] * 3
+    assert len(cut) == 30
     assert [record.getMessage() for record in caplog.records] == ["the audit file cannot be written"]
 
 

@@ -365,6 +365,9 @@ def test_a_file_may_hold_the_master_keys(tmp_path, opened):
         ({"key_service": "nowhere.at.all:f"}, r"'nowhere.at.all:f' cannot be used \(ModuleNotFoundError\)"),
         ({"key_service": "os.path"}, r"'os.path' cannot be used"),
         ({"master_keys": MASTER, "key_store": "mysql://u:secret-password@h/d"}, "path or a URL that begins postgresql"),
+        ({"master_keys": MASTER, "key_store": "postgresql://u:secret-password@h:p/d"}, "is no URL of a database"),
+        ({"master_keys": MASTER, "key_store": "postgresql://u:secret-password@[::1/d"}, "is no URL of a database"),
+        ({"master_keys": MASTER, "key_store": "postgresql://h:secret-password/d"}, "is no URL of a database"),
         ({"master_keys": MASTER, "key_store": "/proc/nowhere/keys.db"}, "cannot write /proc/nowhere/keys.db"),
     ],
 )

@@ -15,6 +15,7 @@ from whisper_persistence_jsonl.folder import Folder
 
 from whisper_persistence import ConfigurationError, StorageDamagedError, StorageUnavailableError, Store
 from whisper_persistence.discovery import DriverSpec
+from whisper_persistence.operations import erase_again, erase_users
 from whisper_persistence.plugins import Chain
 from whisper_persistence.records import (
     ClearMark,
@@ -251,6 +252,18 @@ def test_what_is_not_ours_stays_with_the_driver_below(tmp_path):
         assert [tier.tier for tier in store.check_health()] == ["jsonl", "sqlite"]
     assert len(revisions) == 2
     assert [(report.tier, bool(report.counts)) for report in reports] == [("jsonl", True), ("sqlite", True)]
+
+
+def test_an_erase_by_receipt_says_that_it_does_not_reach_the_folder(tmp_path):
+    net = DriverSpec("memory-fallback", {"journal_directory": str(tmp_path / "journals")})
+    below = DriverSpec("sqlite", {"path": str(tmp_path / "memory.db")})
+    chain = Chain.build([DriverSpec("jsonl", {"directory": str(tmp_path / "talks")}), net, below])
+    with Store(chain) as store:
+        receipt = erase_users(store, ["alice"], lambda *_: None)
+        again = erase_again(store, [receipt])
+
+    assert [(report.tier, bool(report.counts)) for report in again] == [("sqlite", True), ("jsonl", False)]
+    assert "erase the users by their ids" in again[1].remaining[0]
 
 
 def test_a_directory_that_cannot_be_written_is_named(tmp_path):

@@ -101,6 +101,27 @@ async def test_what_is_absent_is_passed_over(core, backend):
         await persistence.detach()
 
 
+async def test_who_is_erased_does_not_come_back_with_what_was_replaced(backend, new_core):
+    async with backend.store() as store:
+        core = new_core()
+        for user in ("u", "v"):
+            await core.live(user, "direct_support", "thank you")
+            core.engine.user_statistics[user] = {"total_memories_scored": 1}
+        persistence = await attach(core, store=store)
+        for user in ("u", "v"):
+            await core.emotional.comprehensive_emotional_assessment(user, "hello", {})
+        assert set(await store.load_strategies(["u", "v"])) == {"u", "v"}
+        await persistence.erase_user("u")
+        await persistence.detach()
+
+        assert set(core.emotional.user_strategies) == set(core.engine.user_statistics) == {"v"}
+        persistence = await attach(core, store=store)
+        await core.emotional.comprehensive_emotional_assessment("u", "hello again", {})
+        await persistence.flush()
+        assert set(await store.load_strategies(["u", "v"])) == {"v"}
+        await persistence.detach()
+
+
 async def test_a_part_with_some_of_the_methods_is_adopted_as_far_as_it_goes(backend):
     class Emotional:
         def __init__(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from whisper_persistence_whisperengine import attach
 
-from whisper_persistence import StorageUnavailableError
+from whisper_persistence import StorageUnavailableError, Window
 from whisper_persistence.companion import HybridConversationCache
 
 ANN = SimpleNamespace(id=101, bot=False, name="ann", display_name="Ann")
@@ -88,6 +88,29 @@ async def test_conversations_outlive_the_process(backend, new_core):
         assert ids(found) == [1, 2, 3, 4, 5]
         await persistence.erase_user("101")
         assert await core.conversation_cache.get_user_conversation_context(channel, user_id=101, limit=15) == []
+        await persistence.detach()
+
+
+async def test_who_is_erased_does_not_come_back_with_the_cache_that_was_replaced(backend, new_core):
+    bob, answer = SimpleNamespace(id=202, bot=False, name="bob", display_name="Bob"), said(4, BOT)
+    answer.reference = SimpleNamespace(message_id=1, resolved=None)
+    async with backend.store() as store:
+        core = bot(new_core)
+        old = core.conversation_cache
+        for message in (said(1), said(2, bob), said(3, BOT), answer):
+            old.add_message("7", message)
+        old.cache["8"] = (said(5),)
+        persistence = await attach(core, store=store)
+        await persistence.erase_user("101")
+
+        assert ids(old.cache["7"]["messages"]) == [2, 3]
+        assert old.cache["7"]["messages"].maxlen == 30
+        assert "8" not in old.cache
+        await persistence.detach()
+        persistence = await attach(core, store=store)
+        await persistence.flush()
+        found = await store.load_messages([Window("7"), Window("8")])
+        assert [[message.message_id for message in talk] for talk in found.values()] == [["2", "3"]]
         await persistence.detach()
 
 

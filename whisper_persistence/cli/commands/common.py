@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 
+from whisper_persistence.cli.commands.ending import heeding_sigterm
 from whisper_persistence.cli.commands.manual import SETTINGS, write_rest
 from whisper_persistence.errors import PersistenceError
 from whisper_persistence.records.conversations import Trust
@@ -46,7 +47,8 @@ class Group(click.Group):
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
-        return super().main(*arguments, **options)
+        with heeding_sigterm():
+            return super().main(*arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was named."""

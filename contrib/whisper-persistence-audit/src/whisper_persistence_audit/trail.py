@@ -26,18 +26,21 @@ class Trail:
 
     path: Path
     name: Callable[[str], str] | None
+    _is_cut: bool = False
     _failing: bool = attrs.field(init=False, default=False)
 
     def append(self, entry: dict[str, Any]) -> None:
         """Append one line; a disk that refuses is logged once and never fails the write that was seen."""
+        # What was written before the disk refused may be half a line, which this one must not be added to.
+        begin = "\n" if self._failing or self._is_cut else ""
         try:
-            append(self.path, f"{encode(entry)}\n".encode())
+            append(self.path, f"{begin}{encode(entry)}\n".encode())
         except OSError as error:
             if not self._failing:
                 _log.exception("the audit file cannot be written", extra={"error": type(error).__name__})
             self._failing = True
         else:
-            self._failing = False
+            self._failing = self._is_cut = False
 
     def named(self, ids: Iterable[str]) -> list[str] | None:
         """Return ids as the file is to show them, each once; ``None`` where it shows none."""
@@ -53,7 +56,8 @@ def open_trail(path: Path, ids: Ids, key: str | None) -> Trail:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         append(path, b"")
-        return Trail(path, _namer(ids, key.encode() if key else _kept_key(path.with_name(f"{path.name}.key"))))
+        name = _namer(ids, key.encode() if key else _kept_key(path.with_name(f"{path.name}.key")))
+        return Trail(path, name, path.is_file() and _is_cut(path))
     except OSError as error:
         problem = type(error).__name__
         raise ConfigurationError(
@@ -62,12 +66,23 @@ def open_trail(path: Path, ids: Ids, key: str | None) -> Trail:
 
 
 def append(path: Path, line: bytes) -> None:
-    """Append to a file that nobody else may read, in one piece."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    """Append to a file that nobody else may read, in one piece and the whole of it.
+
+    Raises:
+        OSError: it cannot be written, or not the whole.
+    """
+    with open(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(line)
+
+
+def _is_cut(path: Path) -> bool:
+    """Say whether the last line was cut short; what cannot be read is taken as whole."""
     try:
-        os.write(descriptor, line)
-    finally:
-        os.close(descriptor)
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+            return file.read() not in (b"", b"\n")
+    except OSError:
+        return False
 
 
 def _namer(ids: Ids, key: bytes) -> Callable[[str], str] | None:

@@ -92,7 +92,7 @@ def _server_engine(place: str, timeout: float) -> Engine:
             pool_timeout=timeout, pool_pre_ping=True, hide_parameters=True,
             connect_args={"connect_timeout": seconds, "options": limits},
         )  # fmt: skip
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, ValueError) as error:  # a port that is no number is a ValueError, which quotes it
         raise ConfigurationError(
             f"driver 'encryption': key_store is no URL of a database ({type(error).__name__}): correct it"
         ) from None

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
+import attrs
+
 from whisper_persistence import AsyncStore
 from whisper_persistence.companion import HybridConversationCache, HybridConversationStorage
+from whisper_persistence.companion.conversation_adoption import forget_messages
 from whisper_persistence.settings import StoragePolicies
 from whisper_persistence_whisperengine.patches import Patches
 
@@ -16,9 +19,27 @@ _METHODS: Final = ("add_message", "get_user_conversation_context")
 _SIZES: Final = {"cache_timeout_minutes": 15, "bootstrap_limit": 20, "max_local_messages": 50}
 
 
+@attrs.frozen(eq=False)
+class Conversations:
+    """The conversations of one bot.
+
+    Attributes:
+        cache: what stands in for its cache.
+        before: the cache that was there.
+    """
+
+    cache: HybridConversationCache
+    before: Any
+
+    def forget_user(self, user_id: str) -> None:
+        """Drop everything that either cache holds of a user; the old one is put back and adopted another time."""
+        self.cache.forget_user(user_id)
+        forget_messages(self.before, user_id)
+
+
 def adopt_conversations(
     core: Any, store: AsyncStore, policies: StoragePolicies, patches: Patches
-) -> HybridConversationCache | None:
+) -> Conversations | None:
     """Let a bot's conversations be kept; ``None`` where it holds no cache of them.
 
     Every part of the core that holds the cache is given the new one, which begins with the messages of the old one.
@@ -33,7 +54,7 @@ def adopt_conversations(
     for part in _holders(core, replaced):
         patches.put(part, ATTRIBUTE, cache)
     cache.adopt(replaced)
-    return cache
+    return Conversations(cache, replaced)
 
 
 def _size(replaced: Any, name: str, usual: int) -> int:

@@ -80,8 +80,10 @@ class EmotionalMemory:
         return remember
 
     def forget_user(self, user_id: str) -> None:
-        """Drop everything that the bot's object holds of a user, and what waits to be stored."""
+        """Drop everything that the bot's object holds of a user, its own dict too, and what waits to be stored."""
         self.strategies.forget_user(user_id)
+        if isinstance(self.before, dict):  # it is put back, and adopted another time
+            cast("dict[str, Any]", self.before).pop(user_id, None)
         assessments, active = (
             getattr(self.target, name, None) for name in ("user_assessments", "active_interventions")
         )

@@ -34,7 +34,8 @@ class BotImportance(MemoryImportanceEngine):
         """Keep the scores of the bot's engine in a store."""
         super().__init__(store)
         self.active = True
-        self.user_statistics: dict[str, Any] = dict(getattr(engine, "user_statistics", {}))
+        self._before = getattr(engine, "user_statistics", {})
+        self.user_statistics: dict[str, Any] = dict(self._before)
         self._engine = engine
         self._errands = errands
         self._statistics: Bounded[str, Statistics] = Bounded(self.options.remembered_users)
@@ -98,10 +99,12 @@ class BotImportance(MemoryImportanceEngine):
         return (await self._learned.of(user_id)).weights(base_weights(self._engine))
 
     def forget_user(self, user_id: str) -> None:
-        """Forget all that this process holds about a user, in the bot's own cache too."""
+        """Forget all that this process holds about a user, in what the bot's own engine has too."""
         super().forget_user(user_id)
         self._statistics.drop(user_id)
         self.user_statistics.pop(user_id, None)
+        if isinstance(self._before, dict):
+            cast("dict[str, Any]", self._before).pop(user_id, None)
         cache = getattr(self._engine, "importance_cache", None)
         if isinstance(cache, dict):
             found = cast("dict[str, Any]", cache)

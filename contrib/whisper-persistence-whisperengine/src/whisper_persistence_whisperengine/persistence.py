@@ -15,7 +15,7 @@ from whisper_persistence.companion import HybridConversationCache, PersistentStr
 from whisper_persistence.operations import RetentionTask
 from whisper_persistence.records import Durability, TierReport
 from whisper_persistence.settings import StoragePolicies
-from whisper_persistence_whisperengine.conversations import adopt_conversations
+from whisper_persistence_whisperengine.conversations import Conversations, adopt_conversations
 from whisper_persistence_whisperengine.emotional import EmotionalMemory
 from whisper_persistence_whisperengine.errands import Errands
 from whisper_persistence_whisperengine.importance import BotImportance
@@ -71,7 +71,7 @@ class Persistence:
     _emotional: EmotionalMemory | None = attrs.field(init=False, default=None, repr=False)
     _importance: BotImportance | None = attrs.field(init=False, default=None, repr=False)
     _replies: Replies | None = attrs.field(init=False, default=None, repr=False)
-    _conversations: HybridConversationCache | None = attrs.field(init=False, default=None, repr=False)
+    _conversations: Conversations | None = attrs.field(init=False, default=None, repr=False)
     _retention: RetentionTask | None = attrs.field(init=False, default=None, repr=False)
     _beginning: asyncio.Task[None] | None = attrs.field(init=False, default=None, repr=False)
     _flushing: asyncio.Task[None] | None = attrs.field(init=False, default=None, repr=False)
@@ -90,7 +90,7 @@ class Persistence:
     @property
     def conversations(self) -> HybridConversationCache | None:
         """The cache that stands in for the bot's own; ``None`` where it has none."""
-        return self._conversations
+        return self._conversations.cache if self._conversations else None
 
     @property
     def retention(self) -> RetentionTask | None:
@@ -135,7 +135,7 @@ class Persistence:
         if self._importance:
             waiting += await self._importance.flush()
         if self._conversations:
-            waiting += await self._conversations.flush()
+            waiting += await self._conversations.cache.flush()
         return waiting
 
     async def detach(self) -> None:
