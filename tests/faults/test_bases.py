@@ -13,7 +13,8 @@ from fault_tools.stores import PATIENCE, Opener, drained, write_nothing
 from whisper_persistence_drivers.net import steps
 from whisper_persistence_drivers.sqlite import SqliteDriver
 
-from whisper_persistence import Durability, Store, Strategy
+from whisper_persistence import Durability, Store, Strategy, StrategyChange
+from whisper_persistence.testing import samples
 
 
 @attrs.frozen
@@ -67,6 +68,16 @@ class Stop:
         if step == self.step and not self.reached.is_set():
             self.reached.set()
             assert self.goes_on.wait(PATIENCE)
+
+
+def test_what_waits_is_answered_with_the_last_revision_that_is_known(outage: Outage) -> None:
+    changes = [StrategyChange("alice", [samples.outcome()]), StrategyChange("nobody yet", [samples.outcome()])]
+    receipts = outage.store.update_strategies(changes)
+
+    assert [(receipt.durability, receipt.revision) for receipt in receipts] == [
+        (Durability.JOURNALED, 1),
+        (Durability.JOURNALED, 0),
+    ]
 
 
 def test_a_save_whose_forerunner_is_brought_in_before_it_is_written_down_is_no_conflict(

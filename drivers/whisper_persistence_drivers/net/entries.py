@@ -133,6 +133,18 @@ def thing_key(item: Any) -> str:
     return talk_key(item.conversation_id) if hasattr(item, "conversation_id") else user_key(item.user_id)
 
 
+def thing_of_item(item: Any) -> rec.Thing:
+    """Return the user or conversation that an item is written to."""
+    if hasattr(item, "conversation_id"):
+        return rec.Thing("conversation", item.conversation_id)
+    return rec.Thing("user", item.user_id)
+
+
+def key_of(thing: rec.Thing) -> str:
+    """Return the key of a user or conversation."""
+    return talk_key(thing.thing_id) if thing.kind == "conversation" else user_key(thing.thing_id)
+
+
 def concerns(item: Any, user_ids: frozenset[str]) -> bool:
     """Say whether an item holds anything of these users."""
     if isinstance(item, rec.Message):

@@ -6,21 +6,21 @@ How its parts keep the rules of the protocol's model is said in ``tests/faults/m
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from whisper_persistence import records as rec
-from whisper_persistence.errors import ErasedMeanwhileError, StorageBusyError, StorageUnavailableError
+from whisper_persistence.errors import ErasedMeanwhileError, PersistenceError, StorageBusyError, StorageUnavailableError
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.origins import current_origin
 from whisper_persistence.records import fields
 from whisper_persistence_drivers.net.backlog import Backlog
 from whisper_persistence_drivers.net.calls import Calls
 from whisper_persistence_drivers.net.drivers import are_local, drivers_below
-from whisper_persistence_drivers.net.entries import ERASE, SAVES, Entry, body_of, keys_of, thing_key, user_key
+from whisper_persistence_drivers.net.entries import ERASE, SAVES, Entry, body_of, key_of, keys_of, thing_of_item
 from whisper_persistence_drivers.net.folder import Folder
 from whisper_persistence_drivers.net.in_flight import NotAskedError
 from whisper_persistence_drivers.net.memory import Memory
@@ -201,21 +201,21 @@ class Net:
         return Entry(0, fields.new_id(), self._backlog.writer, number, hook, "", moment, self._erasures)
 
     def _bases(self, hook: str, items: Sequence[Any]) -> dict[str, int]:
-        """Return the revisions that a save of whole records is based on."""
+        """Return the revisions that a save of whole records is based on, by user id."""
         if hook not in SAVES:
             return {}
-        users = {item.user_id for item in items}
-        if self._calls.local:
-            return self._stored_revisions(users)
-        return {user_id: self._memory.revision(user_key(user_id)) for user_id in users}
+        return {thing.thing_id: revision for thing, revision in self._revisions(map(thing_of_item, items)).items()}
 
-    def _stored_revisions(self, user_ids: set[str]) -> dict[str, int]:
+    def _revisions(self, things: Iterable[rec.Thing]) -> dict[rec.Thing, int]:
+        """Return the last revisions that are known: those in a file can be read, whatever cannot be written."""
+        wanted = list(dict.fromkeys(things))
+        if not self._calls.local:
+            return {thing: self._memory.revision(key_of(thing)) for thing in wanted}
         try:
-            things = [rec.Thing("user", user_id) for user_id in user_ids]
-            found: Mapping[rec.Thing, rec.Revision] = self._calls.straight("load_revisions", things) or {}
-        except StorageUnavailableError:
+            found: Mapping[rec.Thing, rec.Revision] = self._calls.straight("load_revisions", wanted) or {}
+        except PersistenceError:
             return {}
-        return {thing.thing_id: revision.revision for thing, revision in found.items()}
+        return {thing: revision.revision for thing, revision in found.items()}
 
     def _keep(self, entry: Entry, items: Sequence[Any]) -> list[rec.Receipt]:
         if self.options.strict:
@@ -225,7 +225,10 @@ class Net:
         kept = attrs.evolve(entry, body=body_of(entry.hook, items))
         durability = self._backlog.add(kept, items, lambda: self._bases(kept.hook, items))
         self._relay.wake()
-        return [rec.Receipt(durability, self._memory.revision(thing_key(item))) for item in items]
+        if kept.hook == ERASE:
+            return []
+        known = self._revisions(map(thing_of_item, items))
+        return [rec.Receipt(durability, known.get(thing_of_item(item), 0)) for item in items]
 
     def _saw(self, erasures: int) -> None:
         """Remember the newest number of an erase, durably: what is written from now on followed it."""
