@@ -29,7 +29,7 @@ from whisper_persistence.errors import StoreClosedError
 from whisper_persistence.guarding import FAILURES, Turn, Watched
 from whisper_persistence.hookspecs import Below, hookimpl
 from whisper_persistence.plugins import Chain
-from whisper_persistence.records import State
+from whisper_persistence.records import Page, State
 from whisper_persistence.testing import samples
 
 TALK = Window("talk", 100)
@@ -81,6 +81,14 @@ class Planted:
         if isinstance(way, BaseException):
             raise way
         return way
+
+
+class Scanner(Planted):
+    """One that scans."""
+
+    @hookimpl
+    def scan(self, kind: str, cursor: str | None, limit: int) -> Any:
+        return self._act("scan", lambda: self.below.scan(kind=kind, cursor=cursor, limit=limit))
 
 
 class Cache(Planted):
@@ -143,6 +151,14 @@ def test_what_is_no_answer_and_no_error_of_ours_is_told_as_a_mistake_of_its_driv
         with pytest.raises(BrokenDriverError, match="in load_messages"):
             said(store)
     assert say(store, "b") is Durability.DURABLE
+
+
+@pytest.mark.parametrize("answer", [[], Page((), "a\0b"), Page((), 7)], ids=repr)  # type: ignore[arg-type]
+def test_a_page_that_leads_nowhere_is_a_mistake_of_its_driver(opened: Opener, answer: Any) -> None:
+    store = opened(planted=Scanner([answer], ("scan",)))
+
+    with pytest.raises(BrokenDriverError, match=r"driver 'planted'.* in scan"):
+        store.scan("messages", None, 10)
 
 
 @pytest.mark.parametrize("wish", [KeyboardInterrupt, SystemExit, asyncio.CancelledError])

@@ -24,6 +24,7 @@ import attrs
 
 from whisper_persistence import records as rec
 from whisper_persistence.errors import BrokenDriverError, PersistenceError, StorageUnavailableError
+from whisper_persistence.records import checks
 
 #: So many mistakes in a row are enough.
 FAILURES: Final = 3
@@ -223,7 +224,7 @@ def _check_of(hook: str) -> tuple[type | None, Callable[[Any, Any], bool]]:
 
 
 def _is_page(answer: Any, _: Any) -> bool:
-    return isinstance(answer, rec.Page)
+    return isinstance(answer, rec.Page) and (answer.cursor is None or checks.check_text(answer.cursor) is None)
 
 
 def _are_receipts(answer: Any, items: Any) -> bool:

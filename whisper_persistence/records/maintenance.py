@@ -33,7 +33,8 @@ class Page:
 
     Attributes:
         records: the records.
-        cursor: where the next page begins; opaque; ``None`` when this was the last.
+        cursor: where the next page begins: text without NUL that only its driver reads, made of ids as JSON, since
+            these may hold any separator; ``None`` when this was the last.
         damaged: the keys of records that cannot be read, and are left out: the ids of their fields, in words.
     """
 
