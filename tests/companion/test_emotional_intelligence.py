@@ -275,6 +275,23 @@ async def test_a_write_whose_answer_was_lost_counts_once(store, switch):
     assert strategy == (await store.load_strategies(["u"]))["u"]
 
 
+@pytest.mark.parametrize("save_between", [False, True])
+async def test_the_same_change_twice_counts_once(store, save_between):
+    mind = EmotionalIntelligence(store)
+    await mind.recommend_approach("u")
+    change = StrategyChange("u", [Outcome("i", "humour", 0.9)])
+    await mind.update_user_strategy(change)
+    await mind.recommend_approach("u")
+    if save_between:
+        await mind.save_user_strategy((await store.load_strategies(["u"]))["u"])
+    await mind.update_user_strategy(change)
+    strategy = await mind.load_user_strategy("u")
+
+    assert strategy == (await store.load_strategies(["u"]))["u"]
+    assert (strategy.interventions, len(strategy.support_history)) == (1, 1)
+    assert (await mind.get_user_emotional_dashboard("u"))["metrics"]["interventions"] == 1
+
+
 async def test_many_who_talk_during_an_outage_ask_a_dead_store_once_each_and_catch_up_together(store, switch):
     mind = EmotionalIntelligence(store, **OPEN_DOORS)
     switch.down = True
