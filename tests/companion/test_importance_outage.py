@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -23,6 +24,8 @@ from whisper_persistence.companion.knowledge import Knowledge
 from whisper_persistence.companion.memory_importance import MemoryImportanceEngine
 from whisper_persistence.records.memories import BASE_WEIGHTS
 from whisper_persistence.testing import Switch
+
+from .importance import Time
 
 MEMORY = {"content": "my sister's wedding", "emotional_context": {"emotion": "joy", "intensity": 0.7}}
 LESSON = MemoryScore("alice", "m", 0.5, {**dict.fromkeys(BASE_WEIGHTS, 0.1), "uniqueness": 1.0})
@@ -248,6 +251,43 @@ async def test_too_many_that_wait_lose_the_oldest_and_say_so(bench: Bench, caplo
     assert len([line for line in caplog.messages if "does not answer" in line]) == 1
     assert "alice" not in caplog.text
     assert "wedding" not in caplog.text
+
+
+async def test_more_scores_than_one_change_may_hold_fade_in_an_outage(bench: Bench, time: Time) -> None:
+    engine = bench.engine(now=lambda: time.moment)
+    await asyncio.gather(*(score(engine, memory_id=str(number)) for number in range(1_200)))
+    before = await engine.get_importance_statistics("alice")
+    time.moment += timedelta(days=3)
+    bench.off()
+    faded = await engine.auto_adjust_importance("alice")
+    bench.on()
+    await engine.flush()
+    after = await engine.get_importance_statistics("alice")
+
+    assert (faded.adjusted, faded.durability, engine.lost) == (1_200, Durability.VOLATILE, 0)
+    assert after["total_memories_scored"] == 1_200
+    assert after["max_importance"] < before["max_importance"]
+    assert after["min_importance"] < before["min_importance"]
+    assert (await engine.auto_adjust_importance("alice")).adjusted == 0
+    time.moment += timedelta(days=1)
+    assert (await engine.auto_adjust_importance("alice")).adjusted == 1_200
+
+
+async def test_scores_whose_fading_was_lost_fade_the_next_time(bench: Bench, time: Time) -> None:
+    engine = bench.engine(now=lambda: time.moment, max_pending=1)
+    fresh = await score(engine)
+    time.moment += timedelta(days=3)
+    bench.off()
+    await engine.auto_adjust_importance("alice")
+    await engine.update_user_preferences("alice", {"tone": "warm"})
+    bench.on()
+    await engine.flush()
+    time.moment += timedelta(days=1)
+    found = await engine.auto_adjust_importance("alice")
+
+    assert (engine.lost, found.adjusted) == (1, 1)
+    expected = fresh.overall_score - 4 * fresh.decay_rate
+    assert (await engine.get_importance_statistics("alice"))["max_importance"] == pytest.approx(expected, abs=1e-8)
 
 
 async def test_a_change_refused_while_others_waited_does_not_hold_them_up(bench: Bench) -> None:
