@@ -194,6 +194,21 @@ async def test_preferences_saved_in_an_outage_wipe_nothing_unseen(bench: Bench, 
     assert await engine.load_user_preferences("alice") == {"tone": "dry", "name": "Al"}
 
 
+async def test_preferences_that_shrink_a_lot_in_an_outage_do_so_afterwards(bench: Bench) -> None:
+    engine = bench.engine()
+    await engine.save_user_preferences("alice", {"k" * 5_000: 1, **{f"key {number}": 1 for number in range(2_000)}})
+    await engine.load_user_preferences("alice")
+    bench.off()
+    durability = await engine.save_user_preferences("alice", {"tone": "dry"})
+    during = await engine.load_user_preferences("alice")
+    bench.on()
+
+    assert (durability, during) == (Durability.VOLATILE, {"tone": "dry"})
+    assert await engine.flush() == 0
+    assert await bench.engine().load_user_preferences("alice") == {"tone": "dry"}
+    assert engine.lost == 0
+
+
 async def test_statistics_saved_in_an_outage_wipe_nothing_unseen(bench: Bench, backend: Any) -> None:
     engine = bench.engine()
     await engine.record_feedback("alice", "m", helpful=True, score=LESSON)

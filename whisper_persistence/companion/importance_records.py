@@ -13,6 +13,16 @@ from whisper_persistence.companion.importance_learning import relearned
 from whisper_persistence.companion.knowledge import Knowledge
 from whisper_persistence.errors import StorageUnavailableError
 from whisper_persistence.records import Durability, Pattern, PatternChange, Preferences, PreferencesChange, Statistics
+from whisper_persistence.records.checks import MAX_MEMBERS
+
+
+def leading_to(wanted: Preferences, known: Preferences | None) -> list[PreferencesChange]:
+    """Return the changes that lead from what is known to what is wanted, none with more members than it may have."""
+    gone = [name for name in known.values if name not in wanted.values] if known else []
+    parts = [tuple(gone[first : first + MAX_MEMBERS]) for first in range(0, len(gone), MAX_MEMBERS)]
+    *before, last = parts or [()]
+    changes = [PreferencesChange(wanted.user_id, removed=part) for part in before]
+    return [*changes, PreferencesChange(wanted.user_id, wanted.values, last)]
 
 
 class ImportanceRecords:
@@ -110,11 +120,9 @@ class ImportanceRecords:
 
         In an outage, what they change of those last known is kept for later, which can wipe nothing unseen.
         """
-        known = self._known_preferences(user_id)
-        removed = [name for name in known.values if name not in values] if known else []
-        change = PreferencesChange(user_id, dict(values), tuple(removed))
         saved = Preferences(user_id, dict(values))
-        return await self._write("save_preferences", saved, lambda: [("update_preferences", change)])
+        changes = leading_to(saved, self._known_preferences(user_id))
+        return await self._write("save_preferences", saved, lambda: [("update_preferences", one) for one in changes])
 
     async def load_user_preferences(self, user_id: str) -> dict[str, Any]:
         """Return a user's preferences by name; in an outage what was last known, with the changes that wait."""
