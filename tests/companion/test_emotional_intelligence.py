@@ -467,14 +467,19 @@ async def test_few_users_are_kept_at_hand_and_nobody_is_lost(store):
     assert all(strategy and strategy.interventions == 1 for strategy in everybody)
 
 
-async def test_illegal_changes_are_refused_and_not_kept(store):
+@pytest.mark.parametrize("down", [False, True])
+async def test_illegal_changes_are_refused_and_not_kept(store, switch, down):
     mind = EmotionalIntelligence(store)
+    switch.down = down
+    await mind.update_user_strategy(StrategyChange("waits in an outage", communication_style="gentle"))
     with pytest.raises(ValidationError):
         await mind.update_user_strategy(StrategyChange("u", optimal_timing={"x": float("nan")}))
     with pytest.raises(ValidationError):
         await mind.save_user_strategy(attrs.evolve(Strategy("u", "s"), user_id=""))
 
-    assert await mind.flush() == 0
+    assert mind.pending == down
+    switch.down = False
+    assert await mind.flush() == mind.lost == 0
 
 
 async def test_no_words_of_anybody_are_logged(store, switch, caplog):

@@ -18,6 +18,7 @@ from whisper_persistence import (
     Statistics,
     StorageRefusedError,
     StoreClosedError,
+    ValidationError,
 )
 from whisper_persistence.companion.importance_options import ImportanceOptions
 from whisper_persistence.companion.knowledge import Knowledge
@@ -329,6 +330,29 @@ async def test_a_refusal_is_no_outage(bench: Bench) -> None:
     assert (engine.pending, engine.lost) == (0, 0)
     with pytest.raises(StorageRefusedError):
         await engine.save_user_statistics(Statistics("mallory"))
+
+
+@pytest.mark.parametrize("waiting", [0, 1])
+async def test_in_an_outage_illegal_input_is_refused_as_ever(bench: Bench, waiting: int) -> None:
+    engine = bench.engine()
+    bench.off()
+    for number in range(waiting):
+        await engine.update_user_preferences("alice", {"n": number})
+    for refused in (
+        engine.update_user_preferences("alice", {"x": float("nan")}),
+        engine.save_user_preferences("alice", {"x": float("nan")}),
+        engine.update_user_preferences("", {"x": 1}),
+        engine.update_memory_patterns("alice", "p", confidence=7.0),
+        engine.record_access("alice", "\0"),
+        engine.record_score(MemoryScore("alice", "m", 9.0)),
+        engine.save_user_statistics(Statistics("alice", total_memories_scored=-1)),
+    ):
+        with pytest.raises(ValidationError):
+            await refused
+    bench.on()
+
+    assert (engine.pending, await engine.flush(), engine.lost) == (waiting, 0, 0)
+    assert len(engine.importance_cache) == 0
 
 
 async def test_a_cancelled_score_is_recorded_once(bench: Bench) -> None:

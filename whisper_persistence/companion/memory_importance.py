@@ -27,6 +27,7 @@ from whisper_persistence.errors import PersistenceError
 from whisper_persistence.records import Durability, MemoryScore, StatisticsChange
 from whisper_persistence.records.checks import MAX_MEMBERS
 from whisper_persistence.records.memories import BASE_WEIGHTS, CORE_AT
+from whisper_persistence.validation import validate
 
 _log = logging.getLogger(__name__)
 
@@ -106,6 +107,7 @@ class MemoryImportanceEngine(ImportanceRecords):
 
         From then on it counts like one of `calculate_memory_importance`: in statistics, core memories and feedback.
         """
+        validate(score)
         self.importance_cache.add(score)
         return await self._record([score])
 
