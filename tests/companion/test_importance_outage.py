@@ -195,6 +195,27 @@ async def test_preferences_saved_in_an_outage_wipe_nothing_unseen(bench: Bench, 
     assert await engine.load_user_preferences("alice") == {"tone": "dry", "name": "Al"}
 
 
+async def test_in_an_outage_preferences_are_those_last_written_and_read(bench: Bench, backend: Any) -> None:
+    engine = bench.engine()
+    await engine.save_user_preferences("alice", {"share_diary": True, "tone": "warm"})
+    await engine.update_user_preferences("alice", {"name": "Al"}, ["share_diary"])
+    await engine.update_user_preferences("bob", {"name": "Bob"})
+    async with backend.store() as elsewhere:
+        await MemoryImportanceEngine(elsewhere).update_user_preferences("alice", {"topic": "tea"})
+    bench.off()
+    await engine.update_user_preferences("alice", {"mood": "calm"})
+    during = [await engine.load_user_preferences(user_id) for user_id in ("alice", "bob")]
+    bench.on()
+    await engine.flush()
+    bench.off()
+    await engine.save_user_preferences("alice", {"tone": "dry"})
+    bench.on()
+    await engine.flush()
+
+    assert during == [{"tone": "warm", "name": "Al", "mood": "calm"}, {}]
+    assert await engine.load_user_preferences("alice") == {"tone": "dry", "topic": "tea"}
+
+
 async def test_preferences_that_shrink_a_lot_in_an_outage_do_so_afterwards(bench: Bench) -> None:
     engine = bench.engine()
     await engine.save_user_preferences("alice", {"k" * 5_000: 1, **{f"key {number}": 1 for number in range(2_000)}})

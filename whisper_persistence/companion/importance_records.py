@@ -12,7 +12,15 @@ from whisper_persistence.companion.importance_cache import Bounded
 from whisper_persistence.companion.importance_learning import relearned
 from whisper_persistence.companion.knowledge import Knowledge
 from whisper_persistence.errors import StorageUnavailableError
-from whisper_persistence.records import Durability, Pattern, PatternChange, Preferences, PreferencesChange, Statistics
+from whisper_persistence.records import (
+    Durability,
+    Pattern,
+    PatternChange,
+    Preferences,
+    PreferencesChange,
+    Receipt,
+    Statistics,
+)
 from whisper_persistence.records.checks import MAX_MEMBERS
 
 
@@ -43,6 +51,7 @@ class ImportanceRecords:
         """
         self.store = store
         self._backlog = backlog
+        backlog.taken = self._follow
         self._last: Bounded[tuple[str, str], Any] = Bounded(3 * remembered_users)
         self._silent: Bounded[str, bool] = Bounded(remembered_users)
 
@@ -152,6 +161,15 @@ class ImportanceRecords:
             found = change.apply_to(found)
         return found
 
+    def _follow(self, item: Any, receipt: Receipt) -> None:
+        """Keep the preferences last known up to date with what the store took; what is unknown stays unknown."""
+        del receipt
+        key = ("load_preferences", item.user_id)
+        if isinstance(item, Preferences):
+            self._last.put(key, item)
+        elif isinstance(item, PreferencesChange) and key in self._last:
+            self._last.put(key, item.apply_to(self._last.get(key)))
+
     async def _ask_statistics(self, user_id: str) -> Statistics | None:
         found: Statistics | None = await self._ask("load_statistics", user_id)
         return found
@@ -163,11 +181,13 @@ class ImportanceRecords:
             return self._last.get((hook, user_id))
 
     async def _ask(self, hook: str, user_id: str) -> Any:
+        known = self._last.get((hook, user_id))
         try:
             found = (await self._backlog.ask(hook, user_id)).get(user_id)
         except StorageUnavailableError:
             self._silent.put(user_id, True)
             raise
-        self._last.put((hook, user_id), found)
+        if self._last.get((hook, user_id)) is known:  # else nobody can tell whether it holds what was taken meanwhile
+            self._last.put((hook, user_id), found)
         self._silent.drop(user_id)
         return found
