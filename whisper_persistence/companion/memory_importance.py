@@ -127,12 +127,13 @@ class MemoryImportanceEngine(ImportanceRecords):
             score: its score, where the caller has it; else it is looked for in the cache and the user's last 1,000.
         """
         found = score or await self._scores.find(user_id, memory_id)
-        learned = (await self._learned.of(user_id)).weight_adjustments
-        taught = learning.shifts(learning.teaching(found, self.options.count_accesses), helpful, learned)
         durability = Durability.DURABLE
-        if taught:
-            change = StatisticsChange(user_id, weight_adjustments=taught)
-            durability = await self._learned.learn(change, self._write("update_statistics", change))
+        async with self._learned.lesson(user_id):
+            learned = (await self._learned.of(user_id)).weight_adjustments
+            taught = learning.shifts(learning.teaching(found, self.options.count_accesses), helpful, learned)
+            if taught:
+                change = StatisticsChange(user_id, weight_adjustments=taught)
+                durability = await self._learned.learn(change, self._write("update_statistics", change))
         return Adjustment(user_id, 0, await self.weights_for(user_id), durability)
 
     async def record_access(self, user_id: str, memory_id: str) -> Durability:
