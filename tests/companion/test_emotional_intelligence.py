@@ -181,6 +181,14 @@ async def test_a_fourth_offer_of_a_day_is_refused(store):
     assert [result.get("reason") for result in results] == [None, None, None, "daily_limit_reached"]
 
 
+async def test_where_no_offer_a_day_is_allowed_each_is_refused_unless_it_is_urgent(store):
+    mind = EmotionalIntelligence(store, max_daily_interventions=0)
+    results = [await mind.execute_intervention(offer(priority_level=level)) for level in (3, 5)]
+
+    assert (results[0].get("reason"), results[0].get("suggested_delay")) == ("daily_limit_reached", timedelta(days=1))
+    assert results[1]["delivered"]
+
+
 async def test_offers_that_nobody_answers_leave_in_the_end(store):
     mind = EmotionalIntelligence(store, max_active_interventions=10, **OPEN_DOORS)
     for number in range(30):
