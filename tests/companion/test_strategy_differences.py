@@ -129,6 +129,22 @@ def test_more_keys_than_one_change_may_take_away_are_taken_away_by_several():
     assert content(fold(before, changes)) == content(after)
 
 
+@pytest.mark.parametrize(("was", "now"), [(1, True), (0, False), (1, 1.0), ([1], [True]), ({"a": 0}, {"a": False})])
+@pytest.mark.parametrize("field", ["user_preferences", "mood"])
+def test_a_truth_value_is_no_number(field, was, now):
+    before = to_record({field: {"x": was}, "last_updated": START}, blank("u"))
+    value = to_value(before, dict)
+    assert to_record(value, before) is before
+    value[field] = {"x": now}
+    after = to_record(value, before)
+    (change,) = differences(before, after)
+    folded = fold(before, [change])
+
+    assert repr(to_value(folded, dict)[field]) == repr({"x": now})
+    assert differences(folded, to_record(value, folded)) == []
+    assert repr(write_into(to_value(before, dict), folded)[field]) == repr({"x": now})
+
+
 STEPS = st.lists(st.tuples(ENTRIES, st.integers(-5, 90), st.sampled_from([None, "humour"])), min_size=1, max_size=3)
 
 

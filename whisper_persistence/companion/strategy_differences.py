@@ -10,7 +10,7 @@ import attrs
 
 from whisper_persistence.companion.histories import in_time_order, new_entries
 from whisper_persistence.companion.history_outcomes import outcome_of
-from whisper_persistence.companion.strategy_shapes import NEVER, blank
+from whisper_persistence.companion.strategy_shapes import NEVER, alike, blank
 from whisper_persistence.records import Outcome, Strategy, StrategyChange, fields
 from whisper_persistence.records.checks import MAX_MEMBERS
 from whisper_persistence.records.strategies import HISTORY_LIMIT
@@ -49,7 +49,7 @@ def advance(
         keep_style: as `differences` takes it.
         session_id: the run of the bot that new outcomes are noted to be of.
     """
-    if not keep_style and (before is after or before == after):
+    if not keep_style and before is after:
         return [], before
     start = before or blank(after.user_id)
     outcomes, raw = _learned(after.user_id, new_entries(start.support_history, after.support_history), session_id)
@@ -177,7 +177,7 @@ def _list_steps(before: tuple[str, ...], after: tuple[str, ...]) -> tuple[tuple[
 
 
 def _table_steps(before: dict[str, Any], after: dict[str, Any]) -> tuple[tuple[str, ...], dict[str, Any]]:
-    changed = {key: item for key, item in after.items() if key not in before or before[key] != item}
+    changed = {key: item for key, item in after.items() if key not in before or not alike(before[key], item)}
     return tuple(key for key in before if key not in after), changed
 
 
