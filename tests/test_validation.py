@@ -21,6 +21,8 @@ from whisper_persistence import (
     Outcome,
     Pattern,
     PatternChange,
+    Preferences,
+    PreferencesChange,
     ScoreQuery,
     StatisticsChange,
     Store,
@@ -96,6 +98,19 @@ def test_lists_and_tuples_are_both_welcome_and_times_of_any_zone():
     validate(message(timestamp=datetime(1, 1, 2, tzinfo=EASTERN)))
 
     assert message(timestamp=datetime(2026, 1, 1, tzinfo=EASTERN)).timestamp.tzinfo is UTC
+
+
+def test_whatever_is_the_key_of_a_free_field_can_be_taken_away():
+    key = "k" * (MAX_JSON_BYTES - 8 - 8 - 8)
+    validate(Preferences("alice", {key: 1}))
+    validate(PreferencesChange("alice", removed=[key, ""]))
+    validate(StrategyChange("alice", removed={"extra": [key, ""]}))
+
+    for illegal in ("k" * (MAX_JSON_BYTES + 1), "\0"):
+        with pytest.raises(ValidationError, match="removed"):
+            validate(PreferencesChange("alice", removed=[illegal]))
+        with pytest.raises(ValidationError, match="removed"):
+            validate(StrategyChange("alice", removed={"extra": [illegal]}))
 
 
 def test_a_free_field_is_full_at_its_limit():

@@ -155,6 +155,22 @@ async def test_a_lost_answer_stores_nothing_twice(storage, switch, clock):
     assert ids(await storage.recent("talk")) == ["m1", "m2", "m3"]
 
 
+@pytest.mark.parametrize("take_away", ["clear", "redact"])
+async def test_what_the_store_calls_a_repeat_shows_nothing_again_that_was_taken_away(
+    storage, backend, switch, take_away
+):
+    secret = said(1)
+    async with backend.store() as elsewhere:
+        other = HybridConversationStorage(elsewhere)
+        await other.append(secret)
+        await (other.clear("talk") if take_away == "clear" else other.redact("talk", "m1"))
+    receipts = await storage.append(secret, said(2))
+    switch.down = True
+
+    assert [receipt.repeated for receipt in receipts] == [True, False]
+    assert ids(await storage.recent("talk")) == ["m2"]
+
+
 async def test_what_was_cleared_in_an_outage_is_cleared_afterwards(storage, switch, clock):
     await storage.append(said(1))
     await storage.recent("talk")
@@ -185,12 +201,12 @@ async def test_memory_is_bounded(store, switch, clock, caplog):
     storage = HybridConversationStorage(store, max_conversations=10, remembered=5, max_pending=20, clock=clock)
     for n in range(50):
         await storage.append(said(n, f"talk {n}"))
-    for n in range(50):
+    for n in range(50, 100):
         await storage.append(said(n, "talk 49"))
     switch.down = True
     clock.seconds += 1
 
-    assert ids(await storage.recent("talk 49", 100)) == [f"m{n}" for n in range(45, 50)]
+    assert ids(await storage.recent("talk 49", 100)) == [f"m{n}" for n in range(95, 100)]
     for n in range(30):
         await storage.append(said(n, f"late {n}"))
     assert (storage.pending, storage.lost) == (20, 10)

@@ -181,6 +181,14 @@ async def test_a_fourth_offer_of_a_day_is_refused(store):
     assert [result.get("reason") for result in results] == [None, None, None, "daily_limit_reached"]
 
 
+async def test_where_no_offer_a_day_is_allowed_each_is_refused_unless_it_is_urgent(store):
+    mind = EmotionalIntelligence(store, max_daily_interventions=0)
+    results = [await mind.execute_intervention(offer(priority_level=level)) for level in (3, 5)]
+
+    assert (results[0].get("reason"), results[0].get("suggested_delay")) == ("daily_limit_reached", timedelta(days=1))
+    assert results[1]["delivered"]
+
+
 async def test_offers_that_nobody_answers_leave_in_the_end(store):
     mind = EmotionalIntelligence(store, max_active_interventions=10, **OPEN_DOORS)
     for number in range(30):
@@ -273,6 +281,23 @@ async def test_a_write_whose_answer_was_lost_counts_once(store, switch):
     assert strategy is not None
     assert strategy.interventions == 2
     assert strategy == (await store.load_strategies(["u"]))["u"]
+
+
+@pytest.mark.parametrize("save_between", [False, True])
+async def test_the_same_change_twice_counts_once(store, save_between):
+    mind = EmotionalIntelligence(store)
+    await mind.recommend_approach("u")
+    change = StrategyChange("u", [Outcome("i", "humour", 0.9)])
+    await mind.update_user_strategy(change)
+    await mind.recommend_approach("u")
+    if save_between:
+        await mind.save_user_strategy((await store.load_strategies(["u"]))["u"])
+    await mind.update_user_strategy(change)
+    strategy = await mind.load_user_strategy("u")
+
+    assert strategy == (await store.load_strategies(["u"]))["u"]
+    assert (strategy.interventions, len(strategy.support_history)) == (1, 1)
+    assert (await mind.get_user_emotional_dashboard("u"))["metrics"]["interventions"] == 1
 
 
 async def test_many_who_talk_during_an_outage_ask_a_dead_store_once_each_and_catch_up_together(store, switch):
@@ -450,14 +475,19 @@ async def test_few_users_are_kept_at_hand_and_nobody_is_lost(store):
     assert all(strategy and strategy.interventions == 1 for strategy in everybody)
 
 
-async def test_illegal_changes_are_refused_and_not_kept(store):
+@pytest.mark.parametrize("down", [False, True])
+async def test_illegal_changes_are_refused_and_not_kept(store, switch, down):
     mind = EmotionalIntelligence(store)
+    switch.down = down
+    await mind.update_user_strategy(StrategyChange("waits in an outage", communication_style="gentle"))
     with pytest.raises(ValidationError):
         await mind.update_user_strategy(StrategyChange("u", optimal_timing={"x": float("nan")}))
     with pytest.raises(ValidationError):
         await mind.save_user_strategy(attrs.evolve(Strategy("u", "s"), user_id=""))
 
-    assert await mind.flush() == 0
+    assert mind.pending == down
+    switch.down = False
+    assert await mind.flush() == mind.lost == 0
 
 
 async def test_no_words_of_anybody_are_logged(store, switch, caplog):

@@ -11,6 +11,7 @@ import attrs
 import pytest
 
 from whisper_persistence import AsyncStore, Durability, MemoryScore, Statistics, ValidationError
+from whisper_persistence.companion.importance_stored import StoredScores
 from whisper_persistence.companion.knowledge import Knowledge
 from whisper_persistence.companion.memory_importance import MemoryImportanceEngine
 from whisper_persistence.records.memories import BASE_WEIGHTS, CORE_AT
@@ -208,7 +209,7 @@ async def test_fading_does_not_take_back_what_is_scored_meanwhile(
     await score(engine, "alice", "m", JOY)
     time.moment += timedelta(days=2)
     scored: list[MemoryScore] = []
-    read = engine._page
+    read = StoredScores.page
 
     async def read_and_score(*asked: Any) -> Any:
         found = await read(*asked)
@@ -216,9 +217,9 @@ async def test_fading_does_not_take_back_what_is_scored_meanwhile(
         return found
 
     with monkeypatch.context() as patched:
-        patched.setattr(engine, "_page", read_and_score)
+        patched.setattr(StoredScores, "page", read_and_score)
         adjusted = (await engine.auto_adjust_importance("alice")).adjusted
-    (kept,) = await read("alice", 10)
+    (kept,) = await engine._scores.page("alice", 10)
 
     assert adjusted == 0
     assert kept == scored[-1]

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from whisper_persistence import AsyncStore, Durability, MemoryScore
+from whisper_persistence.companion.importance_learning import LIMIT
 from whisper_persistence.companion.memory_importance import MemoryImportanceEngine
+from whisper_persistence.records.fields import to_units
 from whisper_persistence.records.memories import BASE_WEIGHTS, CORE_AT
 
 from .importance import JOY, TEA, Time, score, teach
@@ -90,6 +92,20 @@ async def test_feedback_and_scores_at_once_leave_the_weights_that_are_stored(
         await asyncio.gather(*(call(engine, user_id) for _ in range(5) for call in (teach, score)))
 
         assert await engine.weights_for(user_id) == (await store.load_statistics([user_id]))[user_id].weights()
+
+
+@pytest.mark.parametrize("down", [False, True])
+async def test_feedback_at_once_moves_a_weight_no_further_than_feedback_in_sequence(
+    engine: MemoryImportanceEngine, store: AsyncStore, switch: Any, time: Time, down: bool
+) -> None:
+    switch.down = down
+    await asyncio.gather(*(teach(engine, "alice") for _ in range(30)))
+    switch.down = False
+    time.seconds += 1
+    await engine.flush()
+    learned = (await store.load_statistics(["alice"]))["alice"].weight_adjustments
+
+    assert max(map(abs, learned.values())) == learned["emotional_intensity"] == to_units(LIMIT)
 
 
 async def test_a_random_access_factor_teaches_nothing(engine: MemoryImportanceEngine, store: AsyncStore) -> None:

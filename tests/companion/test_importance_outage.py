@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -17,12 +18,15 @@ from whisper_persistence import (
     Statistics,
     StorageRefusedError,
     StoreClosedError,
+    ValidationError,
 )
 from whisper_persistence.companion.importance_options import ImportanceOptions
 from whisper_persistence.companion.knowledge import Knowledge
 from whisper_persistence.companion.memory_importance import MemoryImportanceEngine
 from whisper_persistence.records.memories import BASE_WEIGHTS
 from whisper_persistence.testing import Switch
+
+from .importance import Time
 
 MEMORY = {"content": "my sister's wedding", "emotional_context": {"emotion": "joy", "intensity": 0.7}}
 LESSON = MemoryScore("alice", "m", 0.5, {**dict.fromkeys(BASE_WEIGHTS, 0.1), "uniqueness": 1.0})
@@ -191,6 +195,42 @@ async def test_preferences_saved_in_an_outage_wipe_nothing_unseen(bench: Bench, 
     assert await engine.load_user_preferences("alice") == {"tone": "dry", "name": "Al"}
 
 
+async def test_in_an_outage_preferences_are_those_last_written_and_read(bench: Bench, backend: Any) -> None:
+    engine = bench.engine()
+    await engine.save_user_preferences("alice", {"share_diary": True, "tone": "warm"})
+    await engine.update_user_preferences("alice", {"name": "Al"}, ["share_diary"])
+    await engine.update_user_preferences("bob", {"name": "Bob"})
+    async with backend.store() as elsewhere:
+        await MemoryImportanceEngine(elsewhere).update_user_preferences("alice", {"topic": "tea"})
+    bench.off()
+    await engine.update_user_preferences("alice", {"mood": "calm"})
+    during = [await engine.load_user_preferences(user_id) for user_id in ("alice", "bob")]
+    bench.on()
+    await engine.flush()
+    bench.off()
+    await engine.save_user_preferences("alice", {"tone": "dry"})
+    bench.on()
+    await engine.flush()
+
+    assert during == [{"tone": "warm", "name": "Al", "mood": "calm"}, {}]
+    assert await engine.load_user_preferences("alice") == {"tone": "dry", "topic": "tea"}
+
+
+async def test_preferences_that_shrink_a_lot_in_an_outage_do_so_afterwards(bench: Bench) -> None:
+    engine = bench.engine()
+    await engine.save_user_preferences("alice", {"k" * 5_000: 1, **{f"key {number}": 1 for number in range(2_000)}})
+    await engine.load_user_preferences("alice")
+    bench.off()
+    durability = await engine.save_user_preferences("alice", {"tone": "dry"})
+    during = await engine.load_user_preferences("alice")
+    bench.on()
+
+    assert (durability, during) == (Durability.VOLATILE, {"tone": "dry"})
+    assert await engine.flush() == 0
+    assert await bench.engine().load_user_preferences("alice") == {"tone": "dry"}
+    assert engine.lost == 0
+
+
 async def test_statistics_saved_in_an_outage_wipe_nothing_unseen(bench: Bench, backend: Any) -> None:
     engine = bench.engine()
     await engine.record_feedback("alice", "m", helpful=True, score=LESSON)
@@ -250,6 +290,43 @@ async def test_too_many_that_wait_lose_the_oldest_and_say_so(bench: Bench, caplo
     assert "wedding" not in caplog.text
 
 
+async def test_more_scores_than_one_change_may_hold_fade_in_an_outage(bench: Bench, time: Time) -> None:
+    engine = bench.engine(now=lambda: time.moment)
+    await asyncio.gather(*(score(engine, memory_id=str(number)) for number in range(1_200)))
+    before = await engine.get_importance_statistics("alice")
+    time.moment += timedelta(days=3)
+    bench.off()
+    faded = await engine.auto_adjust_importance("alice")
+    bench.on()
+    await engine.flush()
+    after = await engine.get_importance_statistics("alice")
+
+    assert (faded.adjusted, faded.durability, engine.lost) == (1_200, Durability.VOLATILE, 0)
+    assert after["total_memories_scored"] == 1_200
+    assert after["max_importance"] < before["max_importance"]
+    assert after["min_importance"] < before["min_importance"]
+    assert (await engine.auto_adjust_importance("alice")).adjusted == 0
+    time.moment += timedelta(days=1)
+    assert (await engine.auto_adjust_importance("alice")).adjusted == 1_200
+
+
+async def test_scores_whose_fading_was_lost_fade_the_next_time(bench: Bench, time: Time) -> None:
+    engine = bench.engine(now=lambda: time.moment, max_pending=1)
+    fresh = await score(engine)
+    time.moment += timedelta(days=3)
+    bench.off()
+    await engine.auto_adjust_importance("alice")
+    await engine.update_user_preferences("alice", {"tone": "warm"})
+    bench.on()
+    await engine.flush()
+    time.moment += timedelta(days=1)
+    found = await engine.auto_adjust_importance("alice")
+
+    assert (engine.lost, found.adjusted) == (1, 1)
+    expected = fresh.overall_score - 4 * fresh.decay_rate
+    assert (await engine.get_importance_statistics("alice"))["max_importance"] == pytest.approx(expected, abs=1e-8)
+
+
 async def test_a_change_refused_while_others_waited_does_not_hold_them_up(bench: Bench) -> None:
     engine = bench.engine()
     bench.off()
@@ -274,6 +351,29 @@ async def test_a_refusal_is_no_outage(bench: Bench) -> None:
     assert (engine.pending, engine.lost) == (0, 0)
     with pytest.raises(StorageRefusedError):
         await engine.save_user_statistics(Statistics("mallory"))
+
+
+@pytest.mark.parametrize("waiting", [0, 1])
+async def test_in_an_outage_illegal_input_is_refused_as_ever(bench: Bench, waiting: int) -> None:
+    engine = bench.engine()
+    bench.off()
+    for number in range(waiting):
+        await engine.update_user_preferences("alice", {"n": number})
+    for refused in (
+        engine.update_user_preferences("alice", {"x": float("nan")}),
+        engine.save_user_preferences("alice", {"x": float("nan")}),
+        engine.update_user_preferences("", {"x": 1}),
+        engine.update_memory_patterns("alice", "p", confidence=7.0),
+        engine.record_access("alice", "\0"),
+        engine.record_score(MemoryScore("alice", "m", 9.0)),
+        engine.save_user_statistics(Statistics("alice", total_memories_scored=-1)),
+    ):
+        with pytest.raises(ValidationError):
+            await refused
+    bench.on()
+
+    assert (engine.pending, await engine.flush(), engine.lost) == (waiting, 0, 0)
+    assert len(engine.importance_cache) == 0
 
 
 async def test_a_cancelled_score_is_recorded_once(bench: Bench) -> None:

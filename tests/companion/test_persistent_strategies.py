@@ -261,6 +261,23 @@ async def test_a_value_that_cannot_be_stored_hides_nothing_once_it_is_mended(sto
     assert strategies["u"].effective_approaches == ["a"]
 
 
+async def test_preferences_that_shrink_a_lot_are_saved(store):
+    strategies = PersistentStrategies(store)
+    await strategies.ensure("u")
+    strategies["u"] = SupportStrategy("u_strategy", user_preferences={f"key {n}": n for n in range(1_500)})
+    await strategies.flush("u")
+    strategies["u"].user_preferences.clear()
+    strategies["u"].user_preferences["k" * 5_000] = 1
+    await strategies.flush("u")
+    strategies["u"].user_preferences.clear()
+    strategies["u"].communication_style = "gentle"
+    receipt = await strategies.flush("u")
+    stored = (await store.load_strategies(["u"]))["u"]
+
+    assert receipt is not None
+    assert (stored.user_preferences, stored.communication_style) == ({}, "gentle")
+
+
 async def test_what_the_store_refuses_for_good_is_said_once(backend, switch):
     switch.refused = "refused"
     async with backend.store(switch) as store:

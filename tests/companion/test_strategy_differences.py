@@ -17,6 +17,7 @@ from whisper_persistence.companion.histories import in_time_order
 from whisper_persistence.companion.history_outcomes import learned
 from whisper_persistence.companion.strategy_differences import advance, differences, fold, merge
 from whisper_persistence.companion.strategy_shapes import blank, to_record, to_value, write_into
+from whisper_persistence.validation import validate
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
 NAMES = st.sampled_from(["gentle_check_in", "direct_support", "humour", "", "ä\u202e", "a" * 100])
@@ -114,6 +115,34 @@ def test_the_same_data_twice_counts_once():
 
     assert [o.outcome_id for c in first for o in c.outcomes] == [o.outcome_id for c in again for o in c.outcomes]
     assert fold(stored, merge(stored, again)).support_history == stored.support_history
+
+
+def test_more_keys_than_one_change_may_take_away_are_taken_away_by_several():
+    many = {f"key {number}": number for number in range(2_500)}
+    before = attrs.evolve(blank("u"), user_preferences={**many, "k" * 5_000: 1}, optimal_timing={"evening": "late"})
+    after = attrs.evolve(blank("u"), user_preferences={"key 7": 0}, communication_style="gentle", last_updated=START)
+    changes = differences(before, after)
+    for change in changes:
+        validate(change)
+
+    assert len(changes) == 3
+    assert content(fold(before, changes)) == content(after)
+
+
+@pytest.mark.parametrize(("was", "now"), [(1, True), (0, False), (1, 1.0), ([1], [True]), ({"a": 0}, {"a": False})])
+@pytest.mark.parametrize("field", ["user_preferences", "mood"])
+def test_a_truth_value_is_no_number(field, was, now):
+    before = to_record({field: {"x": was}, "last_updated": START}, blank("u"))
+    value = to_value(before, dict)
+    assert to_record(value, before) is before
+    value[field] = {"x": now}
+    after = to_record(value, before)
+    (change,) = differences(before, after)
+    folded = fold(before, [change])
+
+    assert repr(to_value(folded, dict)[field]) == repr({"x": now})
+    assert differences(folded, to_record(value, folded)) == []
+    assert repr(write_into(to_value(before, dict), folded)[field]) == repr({"x": now})
 
 
 STEPS = st.lists(st.tuples(ENTRIES, st.integers(-5, 90), st.sampled_from([None, "humour"])), min_size=1, max_size=3)

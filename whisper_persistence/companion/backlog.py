@@ -12,17 +12,39 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 
 from whisper_persistence.aio import AsyncStore
 from whisper_persistence.companion.asynchronous import asynchronous
 from whisper_persistence.errors import StorageUnavailableError, StoreClosedError
-from whisper_persistence.records import Durability, Receipt, fields
+from whisper_persistence.records import (
+    Durability,
+    PatternChange,
+    Preferences,
+    PreferencesChange,
+    Receipt,
+    Statistics,
+    StatisticsChange,
+    Strategy,
+    StrategyChange,
+    fields,
+)
 from whisper_persistence.records.checks import MAX_BATCH
+from whisper_persistence.validation import validate_batch
 
 _log = logging.getLogger(__name__)
+
+_TAKES: Final = {
+    "save_preferences": Preferences,
+    "save_statistics": Statistics,
+    "save_strategies": Strategy,
+    "update_patterns": PatternChange,
+    "update_preferences": PreferencesChange,
+    "update_statistics": StatisticsChange,
+    "update_strategies": StrategyChange,
+}
 
 #: Returns hooks and items, maybe none.
 Later: TypeAlias = Callable[[], Sequence[tuple[str, Any]]]
@@ -30,6 +52,13 @@ Later: TypeAlias = Callable[[], Sequence[tuple[str, Any]]]
 
 def _ignore(item: Any, receipt: Receipt) -> None:
     """Take no notice of what the store took."""
+
+
+def _legal(changes: Sequence[tuple[str, Any]]) -> Sequence[tuple[str, Any]]:
+    """Return what is to wait, if the store will take it: refused only then, it would be lost."""
+    for hook, item in changes:
+        validate_batch([item], _TAKES[hook])
+    return changes
 
 
 @attrs.define(eq=False)
@@ -95,7 +124,7 @@ class Backlog:
                 whole record would wipe what others wrote.
 
         Raises:
-            PersistenceError: the store refused it, which an outage is not.
+            PersistenceError: it is not legal, or the store refused it, which an outage is not.
         """
         entry = _Entry(hook, item, later)
         if not self._waiting and not self._is_resting():
@@ -103,6 +132,7 @@ class Backlog:
             if entry.error is not None:
                 raise entry.error
             return entry.receipt
+        _legal([(hook, item)])
         waiting = self._keep(entry)
         error = await self._send_waiting() or next((each.error for each in waiting if each.error), None)
         if error is not None:
@@ -176,10 +206,14 @@ class Backlog:
             self.taken(entry.item, entry.receipt)
 
     def _keep(self, entry: _Entry) -> Sequence[_Entry]:
-        """Let an entry wait, or what is to wait instead of it, and return that."""
+        """Let an entry wait, or what is to wait instead of it, and return that.
+
+        Raises:
+            ValidationError: what is to wait instead is not legal.
+        """
+        kept = [entry] if entry.later is None else [_Entry(*each) for each in _legal(entry.later())]
         if not self._waiting:
             _log.warning("the storage does not answer: changes wait in memory")
-        kept = [entry] if entry.later is None else [_Entry(*each) for each in entry.later()]
         for each in kept:
             self._waiting.setdefault(each.key, each)
             self._of_user.setdefault(each.item.user_id, {}).setdefault(each.key, each)

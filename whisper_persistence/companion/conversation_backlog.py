@@ -71,7 +71,7 @@ class ConversationBacklog:
                 receipts = await self._send(entry, items)
             except StorageUnavailableError:
                 return self._hold(entry, items)
-            entry.confirm(_numbered(items, receipts), self.remembered)
+            entry.confirm(_taken(items, receipts), self.remembered)
             return receipts
 
     async def send_pending(self, entry: ConversationEntry) -> None:
@@ -122,7 +122,7 @@ class ConversationBacklog:
                     self._drop(entry, type(error).__name__)
                 size = 1
                 continue
-            entry.confirm(_numbered(run, receipts), self.remembered)
+            entry.confirm(_taken(run, receipts), self.remembered)
             sent = set(map(id, run))
             entry.pending = [item for item in entry.pending if id(item) not in sent]
             self._notice(entry)
@@ -160,9 +160,13 @@ def _first_run(pending: Sequence[Waiting], size: int) -> list[Waiting]:
     return run
 
 
-def _numbered(items: Sequence[Waiting], receipts: Sequence[Receipt]) -> list[Waiting]:
-    """Return what was sent, its messages with the positions that the store gave them."""
+def _taken(items: Sequence[Waiting], receipts: Sequence[Receipt]) -> list[Waiting]:
+    """Return what was sent, its messages with the positions that the store gave them.
+
+    A message that was stored before is left out: it may have been edited, redacted or cleared since.
+    """
     return [
         attrs.evolve(item, sequence=receipt.sequence) if isinstance(item, Message) else item
         for item, receipt in zip(items, receipts, strict=True)
+        if not receipt.repeated
     ]

@@ -62,10 +62,10 @@ class ScoreCache(Bounded[tuple[str, str], MemoryScore]):
             if (score.user_id, score.memory_id) in self:
                 self.add(score)
 
-    def is_newer(self, score: MemoryScore) -> bool:
-        """Say whether this process calculated a score of the same memory later than this one."""
+    def latest(self, score: MemoryScore) -> MemoryScore:
+        """Return a stored score, or this process's later one of the same memory, which may never have been stored."""
         own = self.get((score.user_id, score.memory_id))
-        return own is not None and own.calculation_timestamp > score.calculation_timestamp
+        return own if own is not None and own.calculation_timestamp > score.calculation_timestamp else score
 
     def of_user(self, user_id: str) -> list[MemoryScore]:
         """Return the scores of exactly this user."""

@@ -12,7 +12,25 @@ from whisper_persistence.companion.importance_cache import Bounded
 from whisper_persistence.companion.importance_learning import relearned
 from whisper_persistence.companion.knowledge import Knowledge
 from whisper_persistence.errors import StorageUnavailableError
-from whisper_persistence.records import Durability, Pattern, PatternChange, Preferences, PreferencesChange, Statistics
+from whisper_persistence.records import (
+    Durability,
+    Pattern,
+    PatternChange,
+    Preferences,
+    PreferencesChange,
+    Receipt,
+    Statistics,
+)
+from whisper_persistence.records.checks import MAX_MEMBERS
+
+
+def leading_to(wanted: Preferences, known: Preferences | None) -> list[PreferencesChange]:
+    """Return the changes that lead from what is known to what is wanted, none with more members than it may have."""
+    gone = [name for name in known.values if name not in wanted.values] if known else []
+    parts = [tuple(gone[first : first + MAX_MEMBERS]) for first in range(0, len(gone), MAX_MEMBERS)]
+    *before, last = parts or [()]
+    changes = [PreferencesChange(wanted.user_id, removed=part) for part in before]
+    return [*changes, PreferencesChange(wanted.user_id, wanted.values, last)]
 
 
 class ImportanceRecords:
@@ -33,6 +51,7 @@ class ImportanceRecords:
         """
         self.store = store
         self._backlog = backlog
+        backlog.taken = self._follow
         self._last: Bounded[tuple[str, str], Any] = Bounded(3 * remembered_users)
         self._silent: Bounded[str, bool] = Bounded(remembered_users)
 
@@ -110,11 +129,9 @@ class ImportanceRecords:
 
         In an outage, what they change of those last known is kept for later, which can wipe nothing unseen.
         """
-        known = self._known_preferences(user_id)
-        removed = [name for name in known.values if name not in values] if known else []
-        change = PreferencesChange(user_id, dict(values), tuple(removed))
         saved = Preferences(user_id, dict(values))
-        return await self._write("save_preferences", saved, lambda: [("update_preferences", change)])
+        changes = leading_to(saved, self._known_preferences(user_id))
+        return await self._write("save_preferences", saved, lambda: [("update_preferences", one) for one in changes])
 
     async def load_user_preferences(self, user_id: str) -> dict[str, Any]:
         """Return a user's preferences by name; in an outage what was last known, with the changes that wait."""
@@ -144,6 +161,15 @@ class ImportanceRecords:
             found = change.apply_to(found)
         return found
 
+    def _follow(self, item: Any, receipt: Receipt) -> None:
+        """Keep the preferences last known up to date with what the store took; what is unknown stays unknown."""
+        del receipt
+        key = ("load_preferences", item.user_id)
+        if isinstance(item, Preferences):
+            self._last.put(key, item)
+        elif isinstance(item, PreferencesChange) and key in self._last:
+            self._last.put(key, item.apply_to(self._last.get(key)))
+
     async def _ask_statistics(self, user_id: str) -> Statistics | None:
         found: Statistics | None = await self._ask("load_statistics", user_id)
         return found
@@ -155,11 +181,13 @@ class ImportanceRecords:
             return self._last.get((hook, user_id))
 
     async def _ask(self, hook: str, user_id: str) -> Any:
+        known = self._last.get((hook, user_id))
         try:
             found = (await self._backlog.ask(hook, user_id)).get(user_id)
         except StorageUnavailableError:
             self._silent.put(user_id, True)
             raise
-        self._last.put((hook, user_id), found)
+        if self._last.get((hook, user_id)) is known:  # else nobody can tell whether it holds what was taken meanwhile
+            self._last.put((hook, user_id), found)
         self._silent.drop(user_id)
         return found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from weakref import WeakValueDictionary
 
 import attrs
 
@@ -32,6 +34,7 @@ class LearnedWeights:
     clock: Callable[[], float]
     max_age: float
     known: Bounded[str, _Known]
+    _locks: WeakValueDictionary[str, asyncio.Lock] = attrs.field(factory=WeakValueDictionary[str, asyncio.Lock])
     _changes: int = 0
     _sending: int = 0
 
@@ -48,6 +51,10 @@ class LearnedWeights:
         except PersistenceError:
             latest = self.known.get(user_id)
             return latest.statistics if latest else Statistics(user_id)
+
+    def lesson(self, user_id: str) -> asyncio.Lock:
+        """Return what is held while somebody teaches about a user, because a lesson depends on those before it."""
+        return self._locks.setdefault(user_id, asyncio.Lock())
 
     async def learn(self, change: StatisticsChange, sending: Awaitable[Durability]) -> Durability:
         """Follow what is being sent, wherever it arrives, and return how safe it is.

@@ -88,7 +88,7 @@ class InterventionSession:
         if recent and now - recent[-1] < self._min_gap and priority < 5:
             return "too_soon_after_last_intervention", self._min_gap - (now - recent[-1])
         if len(recent) >= self._max_daily and priority < 5:
-            return "daily_limit_reached", _DAY - (now - recent[0])
+            return "daily_limit_reached", _DAY - (now - min(recent, default=now))
         if context.get("user_busy") and priority < 4:
             return "user_busy", timedelta(hours=1)
         waits = intervention.timing is SupportTiming.NEXT_INTERACTION

@@ -19,14 +19,15 @@ from whisper_persistence.companion.importance_managers import memories_by_id, te
 from whisper_persistence.companion.importance_options import Adjustment, ImportanceOptions
 from whisper_persistence.companion.importance_reading import Memory, accesses_of, id_of, lifted
 from whisper_persistence.companion.importance_records import ImportanceRecords
+from whisper_persistence.companion.importance_stored import StoredScores
 from whisper_persistence.companion.importance_summary import summary_of, summary_of_scores
 from whisper_persistence.companion.importance_weights import LearnedWeights
 from whisper_persistence.companion.knowledge import Knowledge
-from whisper_persistence.errors import PersistenceError, StorageUnavailableError
-from whisper_persistence.records import Durability, MemoryScore, ScoreQuery, StatisticsChange
+from whisper_persistence.errors import PersistenceError
+from whisper_persistence.records import Durability, MemoryScore, StatisticsChange
+from whisper_persistence.records.checks import MAX_MEMBERS
 from whisper_persistence.records.memories import BASE_WEIGHTS, CORE_AT
-
-_PAGE: Final = 1_000
+from whisper_persistence.validation import validate
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class MemoryImportanceEngine(ImportanceRecords):
         backlog = Backlog(store, self.options.max_pending, self.options.retry_seconds, self.options.clock)
         super().__init__(store, backlog, self.options.remembered_users)
         self.importance_cache = ScoreCache(self.options.cached_scores)
+        self._scores = StoredScores(backlog, self.importance_cache)
         self._learned = LearnedWeights(
             self._ask_statistics,
             self.options.clock,
@@ -105,6 +107,7 @@ class MemoryImportanceEngine(ImportanceRecords):
 
         From then on it counts like one of `calculate_memory_importance`: in statistics, core memories and feedback.
         """
+        validate(score)
         self.importance_cache.add(score)
         return await self._record([score])
 
@@ -123,13 +126,14 @@ class MemoryImportanceEngine(ImportanceRecords):
             helpful: whether it did.
             score: its score, where the caller has it; else it is looked for in the cache and the user's last 1,000.
         """
-        found = score or await self._find_score(user_id, memory_id)
-        learned = (await self._learned.of(user_id)).weight_adjustments
-        taught = learning.shifts(learning.teaching(found, self.options.count_accesses), helpful, learned)
+        found = score or await self._scores.find(user_id, memory_id)
         durability = Durability.DURABLE
-        if taught:
-            change = StatisticsChange(user_id, weight_adjustments=taught)
-            durability = await self._learned.learn(change, self._write("update_statistics", change))
+        async with self._learned.lesson(user_id):
+            learned = (await self._learned.of(user_id)).weight_adjustments
+            taught = learning.shifts(learning.teaching(found, self.options.count_accesses), helpful, learned)
+            if taught:
+                change = StatisticsChange(user_id, weight_adjustments=taught)
+                durability = await self._learned.learn(change, self._write("update_statistics", change))
         return Adjustment(user_id, 0, await self.weights_for(user_id), durability)
 
     async def record_access(self, user_id: str, memory_id: str) -> Durability:
@@ -146,16 +150,17 @@ class MemoryImportanceEngine(ImportanceRecords):
             memory_manager: told the new scores, if it has ``update_memory_importance(memory_id, score)``.
         """
         adjusted, durability, now = 0, Durability.DURABLE, self.options.now()
-        page = await self._page(user_id, _PAGE)
+        page = await self._scores.page(user_id, MAX_MEMBERS)
         while page:
-            pairs = [(old, scoring.decayed(old, now)) for old in page if not self.importance_cache.is_newer(old)]
+            pairs = [(old, scoring.decayed(old, now)) for old in map(self.importance_cache.latest, page)]
             faded = [new for old, new in pairs if new.overall_score < old.overall_score]
-            if faded:
-                durability = await self._record(faded)
-                self.importance_cache.replace(faded)
-                await tell_scores(memory_manager, faded)
+            for first in range(0, len(faded), MAX_MEMBERS):
+                part = faded[first : first + MAX_MEMBERS]
+                durability = await self._record(part)
+                self.importance_cache.replace(part)
+                await tell_scores(memory_manager, part)
             adjusted += len(faded)
-            page = await self._page(user_id, _PAGE, page[-1])
+            page = await self._scores.page(user_id, MAX_MEMBERS, page[-1])
         return Adjustment(user_id, adjusted, await self.weights_for(user_id), durability)
 
     async def identify_core_memories(
@@ -178,7 +183,7 @@ class MemoryImportanceEngine(ImportanceRecords):
         wanted = self.max_core_memories if limit is None else limit
         known = await memories_by_id(memory_manager, user_id, memories)
         core: list[dict[str, Any]] = []
-        page = await self._page(user_id, max(wanted, 1))
+        page = await self._scores.page(user_id, max(wanted, 1))
         while page:
             for score in page:
                 if score.overall_score < self.core_memory_threshold or len(core) >= wanted:
@@ -186,7 +191,7 @@ class MemoryImportanceEngine(ImportanceRecords):
                 memory = {"memory_id": score.memory_id} if known is None else known.get(score.memory_id)
                 if memory is not None:
                     core.append({"memory": memory, "importance_score": score, "score_value": score.overall_score})
-            page = await self._page(user_id, max(wanted, 1), page[-1])
+            page = await self._scores.page(user_id, max(wanted, 1), page[-1])
         return core
 
     async def get_importance_statistics(self, user_id: str) -> dict[str, Any]:
@@ -227,24 +232,3 @@ class MemoryImportanceEngine(ImportanceRecords):
 
     async def _record(self, scores: Sequence[MemoryScore]) -> Durability:
         return await self._write("update_statistics", StatisticsChange(scores[0].user_id, scores=tuple(scores)))
-
-    async def _find_score(self, user_id: str, memory_id: str) -> MemoryScore | None:
-        cached = self.importance_cache.get((user_id, memory_id))
-        if cached is not None:
-            return cached
-        try:
-            query = ScoreQuery(user_id, "recent", _PAGE)
-            page = (await self._backlog.ask("load_scores", query)).get(query, ())
-        except StorageUnavailableError:
-            return None
-        return next((score for score in page if score.memory_id == memory_id), None)
-
-    async def _page(self, user_id: str, size: int, after: MemoryScore | None = None) -> Sequence[MemoryScore]:
-        """Return a page of a user's stored scores, highest first; in an outage all those of this process."""
-        query = ScoreQuery(user_id, "top", size, after)
-        try:
-            found: Sequence[MemoryScore] = (await self._backlog.ask("load_scores", query)).get(query, ())
-        except StorageUnavailableError:
-            cached = () if after else self.importance_cache.of_user(user_id)
-            return sorted(cached, key=lambda score: score.overall_score, reverse=True)
-        return found

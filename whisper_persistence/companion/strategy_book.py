@@ -180,6 +180,7 @@ class StrategyBook:
         page.writes += 1
         if isinstance(item, Strategy):
             page.know(item, self._clock())
+            page.revision = receipt.revision
         else:
             page.confirm(item, receipt)
 

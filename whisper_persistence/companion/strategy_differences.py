@@ -10,8 +10,9 @@ import attrs
 
 from whisper_persistence.companion.histories import in_time_order, new_entries
 from whisper_persistence.companion.history_outcomes import outcome_of
-from whisper_persistence.companion.strategy_shapes import NEVER, blank
+from whisper_persistence.companion.strategy_shapes import NEVER, alike, blank
 from whisper_persistence.records import Outcome, Strategy, StrategyChange, fields
+from whisper_persistence.records.checks import MAX_MEMBERS
 from whisper_persistence.records.strategies import HISTORY_LIMIT
 
 _LISTS: Final = ("effective_approaches", "approaches_to_avoid")
@@ -48,7 +49,7 @@ def advance(
         keep_style: as `differences` takes it.
         session_id: the run of the bot that new outcomes are noted to be of.
     """
-    if not keep_style and (before is after or before == after):
+    if not keep_style and before is after:
         return [], before
     start = before or blank(after.user_id)
     outcomes, raw = _learned(after.user_id, new_entries(start.support_history, after.support_history), session_id)
@@ -58,9 +59,9 @@ def advance(
         return [], before
     state = _in_order(first.apply_to(start), after)
     if _content(state) == _content(after):
-        return [first], state
+        return _split(first), state
     second = _change(state, after)
-    return [first, second], fold(state, [second])
+    return [*_split(first), *_split(second)], fold(state, [second])
 
 
 def _in_order(state: Strategy, after: Strategy) -> Strategy:
@@ -155,6 +156,19 @@ def _change(start: Strategy, after: Strategy, **more: Any) -> StrategyChange:
     return StrategyChange(after.user_id, removed=removed, **told)
 
 
+def _split(change: StrategyChange) -> list[StrategyChange]:
+    """Return a change as several, if it takes away more than one may."""
+    most = max(map(len, change.removed.values()), default=0)
+    removals = [
+        {name: keys[first : first + MAX_MEMBERS] for name, keys in change.removed.items() if keys[first:]}
+        for first in range(0, most, MAX_MEMBERS)
+    ]
+    if len(removals) <= 1:
+        return [change]
+    before = [StrategyChange(change.user_id, removed=part, timestamp=change.timestamp) for part in removals[:-1]]
+    return [*before, attrs.evolve(change, removed=removals[-1])]
+
+
 def _list_steps(before: tuple[str, ...], after: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     kept = tuple(item for item in before if item in after)
     if after[: len(kept)] == kept:
@@ -163,7 +177,7 @@ def _list_steps(before: tuple[str, ...], after: tuple[str, ...]) -> tuple[tuple[
 
 
 def _table_steps(before: dict[str, Any], after: dict[str, Any]) -> tuple[tuple[str, ...], dict[str, Any]]:
-    changed = {key: item for key, item in after.items() if key not in before or before[key] != item}
+    changed = {key: item for key, item in after.items() if key not in before or not alike(before[key], item)}
     return tuple(key for key in before if key not in after), changed
 
 

@@ -75,13 +75,19 @@ class StrategyPage:
         self.knowledge = Knowledge.LOADED if found else Knowledge.ABSENT
 
     def confirm(self, change: StrategyChange, receipt: Receipt) -> None:
-        """Take over a change that the store confirmed; an erase elsewhere in between ends what was known."""
-        self.revision = receipt.revision
+        """Take over a change that the store confirmed; an erase elsewhere in between ends what was known.
+
+        One that did not raise the revision may have been a repeat, which changed nothing: the store is asked again.
+        """
+        is_new = receipt.revision > self.revision
+        self.revision = max(receipt.revision, self.revision)
         if receipt.epoch != self.epoch:
             self.knowledge, self.stored, self.recent = Knowledge.UNKNOWN, None, None
             self.news.clear()
         self.epoch = receipt.epoch
-        if self.knowledge is not Knowledge.UNKNOWN:
+        if not is_new:
+            self.read_at, self.recent = float("-inf"), None
+        elif self.knowledge is not Knowledge.UNKNOWN:
             self.news.append(change)
             if len(self.news) >= RECENT_OUTCOMES:
                 self._fold()

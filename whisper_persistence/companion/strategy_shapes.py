@@ -26,6 +26,8 @@ _RECORDED: Final = tuple(field.name for field in attrs.fields(Strategy))
 #: What only the record has; a class with these fields is given them and never asked for them.
 _RECORD_ONLY: Final = ("user_id", "interventions", "successes", "effectiveness_sum", "extra")
 _KNOWN: Final = frozenset((*FIELDS, *_RECORD_ONLY))
+#: Equal tables give equal JSON, in whichever order their keys came.
+_encode: Final = msgspec.json.Encoder(order="deterministic").encode
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 #: The last update of a strategy that was never updated.
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
@@ -56,7 +58,7 @@ def to_record(value: Any, stored: Strategy) -> Strategy:
         if item is not None and not _same(item, before):
             changed[name] = read(name, item, before)
     extra = _extra_of(value, held, changed.pop("strategy_id", stored.strategy_id), stored)
-    if extra != stored.extra:
+    if not alike(extra, stored.extra):
         changed["extra"] = extra
     return attrs.evolve(stored, **changed) if changed else stored
 
@@ -68,7 +70,17 @@ def shows(value: Any, held: Mapping[str, Any], record: Strategy) -> bool:
         if item is not None and not _same(item, record.extra.get(name, getattr(record, name))):
             return False
     named = record.extra.get("strategy_id", record.strategy_id)
-    return _extra_of(value, held, named, record) == record.extra
+    return alike(_extra_of(value, held, named, record), record.extra)
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Say whether two values are equal, and the same JSON: to Python, 1 equals 1.0 and ``True``.
+
+    Raises:
+        TypeError: they are equal, and no JSON.
+        ValueError: likewise.
+    """
+    return one is other or (bool(one == other) and _encode(one) == _encode(other))
 
 
 def to_value(record: Strategy, value_class: Any) -> Any:
@@ -116,6 +128,8 @@ def _held_by(record: Strategy) -> dict[str, Any]:
 def _same(shown: Any, item: Any) -> bool:
     """Say whether a bot shows this already; what the record keeps as a tuple, the bot has as a list."""
     try:
+        if type(item) is dict:
+            return alike(shown, cast("dict[str, Any]", item))
         return bool(shown == (list(cast("tuple[Any, ...]", item)) if type(item) is tuple else item))
     except (TypeError, ValueError):
         return False

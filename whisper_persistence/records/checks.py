@@ -201,10 +201,15 @@ def check_type(value: Any, record_type: type) -> str | None:
 
 
 def check_removals(value: Any) -> str | None:
-    """Refuse what does not map the names of `REMOVABLE` fields to sequences of short texts."""
-    problem = check_table(value, lambda members: check_listed(members, check_label))
+    """Refuse what does not map the names of `REMOVABLE` fields to sequences of keys."""
+    problem = check_table(value, lambda members: check_listed(members, check_key))
     unknown = not problem and any(name not in REMOVABLE for name in value)
     return f"names a field that nothing can be removed from (allowed: {', '.join(REMOVABLE)})" if unknown else problem
+
+
+def check_key(value: Any) -> str | None:
+    """Refuse what cannot be a key of a free-form JSON field, whatever can be; it may be empty."""
+    return check_text(value, MAX_JSON_BYTES)
 
 
 def check_label(value: Any) -> str | None:

@@ -23,6 +23,8 @@ SCORE_UNITS: Final = 1_000_000_000
 Id = Annotated[str, checks.check_id]
 #: Short text that may be empty, such as a name or a kind.
 Label = Annotated[str, checks.check_label]
+#: A key of a free-form JSON field.
+Key = Annotated[str, checks.check_key]
 #: Text of at most `checks.MAX_TEXT_BYTES`.
 Text = Annotated[str, checks.check_text]
 #: An aware time; any zone is turned into UTC.

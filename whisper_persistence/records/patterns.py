@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from whisper_persistence.records import checks, fields
-from whisper_persistence.records.fields import Id, JsonObject, Label, Moment, Score, Whole
+from whisper_persistence.records.fields import Id, JsonObject, Key, Label, Moment, Score, Whole
 
 
 @attrs.frozen
@@ -118,7 +118,7 @@ class PreferencesChange:
 
     user_id: Id
     values: JsonObject = attrs.field(factory=fields.new_table, repr=False)
-    removed: tuple[Label, ...] = attrs.field(default=(), converter=fields.to_tuple, repr=False)
+    removed: tuple[Key, ...] = attrs.field(default=(), converter=fields.to_tuple, repr=False)
     extra: JsonObject = attrs.field(factory=fields.new_table, repr=False)
     timestamp: Moment = attrs.field(factory=fields.now, converter=fields.to_utc)
     change_id: Id = attrs.field(factory=fields.new_id)

@@ -108,8 +108,8 @@ class LearningConformance(Conformance):
 
     def test_learning_of_one_batch_folds_in_order(self, store: Store) -> None:
         changes = [
-            StrategyChange("alice", effective_approaches=["a", "b"], optimal_timing={"x": 1, "y": 2}),
-            StrategyChange("alice", removed={"effective_approaches": ["a"], "optimal_timing": ["x"]}),
+            StrategyChange("alice", effective_approaches=["a", "b"], optimal_timing={"x": 1, "y": 2, "z" * 2_000: 3}),
+            StrategyChange("alice", removed={"effective_approaches": ["a"], "optimal_timing": ["x", "z" * 2_000]}),
             StrategyChange("bob", [samples.outcome(0.9)], communication_style=""),
             StrategyChange("alice", effective_approaches=["a"], communication_style="direct"),
         ]
@@ -120,6 +120,7 @@ class LearningConformance(Conformance):
 
         assert samples.same(_strategy(store), expected)
         assert _strategy(store).effective_approaches == ("b", "a")
+        assert _strategy(store).optimal_timing == {"y": 2}
         assert _strategy(store, "bob").communication_style == ""
 
     def test_a_change_told_late_keeps_the_newer_time(self, store: Store) -> None:

@@ -30,8 +30,8 @@ class PreferencesConformance(Conformance):
     def test_wishes_are_set_and_taken_back_in_order(self, store: Store) -> None:
         store.update_preferences(
             [
-                PreferencesChange("alice", {"a": 1, "b": {"x": 1}}),
-                PreferencesChange("alice", {"a": 2}, removed=["a", "b", "never"]),
+                PreferencesChange("alice", {"a": 1, "b": {"x": 1}, "c" * 2_000: 1}),
+                PreferencesChange("alice", {"a": 2}, removed=["a", "b", "never", "c" * 2_000]),
                 PreferencesChange("bob", {"a": None}),
                 PreferencesChange("alice", {"": "", "b": False}, extra={"e": 1}),
             ]
