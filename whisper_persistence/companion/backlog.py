@@ -96,6 +96,7 @@ class Backlog:
     _waiting: dict[str, _Entry] = attrs.field(factory=dict[str, _Entry])
     _of_user: dict[str, dict[str, _Entry]] = attrs.field(factory=dict[str, dict[str, _Entry]])
     _silent_at: float | None = None
+    _unheard_at: float | None = None
     _flushing: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 
     def __len__(self) -> int:
@@ -127,7 +128,7 @@ class Backlog:
             PersistenceError: it is not legal, or the store refused it, which an outage is not.
         """
         entry = _Entry(hook, item, later)
-        if not self._waiting and not self._is_resting():
+        if not self._waiting and not self._is_resting(self._silent_at):
             await self._send(entry)
             if entry.error is not None:
                 raise entry.error
@@ -149,12 +150,12 @@ class Backlog:
         """
         if self._waiting:
             await self.flush()
-        if self._is_resting():
+        if self._is_resting(self._silent_at) or self._is_resting(self._unheard_at):
             raise StorageUnavailableError(f"{hook} was not asked: the storage did not answer a moment ago")
         try:
             return await getattr(self.store, hook)([item])
         except StorageUnavailableError:
-            self._silent_at = self.clock()
+            self._unheard_at = self.clock()  # which does not keep changes back: a driver may take them all the same
             raise
 
     async def flush(self) -> int:
@@ -165,7 +166,7 @@ class Backlog:
     async def _send_waiting(self) -> BaseException | None:
         """Send what waits, and return what else than an outage kept the store from taking it."""
         async with self._flushing:
-            while self._waiting and not self._is_resting():
+            while self._waiting and not self._is_resting(self._silent_at):
                 run = self._next_run(1 if self._silent_at is not None else MAX_BATCH)
                 await asyncio.gather(*map(self._send, run))
                 left = [entry for entry in run if entry.key in self._waiting]
@@ -235,5 +236,5 @@ class Backlog:
             facts = {"hook": entry.hook, "error": type(entry.error).__name__, "user_id": entry.item.user_id}
             _log.warning("a change that waited is lost", extra=facts)
 
-    def _is_resting(self) -> bool:
-        return self._silent_at is not None and self.clock() < self._silent_at + self.retry_seconds
+    def _is_resting(self, since: float | None) -> bool:
+        return since is not None and self.clock() < since + self.retry_seconds

@@ -44,18 +44,29 @@ class ConversationBacklog:
     lost: int = 0
     _late: dict[str, ConversationEntry] = attrs.field(factory=dict[str, ConversationEntry])
     _ask_again_at: float = 0.0
+    _send_again_at: float = 0.0
 
     def __len__(self) -> int:
         return sum(len(entry.pending) for entry in self._late.values())
 
     @property
     def is_resting(self) -> bool:
-        """Whether the store did not answer a moment ago, and is left alone."""
+        """Whether the store did not answer a moment ago, and is not asked."""
         return self.clock() < self._ask_again_at
 
+    @property
+    def is_shut(self) -> bool:
+        """Whether the store took nothing a moment ago, and is sent nothing."""
+        return self.clock() < self._send_again_at
+
     def rest(self) -> None:
-        """Leave the store alone for a while, because it did not answer."""
+        """Ask the store nothing for a while, because it did not answer; it may take what it is sent all the same."""
         self._ask_again_at = self.clock() + self.retry_seconds
+
+    def shut(self) -> None:
+        """Leave the store alone for a while, because it took nothing."""
+        self.rest()
+        self._send_again_at = self._ask_again_at
 
     async def write(self, entry: ConversationEntry, items: Sequence[Waiting]) -> tuple[Receipt, ...]:
         """Send messages or changes, after those of the conversation that wait; in an outage they wait too.
@@ -65,7 +76,7 @@ class ConversationBacklog:
         """
         async with entry.lock:
             await self._send_pending(entry)
-            if entry.pending or self.is_resting:
+            if entry.pending or self.is_shut:
                 return self._hold(entry, items)
             try:
                 receipts = await self._send(entry, items)
@@ -100,7 +111,7 @@ class ConversationBacklog:
                 return tuple(await self.store.save_messages([item for item in items if isinstance(item, Message)]))
             return tuple(await self.store.update_messages([item for item in items if not isinstance(item, Message)]))
         except StorageUnavailableError:
-            self.rest()
+            self.shut()
             entry.knowledge = Knowledge.UNKNOWN
             raise
         except asyncio.CancelledError:
@@ -111,7 +122,7 @@ class ConversationBacklog:
 
     async def _send_pending(self, entry: ConversationEntry) -> None:
         size = MAX_BATCH
-        while entry.pending and not self.is_resting:
+        while entry.pending and not self.is_shut:
             run = _first_run(entry.pending, size)
             try:
                 receipts = await self._send(entry, run)

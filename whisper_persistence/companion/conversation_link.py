@@ -113,12 +113,12 @@ class ConversationLink:
         Raises:
             PersistenceError: it can never be opened as it is: a setting is wrong, or its content cannot be read.
         """
-        if self._owns_store and not self._backlog.is_resting:
+        if self._owns_store and not self._backlog.is_shut:
             try:
                 await self._store.open()
             except StorageUnavailableError as error:
                 _log.warning("conversations start without the storage: %s", type(error).__name__)
-                self._backlog.rest()
+                self._backlog.shut()
         return not self._backlog.is_resting
 
     async def flush(self) -> int:
@@ -146,7 +146,7 @@ class ConversationLink:
     async def _write(self, items: tuple[Message, ...] | list[Waiting]) -> tuple[Receipt, ...]:
         await self.open()
         receipts = await self._backlog.write(self._entry(items[0].conversation_id), items)
-        if self.pending and not self._backlog.is_resting:
+        if self.pending and not self._backlog.is_shut:
             await self._backlog.flush()
         return receipts
 
