@@ -16,6 +16,7 @@ from whisper_persistence import (
     Durability,
     Outcome,
     OutcomeQuery,
+    Receipt,
     StorageRefusedError,
     Strategy,
     StrategyChange,
@@ -32,6 +33,7 @@ from whisper_persistence.companion import (
     SupportType,
     score_reply,
 )
+from whisper_persistence.companion.strategy_page import StrategyPage
 
 PRIVATE = "nobody-may-read-this"
 NOW = datetime(2025, 3, 1, tzinfo=UTC)
@@ -298,6 +300,19 @@ async def test_the_same_change_twice_counts_once(store, save_between):
     assert strategy == (await store.load_strategies(["u"]))["u"]
     assert (strategy.interventions, len(strategy.support_history)) == (1, 1)
     assert (await mind.get_user_emotional_dashboard("u"))["metrics"]["interventions"] == 1
+
+
+def test_a_change_in_a_journal_is_known_although_its_revision_is_not():
+    page = StrategyPage()
+    page.know(None, 0.0)
+    page.recent = ()
+    for number in range(2):
+        change = StrategyChange("u", [Outcome("i", "humour", 0.9)])
+        page.confirm(change, Receipt(Durability.JOURNALED, 0))
+        strategy = page.view(())
+
+        assert strategy is not None
+        assert strategy.interventions == len(page.outcomes(())) == number + 1
 
 
 async def test_many_who_talk_during_an_outage_ask_a_dead_store_once_each_and_catch_up_together(store, switch):

@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 
 from whisper_persistence.companion.knowledge import Knowledge
-from whisper_persistence.records import Outcome, Receipt, Strategy, StrategyChange
+from whisper_persistence.records import Durability, Outcome, Receipt, Strategy, StrategyChange
 
 #: How many of a user's newest outcomes are kept at hand.
 RECENT_OUTCOMES: Final = 50
@@ -78,6 +78,7 @@ class StrategyPage:
         """Take over a change that the store confirmed; an erase elsewhere in between ends what was known.
 
         One that did not raise the revision may have been a repeat, which changed nothing: the store is asked again.
+        What only waits below does not raise it either, and would be missed if the store does not answer.
         """
         is_new = receipt.revision > self.revision
         self.revision = max(receipt.revision, self.revision)
@@ -86,7 +87,9 @@ class StrategyPage:
             self.news.clear()
         self.epoch = receipt.epoch
         if not is_new:
-            self.read_at, self.recent = float("-inf"), None
+            self.read_at = float("-inf")
+        if not is_new and receipt.durability is Durability.DURABLE:
+            self.recent = None
         elif self.knowledge is not Knowledge.UNKNOWN:
             self.news.append(change)
             if len(self.news) >= RECENT_OUTCOMES:
