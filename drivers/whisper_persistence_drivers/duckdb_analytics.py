@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -17,6 +16,7 @@ from whisper_persistence import records as rec
 from whisper_persistence.errors import ConfigurationError, PersistenceError, StorageUnavailableError
 from whisper_persistence.hookspecs import AnalyticsSpecs, Below, LifecycleSpecs, MaintenanceSpecs, hookimpl
 from whisper_persistence.paths import absolute_path, data_path
+from whisper_persistence_drivers.installations import installation_of
 from whisper_persistence_drivers.replica import answering
 from whisper_persistence_drivers.replica.engine import Limits
 from whisper_persistence_drivers.replica.folder import Folder
@@ -35,7 +35,7 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
     """Answers `aggregate` from a replica that follows the database below; every other hook goes below.
 
     Options:
-        path: the folder of the replicas, one for each namespace; made if it is missing.
+        path: the folder of the replicas, one for each namespace of each database; made if it is missing.
         interval: refresh in the background every so many seconds, and answer as of the last time, or as of now where
             somebody was erased since; with 0, a question first waits until the replica has all that was written before
             it.
@@ -64,8 +64,12 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
 
     @hookimpl
     def open(self, below: Below, namespace: str) -> None:
-        """Make the folder, see whether there is a database to follow, and begin to refresh if told to."""
-        folder = Folder(self.path / blake2b(namespace.encode(), digest_size=12).hexdigest())
+        """See whether there is a database to follow, make its folder, and begin to refresh if told to."""
+        if below.load_pending(follower=self.follower, limit=1) is None:
+            raise ConfigurationError(
+                f"driver {TIER!r} is listed above no database that can be followed: list it above sqlite or postgres"
+            )
+        folder = Folder.of(self.path, namespace, installation_of(below) or "")
         try:
             folder.make()
             if self.parquet:
@@ -75,10 +79,6 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
                 f"driver {TIER!r} cannot write {self.parquet if folder.path.is_dir() else self.path} "
                 f"({error.strerror}): name a folder that can be written"
             ) from None
-        if below.load_pending(follower=self.follower, limit=1) is None:
-            raise ConfigurationError(
-                f"driver {TIER!r} is listed above no database that can be followed: list it above sqlite or postgres"
-            )
         self._below, self._pacer = below, Pacer(self.interval)
         limits = Limits(self.memory, self.threads, folder.spill)
         self._replica = Replica(folder, limits, below, namespace, self.follower, self.parquet, self._pacer.pause)
@@ -86,9 +86,10 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
 
     @hookimpl
     def close(self) -> None:
-        """Stop refreshing; what is not in the replica stays pending."""
-        if hasattr(self, "_pacer"):
+        """Stop refreshing; what is not in the replica stays pending. A replica of what is in memory goes."""
+        if hasattr(self, "_replica"):
             self._pacer.close()
+            self._replica.folder.close()
 
     @hookimpl
     def aggregate(self, question: rec.Question[Any]) -> Any:

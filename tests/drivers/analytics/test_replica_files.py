@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from hashlib import blake2b
 
 import duckdb
 import pytest
@@ -20,6 +21,29 @@ def test_files_are_for_their_owner_alone(path):
         store.aggregate(rec.TopPatterns())
 
     assert {file.stat().st_mode & 0o077 for file in (path / "analytics").rglob("*")} == {0}
+
+
+@pytest.mark.parametrize("below", ["sqlite", "memory-fallback"])
+def test_each_of_two_databases_is_answered_of_itself(path, below):
+    """Of the same namespace, in the same folder, as the defaults of two bots on one machine have it."""
+    with open_store(path, below=below) as store, open_store(path, below=below, database="other.db") as other:
+        for user, one in (("alice", store), ("bob", other)) * 2:
+            samples.fill(one, SUBJECT_CAPABILITIES, user, f"talk of {user}")
+            assert {row.user_id for row in one.aggregate(rec.ImportanceByUser()).rows} == {user}
+        store.erase_users(["alice"])
+
+        assert store.aggregate(rec.ImportanceByUser()).rows == ()
+        assert {row.user_id for row in other.aggregate(rec.ImportanceByUser()).rows} == {"bob"}
+    assert len(snapshots(path)) == (2 if below == "sqlite" else 0)
+
+
+def test_a_replica_of_which_nobody_knows_the_database_is_removed(path):
+    """Its folder was called after the namespace alone, and was shared by databases."""
+    old = path / "analytics" / blake2b(b"elena", digest_size=12).hexdigest()
+    old.mkdir(parents=True)
+    (old / "replica-1.duckdb").write_bytes(b"canary")
+    with open_store(path):
+        assert not traces(path)
 
 
 def test_an_erase_reaches_every_file_before_it_returns(path):
