@@ -21,11 +21,13 @@ from whisper_persistence_drivers.replica import answering
 from whisper_persistence_drivers.replica.engine import Limits
 from whisper_persistence_drivers.replica.folder import Folder
 from whisper_persistence_drivers.replica.pacing import Pacer
+from whisper_persistence_drivers.replica.parquet import Export
 from whisper_persistence_drivers.replica.replica import Replica
 
 TIER: Final = "duckdb-analytics"
 #: Up to how many pending changes health counts.
 _COUNTED: Final = 10_000
+_EXPORTED: Final = "the Parquet in {}, which could not be written: until the first refresh that can"
 
 T = TypeVar("T")
 
@@ -81,7 +83,8 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
             ) from None
         self._below, self._pacer = below, Pacer(self.interval)
         limits = Limits(self.memory, self.threads, folder.spill)
-        self._replica = Replica(folder, limits, below, namespace, self.follower, self.parquet, self._pacer.pause)
+        export = Export(self.parquet, limits, namespace) if self.parquet else None
+        self._replica = Replica(folder, limits, below, namespace, self.follower, export, self._pacer.pause)
         self._pacer.start(self._replica.refresh)
 
     @hookimpl
@@ -110,7 +113,10 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
             return None
         self._pacer.hurry()
         counts = self._replica.forget(user_ids) if user_ids else {}
-        return (rec.TierReport(TIER, counts, (str(self._replica.folder.path),) if user_ids else ()), *reports)
+        rewritten = (str(self._replica.folder.path),) if user_ids else ()
+        export = self._replica.export
+        remaining = (_EXPORTED.format(export.folder),) if export and export.holds_erased else ()
+        return (rec.TierReport(TIER, counts, rewritten, remaining), *reports)
 
     @hookimpl
     def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> tuple[rec.TierReport, ...] | None:
@@ -130,7 +136,8 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
             details |= {"as_of": as_of and as_of.isoformat(), **counts, "pending": self._replica.pending(_COUNTED)}
         except PersistenceError as error:
             return rec.TierHealth(TIER, rec.State.DOWN, None, {**details, "error": str(error)})
-        failed = self._pacer.error
+        export = self._replica.export
+        failed = self._pacer.error or (f"the Parquet export: {export.problem}" if export and export.problem else "")
         state = rec.State.DEGRADED if failed else rec.State.UP
         return rec.TierHealth(
             TIER, state, time.perf_counter() - began, {**details, **({"error": failed} if failed else {})}

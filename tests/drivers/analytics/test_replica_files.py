@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from hashlib import blake2b
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -133,3 +134,45 @@ def test_parquet_is_divided_by_namespace_and_month(path):
         (name, month, 1) for name in ("a/b \u00e9", "elena") for month in months
     ]
     assert not list(exported.glob(".unfinished*"))
+
+
+def exported(path: Path) -> set[str]:
+    found = f"read_parquet('{path}/exported/scores/**/*.parquet')"
+    return {user for (user,) in duckdb.sql(f"SELECT user_id FROM {found}").fetchall()}  # noqa: S608
+
+
+def test_an_export_that_is_asked_for_later_is_made_of_the_snapshot_that_is_there(path):
+    with open_store(path) as store:
+        samples.fill(store, SUBJECT_CAPABILITIES, "alice")
+        store.aggregate(rec.TopPatterns())
+    with open_store(path, parquet=path / "exported") as store:
+        store.aggregate(rec.TopPatterns())
+
+    assert exported(path) == {"alice"}
+
+
+@pytest.mark.parametrize("erased_by", ["us", "others"])
+def test_an_export_that_failed_is_made_again_and_an_erase_says_that_it_is_there(path, erased_by, caplog):
+    """The folder is a share that is not mounted for a while; a question is answered meanwhile."""
+    with open_store(path, parquet=path / "exported") as store, plain(path) as other:
+        for user in ("alice", "canary-user"):
+            samples.fill(store, SUBJECT_CAPABILITIES, user, f"talk of {user}")
+        store.aggregate(rec.TopPatterns())
+        (path / "exported").rename(path / "away")
+        (path / "exported").touch()
+        reports = (store if erased_by == "us" else other).erase_users(["canary-user"])
+        users = {row.user_id for row in store.aggregate(rec.ImportanceByUser()).rows}
+        health = store.check_health()[0]
+        (path / "exported").unlink()
+        (path / "away").rename(path / "exported")
+
+        assert users == {"alice"}
+        assert exported(path) == {"alice", "canary-user"}
+        assert any(str(path / "exported") in text for text in reports[0].remaining) == (erased_by == "us")
+        assert (health.state, "Parquet" in health.details["error"]) == (rec.State.DEGRADED, True)
+        assert caplog.text.count("stays behind") == 1
+        store.aggregate(rec.TopPatterns())
+        assert exported(path) == {"alice"}
+        assert not traces(path)
+        assert store.check_health()[0].state is rec.State.UP
+        assert not store.erase_users(["canary-user"])[0].remaining
