@@ -85,7 +85,7 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
         limits = Limits(self.memory, self.threads, folder.spill)
         export = Export(self.parquet, limits, namespace) if self.parquet else None
         self._replica = Replica(folder, limits, below, namespace, self.follower, export, self._pacer.pause)
-        self._pacer.start(self._replica.refresh)
+        self._pacer.start(self._refresh)
 
     @hookimpl
     def close(self) -> None:
@@ -99,7 +99,7 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
         """Answer one question; ask below one that the replica cannot answer, and one that compares namespaces."""
         if not answering.knows(question):
             return self._below.aggregate(question=question)
-        self._pacer.start(self._replica.refresh)
+        self._pacer.start(self._refresh)
         erased = bool(self.interval and self._below.misses_erasure(follower=self.follower))
         if erased or self._replica.folder.newest() is None:
             self._pacer.hurry()
@@ -128,6 +128,9 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
         """Open the newest snapshot, say of when it is and how much is pending, and add the reports from below."""
         return (self._health(), *(self._below.check_health() or ()))
 
+    def _refresh(self) -> None:
+        _translated(self._replica.refresh)
+
     def _health(self) -> rec.TierHealth:
         began = time.perf_counter()
         details: dict[str, Any] = {"duckdb_version": duckdb.__version__, "interval": self.interval}
@@ -147,6 +150,10 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
 def _translated(act: Callable[[], T]) -> T:
     try:
         return act()
+    except duckdb.OutOfMemoryException:
+        raise StorageUnavailableError(
+            f"the analytics replica needs more memory than driver {TIER!r} may use: raise its option memory"
+        ) from None
     except (duckdb.Error, OSError) as error:
         raise StorageUnavailableError(
             f"the analytics replica cannot be read or written ({type(error).__name__}): see whether its disk is full"

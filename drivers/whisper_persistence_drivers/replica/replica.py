@@ -18,8 +18,8 @@ from whisper_persistence.hookspecs import Below
 from whisper_persistence.records import CompareNamespaces, Follower, Question
 from whisper_persistence_drivers.replica import answering
 from whisper_persistence_drivers.replica.columns import TABLES
-from whisper_persistence_drivers.replica.engine import Limits, reading
-from whisper_persistence_drivers.replica.folder import Folder
+from whisper_persistence_drivers.replica.engine import Limits, is_sound, reading
+from whisper_persistence_drivers.replica.folder import Folder, remove
 from whisper_persistence_drivers.replica.loading import load
 from whisper_persistence_drivers.replica.parquet import Export
 from whisper_persistence_drivers.replica.refreshing import Builder
@@ -84,7 +84,8 @@ class Replica:
             ) from None
         except duckdb.Error as error:
             with self.folder.locked(PATIENCE):
-                self._distrust(type(error).__name__)
+                if not self._is_sound():
+                    self._distrust(type(error).__name__)
         self.refresh()
         return self._read(lambda connection: answering.answer(connection, question))
 
@@ -94,6 +95,9 @@ class Replica:
         Args:
             forgotten: users of whom nothing may stay, also in no file.
             patience: how long to wait for others who refresh it, in seconds.
+
+        Raises:
+            duckdb.Error: it cannot be done, for want of room; a snapshot that can be read stays.
         """
         with self.folder.locked(patience):
             began, before = time.time(), self._registered()
@@ -146,6 +150,10 @@ class Replica:
             try:
                 return builder.catch_up(base, forgotten)
             except duckdb.Error as error:
+                remove(self.folder.building)
+                # A full disk is no reason to lose what can be read, unless somebody who was erased is in it.
+                if self._is_sound() and not self.below.misses_erasure(follower=self.follower):
+                    raise
                 self._distrust(type(error).__name__)
         elif not self._distrusted:
             _log.info("analytics replica is built", extra={"namespace": self.namespace})
@@ -175,6 +183,10 @@ class Replica:
             self.export.follow(snapshot, erased=erased)
             if not snapshot.exists():
                 self.export.remove()  # an erase that would not wait for us removed it
+
+    def _is_sound(self) -> bool:
+        snapshot = self.folder.newest()
+        return snapshot is not None and is_sound(snapshot, self.limits, self.namespace)
 
     def _distrust(self, reason: str) -> None:
         """Remove everything and say why, once for the whole repair."""
