@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -17,15 +16,18 @@ from whisper_persistence import records as rec
 from whisper_persistence.errors import ConfigurationError, PersistenceError, StorageUnavailableError
 from whisper_persistence.hookspecs import AnalyticsSpecs, Below, LifecycleSpecs, MaintenanceSpecs, hookimpl
 from whisper_persistence.paths import absolute_path, data_path
+from whisper_persistence_drivers.installations import installation_of
 from whisper_persistence_drivers.replica import answering
 from whisper_persistence_drivers.replica.engine import Limits
 from whisper_persistence_drivers.replica.folder import Folder
 from whisper_persistence_drivers.replica.pacing import Pacer
+from whisper_persistence_drivers.replica.parquet import Export
 from whisper_persistence_drivers.replica.replica import Replica
 
 TIER: Final = "duckdb-analytics"
 #: Up to how many pending changes health counts.
 _COUNTED: Final = 10_000
+_EXPORTED: Final = "the Parquet in {}, which could not be written: until the first refresh that can"
 
 T = TypeVar("T")
 
@@ -35,7 +37,7 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
     """Answers `aggregate` from a replica that follows the database below; every other hook goes below.
 
     Options:
-        path: the folder of the replicas, one for each namespace; made if it is missing.
+        path: the folder of the replicas, one for each namespace of each database; made if it is missing.
         interval: refresh in the background every so many seconds, and answer as of the last time, or as of now where
             somebody was erased since; with 0, a question first waits until the replica has all that was written before
             it.
@@ -64,8 +66,12 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
 
     @hookimpl
     def open(self, below: Below, namespace: str) -> None:
-        """Make the folder, see whether there is a database to follow, and begin to refresh if told to."""
-        folder = Folder(self.path / blake2b(namespace.encode(), digest_size=12).hexdigest())
+        """See whether there is a database to follow, make its folder, and begin to refresh if told to."""
+        if below.load_pending(follower=self.follower, limit=1) is None:
+            raise ConfigurationError(
+                f"driver {TIER!r} is listed above no database that can be followed: list it above sqlite or postgres"
+            )
+        folder = Folder.of(self.path, namespace, installation_of(below) or "")
         try:
             folder.make()
             if self.parquet:
@@ -75,27 +81,25 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
                 f"driver {TIER!r} cannot write {self.parquet if folder.path.is_dir() else self.path} "
                 f"({error.strerror}): name a folder that can be written"
             ) from None
-        if below.load_pending(follower=self.follower, limit=1) is None:
-            raise ConfigurationError(
-                f"driver {TIER!r} is listed above no database that can be followed: list it above sqlite or postgres"
-            )
         self._below, self._pacer = below, Pacer(self.interval)
         limits = Limits(self.memory, self.threads, folder.spill)
-        self._replica = Replica(folder, limits, below, namespace, self.follower, self.parquet, self._pacer.pause)
-        self._pacer.start(self._replica.refresh)
+        export = Export(self.parquet, limits, namespace) if self.parquet else None
+        self._replica = Replica(folder, limits, below, namespace, self.follower, export, self._pacer.pause)
+        self._pacer.start(self._refresh)
 
     @hookimpl
     def close(self) -> None:
-        """Stop refreshing; what is not in the replica stays pending."""
-        if hasattr(self, "_pacer"):
+        """Stop refreshing; what is not in the replica stays pending. A replica of what is in memory goes."""
+        if hasattr(self, "_replica"):
             self._pacer.close()
+            self._replica.folder.close()
 
     @hookimpl
     def aggregate(self, question: rec.Question[Any]) -> Any:
         """Answer one question; ask below one that the replica cannot answer, and one that compares namespaces."""
         if not answering.knows(question):
             return self._below.aggregate(question=question)
-        self._pacer.start(self._replica.refresh)
+        self._pacer.start(self._refresh)
         erased = bool(self.interval and self._below.misses_erasure(follower=self.follower))
         if erased or self._replica.folder.newest() is None:
             self._pacer.hurry()
@@ -109,7 +113,10 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
             return None
         self._pacer.hurry()
         counts = self._replica.forget(user_ids) if user_ids else {}
-        return (rec.TierReport(TIER, counts, (str(self._replica.folder.path),) if user_ids else ()), *reports)
+        rewritten = (str(self._replica.folder.path),) if user_ids else ()
+        export = self._replica.export
+        remaining = (_EXPORTED.format(export.folder),) if export and export.holds_erased else ()
+        return (rec.TierReport(TIER, counts, rewritten, remaining), *reports)
 
     @hookimpl
     def expire(self, policies: Sequence[rec.Retention], dry_run: bool) -> tuple[rec.TierReport, ...] | None:
@@ -121,6 +128,9 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
         """Open the newest snapshot, say of when it is and how much is pending, and add the reports from below."""
         return (self._health(), *(self._below.check_health() or ()))
 
+    def _refresh(self) -> None:
+        _translated(self._replica.refresh)
+
     def _health(self) -> rec.TierHealth:
         began = time.perf_counter()
         details: dict[str, Any] = {"duckdb_version": duckdb.__version__, "interval": self.interval}
@@ -129,7 +139,8 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
             details |= {"as_of": as_of and as_of.isoformat(), **counts, "pending": self._replica.pending(_COUNTED)}
         except PersistenceError as error:
             return rec.TierHealth(TIER, rec.State.DOWN, None, {**details, "error": str(error)})
-        failed = self._pacer.error
+        export = self._replica.export
+        failed = self._pacer.error or (f"the Parquet export: {export.problem}" if export and export.problem else "")
         state = rec.State.DEGRADED if failed else rec.State.UP
         return rec.TierHealth(
             TIER, state, time.perf_counter() - began, {**details, **({"error": failed} if failed else {})}
@@ -139,6 +150,10 @@ class DuckdbAnalyticsDriver(LifecycleSpecs, AnalyticsSpecs, MaintenanceSpecs):
 def _translated(act: Callable[[], T]) -> T:
     try:
         return act()
+    except duckdb.OutOfMemoryException:
+        raise StorageUnavailableError(
+            f"the analytics replica needs more memory than driver {TIER!r} may use: raise its option memory"
+        ) from None
     except (duckdb.Error, OSError) as error:
         raise StorageUnavailableError(
             f"the analytics replica cannot be read or written ({type(error).__name__}): see whether its disk is full"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import socketserver
 import threading
 import time
 import tracemalloc
@@ -30,6 +31,7 @@ from whisper_persistence.codec import encode
 from whisper_persistence.discovery import DriverSpec
 from whisper_persistence.hookspecs import Below, ConversationSpecs, LifecycleSpecs, hookimpl
 from whisper_persistence.plugins import Chain
+from whisper_persistence.records import State
 from whisper_persistence.testing.model import ModelDriver
 
 PRIVATE = "sesame"
@@ -363,6 +365,12 @@ def test_over_a_store_that_forgets_nothing_is_kept_in_redis(redis_url):
         "redis+cluster://:6379",
         "redis+cluster://host:port",
         "memcache+cluster://host",
+        "redis://host?ssl_cert_reqs=none",
+        "redis://host?timeout=5",
+        "rediss://host?ssl_cert_reqs=perhaps",
+        "redis+cluster://host?unknown=1",
+        "redis+sentinel://host/service/0?unknown=1",
+        "rediss+sentinel://host/service/0?ssl_unknown=1",
     ],
 )
 def test_a_url_that_cannot_be_read_is_refused_without_its_password(url):
@@ -393,3 +401,35 @@ def test_every_client_is_made_without_retries_and_with_our_timeouts(url, said):
     assert {**options, **said} == options
     assert (options["socket_connect_timeout"], options["socket_timeout"]) == (0.25, 0.5)
     assert (options["retry"].get_retries(), options["retry_on_error"]) == (0, [])
+
+
+def test_what_a_url_says_of_tls_holds_for_every_node_and_every_sentinel():
+    said = {"ssl_ca_certs": "/ca.pem", "ssl_check_hostname": False}
+    query = "ssl_ca_certs=/ca.pem&ssl_check_hostname=false"
+    cluster: Any = connect(f"rediss+cluster://host?{query}", None, 1.0, 1.0)
+    (named,) = connect(f"rediss+sentinel://host/service/0?{query}", None, 1.0, 1.0).all()
+    (asked,) = named.pool.sentinel_manager.sentinels
+    for pool in (cluster._pool("host", 1), named.pool, asked.connection_pool):
+        assert issubclass(pool.connection_class, redis.SSLConnection)
+        assert {**pool.connection_kwargs, **said} == pool.connection_kwargs
+
+
+def test_a_server_that_does_not_say_which_run_it_is_counts_as_away(tmp_path):
+    """As some that only talk like Redis do."""
+
+    class Terse(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            for line in self.rfile:
+                if line.strip().upper() in (b"INFO", b"CLIENT", b"SELECT"):
+                    self.wfile.write(b"$0\r\n\r\n" if b"INFO" in line.upper() else b"+OK\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Terse) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"redis://127.0.0.1:{server.server_address[1]}"
+        with Store(Chain.of(chain(tmp_path / "memory.db", url))) as store:
+            store.save_messages([say(0)])
+
+            assert store.erase_users(["alice"])
+            assert store.check_health()[0].state is State.DOWN
+        server.shutdown()

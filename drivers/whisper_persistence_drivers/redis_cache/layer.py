@@ -9,9 +9,10 @@ from urllib.parse import quote
 
 import attrs
 
-from whisper_persistence.errors import ConfigurationError, PersistenceError, StorageUnavailableError
+from whisper_persistence.errors import ConfigurationError, PersistenceError
 from whisper_persistence.hookspecs import Below
-from whisper_persistence.records import Durability, Follower, Message, MessageChange, Receipt, State, Window
+from whisper_persistence.records import Durability, Follower, Message, MessageChange, Receipt, Window
+from whisper_persistence_drivers.installations import installation_of
 from whisper_persistence_drivers.redis_cache.exchange import Exchange
 from whisper_persistence_drivers.redis_cache.flights import Flights
 from whisper_persistence_drivers.redis_cache.following import Relay
@@ -56,7 +57,10 @@ class Layer:
             ConfigurationError: nobody below keeps what is needed.
             StorageUnavailableError: the database did not answer.
         """
-        prefix = f"{_FORMAT}:{_installation(below)}:"
+        installation = installation_of(below)
+        if installation is None:
+            raise ConfigurationError(_ALONE)
+        prefix = f"{_FORMAT}:{installation}:"
         known = below.register_follower(follower=Follower(follower, ("amendments",)))
         if known is None or below.load_revisions(things=[]) is None or below.load_messages(windows=[]) is None:
             raise ConfigurationError(_ALONE)
@@ -111,14 +115,3 @@ class Layer:
             return True
         self.reader.recents.drop(dict.fromkeys(conversations, BEYOND))
         return False
-
-
-def _installation(below: Below) -> str:
-    """Return what tells the database below from every other one, so that none is shown what another one said."""
-    tiers = below.check_health()
-    if tiers is None:
-        raise ConfigurationError(_ALONE)
-    names = [str(tier.details["installation"]) for tier in tiers if "installation" in tier.details]
-    if not names and any(tier.state is not State.UP for tier in tiers):
-        raise StorageUnavailableError("the database below did not say which one it is: it is asked again")
-    return ":".join(names)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
@@ -25,13 +27,29 @@ _SUFFIX: Final = ".duckdb"
 
 @attrs.frozen
 class Folder:
-    """Where the snapshots of one namespace are.
+    """Where the snapshots of one namespace of one database are.
 
     Attributes:
         path: the folder; readable by its owner alone.
+        passing: the process that removes it again, or ``None`` where it stays.
     """
 
     path: Path
+    passing: int | None = None
+
+    @classmethod
+    def of(cls, parent: Path, namespace: str, installation: str) -> Folder:
+        """Return the folder of a namespace of a database; a passing one where that cannot be told from others.
+
+        Args:
+            parent: the folder of all replicas.
+            namespace: whose records they are.
+            installation: the id of the database; empty where it has none.
+        """
+        # What replicas were called before their name told one database from another: nobody knows whose it is.
+        shutil.rmtree(parent / _digest(namespace), ignore_errors=True)
+        known = installation or secrets.token_hex()
+        return cls(parent / _digest(f"{known}\0{namespace}"), None if installation else os.getpid())
 
     @property
     def loading(self) -> Path:
@@ -76,6 +94,11 @@ class Folder:
         shutil.rmtree(self.spill, ignore_errors=True)
         self._sync()
 
+    def close(self) -> None:
+        """Remove a folder that does not stay; not in a forked child, whose parent goes on with it."""
+        if self.passing == os.getpid():
+            shutil.rmtree(self.path, ignore_errors=True)
+
     @contextmanager
     def locked(self, patience: float) -> Generator[None]:
         """Keep every other process and thread from making snapshots.
@@ -104,6 +127,10 @@ class Folder:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _digest(name: str) -> str:
+    return blake2b(name.encode(), digest_size=12).hexdigest()
 
 
 def remove(path: Path) -> None:

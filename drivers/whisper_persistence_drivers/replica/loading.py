@@ -11,7 +11,7 @@ from whisper_persistence.clearing import first_shown
 from whisper_persistence.hookspecs import Below
 from whisper_persistence.records import checks
 from whisper_persistence_drivers.replica.columns import FORMAT, TABLES, Table
-from whisper_persistence_drivers.replica.engine import Limits, attach, building, is_ours
+from whisper_persistence_drivers.replica.engine import Limits, attach, building, is_ours, is_sound
 from whisper_persistence_drivers.replica.folder import Folder, remove
 
 #: How many records are read, and written, at once.
@@ -31,6 +31,8 @@ def load(folder: Folder, limits: Limits, below: Below, namespace: str, pause: Ca
     try:
         _load(folder, limits, below, namespace, pause)
     except duckdb.Error:
+        if is_sound(folder.loading, limits, namespace):
+            raise
         remove(folder.loading)
         _load(folder, limits, below, namespace, pause)
 

@@ -88,6 +88,6 @@ class Pacer:
         except (PersistenceError, duckdb.Error, OSError) as error:
             if not self.error:
                 _log.warning("analytics replica stays behind", extra={"error": type(error).__name__})
-            self.error = type(error).__name__
+            self.error = str(error) if isinstance(error, PersistenceError) else type(error).__name__
         else:
             self.error = ""

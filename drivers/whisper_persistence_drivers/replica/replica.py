@@ -18,10 +18,10 @@ from whisper_persistence.hookspecs import Below
 from whisper_persistence.records import CompareNamespaces, Follower, Question
 from whisper_persistence_drivers.replica import answering
 from whisper_persistence_drivers.replica.columns import TABLES
-from whisper_persistence_drivers.replica.engine import Limits, reading
-from whisper_persistence_drivers.replica.folder import Folder
+from whisper_persistence_drivers.replica.engine import Limits, is_sound, reading
+from whisper_persistence_drivers.replica.folder import Folder, remove
 from whisper_persistence_drivers.replica.loading import load
-from whisper_persistence_drivers.replica.parquet import export, remove_export
+from whisper_persistence_drivers.replica.parquet import Export
 from whisper_persistence_drivers.replica.refreshing import Builder
 
 #: What the database is asked to tell of.
@@ -48,7 +48,7 @@ class Replica:
         below: the database that is followed.
         namespace: whose records they are.
         follower: the name under which the database keeps what is pending.
-        exported: where it is exported to as Parquet, or ``None``.
+        export: what is exported of it as Parquet, or ``None``.
         pause: called between the steps of a refresh; it may wait, or raise to give up until later.
     """
 
@@ -57,7 +57,7 @@ class Replica:
     below: Below
     namespace: str
     follower: str
-    exported: Path | None
+    export: Export | None
     pause: Callable[[], None]
     _registered_at: float | None = attrs.field(init=False, default=None)
     _counted_at: float | None = attrs.field(init=False, default=None)
@@ -84,7 +84,8 @@ class Replica:
             ) from None
         except duckdb.Error as error:
             with self.folder.locked(PATIENCE):
-                self._distrust(type(error).__name__)
+                if not self._is_sound():
+                    self._distrust(type(error).__name__)
         self.refresh()
         return self._read(lambda connection: answering.answer(connection, question))
 
@@ -94,13 +95,16 @@ class Replica:
         Args:
             forgotten: users of whom nothing may stay, also in no file.
             patience: how long to wait for others who refresh it, in seconds.
+
+        Raises:
+            duckdb.Error: it cannot be done, for want of room; a snapshot that can be read stays.
         """
         with self.folder.locked(patience):
             began, before = time.time(), self._registered()
             snapshot = self._caught_up(before, forgotten)
             if snapshot != before:
                 snapshot = self._counted(snapshot)
-                self._export(snapshot)
+            self._export(snapshot, erased=bool(forgotten))
             os.utime(snapshot, (began, began))
 
     def forget(self, user_ids: Sequence[str]) -> dict[str, int]:
@@ -146,6 +150,10 @@ class Replica:
             try:
                 return builder.catch_up(base, forgotten)
             except duckdb.Error as error:
+                remove(self.folder.building)
+                # A full disk is no reason to lose what can be read, unless somebody who was erased is in it.
+                if self._is_sound() and not self.below.misses_erasure(follower=self.follower):
+                    raise
                 self._distrust(type(error).__name__)
         elif not self._distrusted:
             _log.info("analytics replica is built", extra={"namespace": self.namespace})
@@ -170,11 +178,15 @@ class Replica:
         self._distrust("other numbers of records")
         return self._caught_up(None, ())
 
-    def _export(self, snapshot: Path) -> None:
-        if self.exported:
-            export(snapshot, self.exported, self.limits, self.namespace)
+    def _export(self, snapshot: Path, *, erased: bool) -> None:
+        if self.export:
+            self.export.follow(snapshot, erased=erased)
             if not snapshot.exists():
-                remove_export(self.exported, self.namespace)  # an erase that would not wait for us removed it
+                self.export.remove()  # an erase that would not wait for us removed it
+
+    def _is_sound(self) -> bool:
+        snapshot = self.folder.newest()
+        return snapshot is not None and is_sound(snapshot, self.limits, self.namespace)
 
     def _distrust(self, reason: str) -> None:
         """Remove everything and say why, once for the whole repair."""
@@ -184,8 +196,8 @@ class Replica:
 
     def _discard(self) -> None:
         self.folder.discard()
-        if self.exported:
-            remove_export(self.exported, self.namespace)
+        if self.export:
+            self.export.remove()
 
     def _rows_of(self, user_ids: Sequence[str]) -> dict[str, int]:
         return self._count("user_id IN (SELECT unnest(?))", [list(user_ids)]) if self.folder.newest() else {}

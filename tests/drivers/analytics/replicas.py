@@ -20,8 +20,10 @@ from whisper_persistence.testing.aggregating import Sample, near
 QUESTIONS = (rec.ImportanceByUser(), rec.TopPatterns(), rec.EffectivenessTrend(), rec.ActivityByDay())
 
 
-def open_store(path: Path, namespace: str = "elena", below: str = "sqlite", **options: Any) -> Store:
-    kept = DriverSpec(below, {"path": path / "memory.db"} if below == "sqlite" else {})
+def open_store(
+    path: Path, namespace: str = "elena", below: str = "sqlite", database: str = "memory.db", **options: Any
+) -> Store:
+    kept = DriverSpec(below, {"path": path / database} if below == "sqlite" else {})
     options = {"path": path / "analytics", "threads": 1, **options}
     return Store(Chain.build([DriverSpec("duckdb-analytics", options), kept]), namespace)
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import resource
 import signal
+import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +19,10 @@ import pytest
 
 from whisper_persistence import StorageUnavailableError
 from whisper_persistence import records as rec
-from whisper_persistence.testing import samples
+from whisper_persistence.testing import SUBJECT_CAPABILITIES, samples
 from whisper_persistence.testing.aggregating import BEGIN
 
-from .replicas import open_store, plain, same_answers, snapshots, write
+from .replicas import open_store, plain, same_answers, snapshots, traces, write
 
 #: Beside the quick case of a test, those that take longer.
 long = pytest.mark.long
@@ -64,6 +68,54 @@ def break_file(snapshot: Path, damage: str) -> None:
         middle = bytes(byte ^ 0xFF for byte in whole[12_288:-1])
         broken = {"empty": b"", "garbage": b"x" * 9_000, "truncated": whole[: len(whole) // 2]}
         snapshot.write_bytes(broken.get(damage, whole[:12_288] + middle + whole[-1:]))
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file may grow beyond a few pages."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(("short_of", "advice"), [("disk", "disk is full"), ("memory", "option memory")])
+def test_a_refresh_for_which_there_is_no_room_leaves_the_replica_as_it_is(path, short_of, advice, caplog):
+    with open_store(path, interval=3_600) as store, plain(path) as other:
+        write(store)
+        before = store.aggregate(rec.ImportanceByUser())
+        held = snapshots(path)
+        other.update_statistics([rec.StatisticsChange("zoe", [samples.score("m", 0.5, "zoe")])])
+        options = {"memory": "1MB"} if short_of == "memory" else {}
+        with open_store(path, **options) as fresh, full_disk() if short_of == "disk" else nullcontext():
+            with pytest.raises(StorageUnavailableError, match=advice):
+                fresh.aggregate(rec.ImportanceByUser())
+            driver: Any = fresh.chain.drivers["duckdb-analytics"]
+            driver._pacer._attempt(driver._refresh)
+            health = fresh.check_health()[0]
+
+            assert store.aggregate(rec.ImportanceByUser()) == before
+        assert snapshots(path) == held
+        assert not list(held[0].parent.glob("building*"))
+        assert "cannot be trusted" not in caplog.text
+        assert health.state is not rec.State.UP
+        assert advice in health.details["error"]
+        with open_store(path) as fresh:
+            assert same_answers(fresh, other)
+
+
+def test_a_replica_with_somebody_who_was_erased_does_not_outlive_a_full_disk(path):
+    with open_store(path) as store, plain(path) as other:
+        samples.fill(store, SUBJECT_CAPABILITIES, "canary-user")
+        store.aggregate(rec.TopPatterns())
+        other.erase_users(["canary-user"])
+        with full_disk(), pytest.raises(StorageUnavailableError):
+            store.aggregate(rec.TopPatterns())
+
+        assert not traces(path)
+        assert same_answers(store, other)
 
 
 @pytest.mark.parametrize("after", [False, pytest.param(True, marks=long)])
@@ -150,7 +202,9 @@ def test_a_replica_that_the_database_does_not_know_is_loaded_anew(path):
     with open_store(path) as store:
         write(store)
         store.aggregate(rec.TopPatterns())
-    for file in path.glob("memory.db*"):
-        file.unlink()
-    with open_store(path) as store:
-        assert store.aggregate(rec.ImportanceByUser()).rows == ()
+    with plain(path) as other, sqlite3.connect(path / "memory.db") as database:
+        other.erase_users(["alice"])
+        for table in ("outbox", "followers"):
+            database.execute(f"DELETE FROM {table}")  # noqa: S608
+    with open_store(path) as store, plain(path) as other:
+        assert same_answers(store, other)
