@@ -9,6 +9,7 @@ from whisper_persistence.errors import StorageDamagedError, StorageUnavailableEr
 from whisper_persistence_drivers.recall.following import News, NotTakenError
 from whisper_persistence_drivers.recall.index import Index
 from whisper_persistence_drivers.recall.labels import entry_of, item_of
+from whisper_persistence_drivers.recall.sources import key_of
 from whisper_persistence_drivers.recall.state import State
 from whisper_persistence_drivers.recall.surroundings import around
 
@@ -55,11 +56,13 @@ def push_to(state: State, index: Index, news: News) -> None:
     Raises:
         StorageUnavailableError, StorageDamagedError: it did not take them all.
     """
+    gone = [item_of(state.namespace, *key) for key in news.gone]
+    edited = [item_of(state.namespace, *key_of(message)) for message in news.changed if message.edited_at]
+    left = index.load([*gone, *edited]) if gone or edited else {}
     near = around(state.below, index.model, news.changed) if news.changed else []
     index.upsert([entry_of(state.namespace, *pair) for pair in near])
-    gone = [item_of(state.namespace, *key) for key in news.gone]
-    if gone and index.load(gone):
-        index.delete(gone)
+    index.delete([item for item in gone if item in left])
+    if left:  # neither a vector that is removed nor one that is replaced goes from the index's files
         with state.scrubbing:
             state.scrub_at = state.scrub_at or time.monotonic() + _SCRUB_AFTER
     for conversation_id, first in news.first.items():

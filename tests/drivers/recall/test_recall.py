@@ -150,6 +150,20 @@ def test_what_goes_from_sql_goes_from_the_index_and_its_files(memories: Any) -> 
     assert memory.settle().details["vectors"] == 19
 
 
+def test_the_vector_of_former_words_goes_from_the_files_after_an_edit(memories: Any) -> None:
+    memory = memories.open()
+    memory.say(5)
+    memory.settle()
+    former = indexed_vectors(memory)
+    assert former["m3"] in memory.files()
+
+    memory.store.update_messages([MessageEdit("talk", "m3", "never mind")])
+    memory.settle()
+
+    assert former["m3"] not in memory.files()
+    assert indexed_vectors(memory).keys() == former.keys()
+
+
 @pytest.mark.long
 def test_neighbours_across_redacted_messages_follow_each_other_in_the_index_as_in_a_new_build(memories: Any) -> None:
     memory = memories.open()
