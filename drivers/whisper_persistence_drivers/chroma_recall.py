@@ -54,7 +54,7 @@ class ChromaRecallDriver(LifecycleSpecs, ConversationSpecs, SearchSpecs, Mainten
     """Finds messages by meaning. What it keeps in Chroma are ids and vectors, and all of it can be made anew from SQL.
 
     Options:
-        path: the folder for indexes; each namespace has one inside it.
+        path: the folder for indexes; each namespace of each database has one inside it.
         url: a Chroma server instead, ``http://host:port``.
         headers: what that server wants to be told with every request, such as a token.
         embedder: ``wordllama``; ``chroma:NAME`` for one of Chroma's embedding functions; ``package.module:callable``.
@@ -176,7 +176,8 @@ class ChromaRecallDriver(LifecycleSpecs, ConversationSpecs, SearchSpecs, Mainten
         left = ("the files of the Chroma server, which keep deleted vectors",) if self.url else ()
         if ticket is None:
             later = f"the index of process {state.folder.owner()}, which builds it anew within a minute"
-            return rec.TierReport(TIER, remaining=(later, *left) if state.folder.has_builds() else ())
+            there = state.folder.has_builds() or not state.is_located()
+            return rec.TierReport(TIER, remaining=(later, *left) if there else ())
         if not state.await_scrub(ticket, self.erase_timeout):
             return rec.TierReport(TIER, remaining=("the index, which is still being built anew", *left))
         return rec.TierReport(TIER, rewritten=("index",), remaining=left)

@@ -54,6 +54,10 @@ class Room:
         """Remove vectors by id, or by their labels; unknown ids are nothing."""
         self._collection.delete(ids=ids, where=where)
 
+    def labels(self, where: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the labels of those vectors that have some of them in common."""
+        return list(self._collection.get(where=where, include=["metadatas"])["metadatas"])
+
     def load(self, ids: list[str]) -> dict[str, bytes]:
         """Return the vectors of those ids that are there."""
         found = self._collection.get(ids=ids, include=["embeddings"])

@@ -13,11 +13,10 @@ from typing import Any, Final, Protocol
 
 import attrs
 
-from whisper_persistence.errors import ConfigurationError, StorageDamagedError, StorageUnavailableError
-from whisper_persistence_drivers.recall.process import ChildProcess
+from whisper_persistence.errors import ConfigurationError, StorageUnavailableError
+from whisper_persistence_drivers.recall.chroma_function import ChromaFunction
+from whisper_persistence_drivers.recall.embedding import clipped, normalised
 
-#: Longer texts are embedded by their beginning, in characters: a model pools or cuts what is longer anyway.
-MAX_CHARACTERS: Final = 8_192
 #: Characters of one group of texts: wordllama pads each of a group to the longest.
 _GROUP: Final = 16_384
 
@@ -62,26 +61,12 @@ def make_embedder(name: str, options: Mapping[str, Any], folder: Path, timeout: 
     if name == "wordllama":
         return _Wordllama.load(options)
     if kind == "chroma" and rest:
-        return _ChromaFunction.start(rest, options, folder, timeout)
+        return ChromaFunction.start(rest, options, folder, timeout)
     if rest:
         return _Callable.load(kind, rest)
     raise ConfigurationError(
         f"driver 'chroma-recall' knows no embedder {name!r}: name wordllama, chroma:NAME or package.module:callable"
     )
-
-
-def normalised(vectors: Any) -> list[bytes]:
-    """Return rows of numbers as unit vectors; rows without length or with what is no number become zeros."""
-    import numpy as np
-
-    matrix = np.nan_to_num(np.asarray(vectors, dtype="<f4"), nan=0.0, posinf=0.0, neginf=0.0)
-    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
-    unit = np.divide(matrix, lengths, out=np.zeros_like(matrix), where=lengths > 0)
-    return [row.tobytes() for row in unit]
-
-
-def _clipped(texts: Sequence[str]) -> list[str]:
-    return [text[:MAX_CHARACTERS] for text in texts]
 
 
 @attrs.frozen(eq=False)
@@ -106,10 +91,10 @@ class _Wordllama:
         return cls(f"wordllama:{settings['config']}:{version('wordllama')}:{size}", model)
 
     def embed(self, texts: Sequence[str]) -> list[bytes]:
-        clipped = _clipped(texts)
-        found = [b""] * len(clipped)
-        for group in _groups(clipped):
-            vectors = self._model.embed([clipped[place] for place in group], batch_size=len(group))
+        short = clipped(texts)
+        found = [b""] * len(short)
+        for group in _groups(short):
+            vectors = self._model.embed([short[place] for place in group], batch_size=len(group))
             for place, vector in zip(group, normalised(vectors), strict=True):
                 found[place] = vector
         return found
@@ -175,7 +160,7 @@ class _Callable:
 
     def embed(self, texts: Sequence[str]) -> list[bytes]:
         try:
-            vectors = normalised(self._function(_clipped(texts)))
+            vectors = normalised(self._function(clipped(texts)))
         except Exception as error:  # anybody's code may raise anything
             raise StorageUnavailableError(
                 f"the embedder did not embed ({type(error).__name__}): its texts wait"
@@ -194,48 +179,3 @@ def _version(module: str) -> str:
         return version(owners[0]) if owners else "0"
     except PackageNotFoundError:
         return "0"
-
-
-@attrs.define(eq=False)
-class _ChromaFunction:
-    """One of Chroma's embedding functions, in a child process of its own; some ask a network or fetch a model."""
-
-    identity: str
-    _name: str
-    _options: Mapping[str, Any] = attrs.field(repr=False)
-    _folder: Path
-    _timeout: float
-    by_words: bool = False
-    _child: ChildProcess | None = None
-
-    @classmethod
-    def start(cls, name: str, options: Mapping[str, Any], folder: Path, timeout: float) -> _ChromaFunction:
-        found = cls("", name, options, folder, timeout)
-        try:
-            size = len(found.embed(["dimensions"])[0]) // 4
-        except BaseException:
-            found.close()
-            raise
-        model = options.get("model_name") or options.get("model") or "default"
-        found.identity = f"chroma:{name}:{model}:{version('chromadb')}:{size}"
-        return found
-
-    def embed(self, texts: Sequence[str]) -> list[bytes]:
-        import numpy as np
-
-        try:
-            vectors = self._ready().call("embed", self._timeout, texts=_clipped(texts))
-        except (StorageUnavailableError, StorageDamagedError) as error:
-            raise StorageUnavailableError(f"embedder chroma:{self._name} did not answer: {error}") from None
-        return normalised([np.frombuffer(vector, dtype="<f4") for vector in vectors])
-
-    def _ready(self) -> ChildProcess:
-        if self._child is None or not self._child.watch():
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._child = ChildProcess.start(self._folder, self._timeout)
-            self._child.call("embedder", self._timeout, function=self._name, options=dict(self._options))
-        return self._child
-
-    def close(self) -> None:
-        if self._child is not None:
-            self._child.close(1.0)

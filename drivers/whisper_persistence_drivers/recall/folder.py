@@ -62,15 +62,21 @@ class Folder:
 
     Attributes:
         path: where it is.
+        former: where it was when all databases shared one; ``None`` until it is known whose this is.
     """
 
     path: Path
+    former: Path | None = None
     _lock: int | None = None
 
     @classmethod
     def of(cls, parent: Path, namespace: str) -> Folder:
-        """Return the folder of a namespace; it is made when it is claimed."""
+        """Return the folder of a namespace; it is made when it is claimed, which is after `belong_to`."""
         return cls(parent / f"recall-{digest(namespace)}")
+
+    def belong_to(self, database: str, namespace: str) -> None:
+        """Lie where no other database's folder does."""
+        self.former, self.path = self.path, self.path.with_name(f"recall-{digest(database, namespace)}")
 
     def claim(self) -> bool:
         """Own the folder from now on, unless another process does.
@@ -195,6 +201,7 @@ class Folder:
 
     def sweep(self, *kept: str) -> int:
         """Delete every build but these, and return how many went."""
+        self._remove_former()
         gone = [place.name for place in self.path.glob(f"{_BUILD}*") if place.name not in kept]
         for build in gone:
             self.remove(build)
@@ -203,6 +210,16 @@ class Folder:
     def remove(self, build: str) -> None:
         """Delete a build."""
         shutil.rmtree(self.place(build), ignore_errors=True)
+
+    def _remove_former(self) -> None:
+        """Delete the folder that all databases shared: nobody would ever erase anything there."""
+        if self.former is None or not self.former.is_dir():
+            return
+        former = Folder(self.former)
+        with suppress(StorageUnavailableError):
+            if former.claim():
+                shutil.rmtree(former.path, ignore_errors=True)
+        former.release()
 
 
 def _private(path: str, flags: int) -> int:

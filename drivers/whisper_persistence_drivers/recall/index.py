@@ -157,6 +157,18 @@ class Index:
         where = {"$and": [{"c": conversation_id}, {"s": {"$lt": sequence}}]}
         self.child.call("delete", self._limits.write, writes=not self.at_server(), ids=None, where=where)
 
+    def first_from(self, conversation_id: str, sequence: int, count: int) -> list[str]:
+        """Return the message ids of the first few from a position on, of each user who has something before it."""
+        after = self._labels({"$and": [{"c": conversation_id}, {"s": {"$gte": sequence}}]})
+        before = self._labels({"$and": [{"c": conversation_id}, {"s": {"$lt": sequence}}]}) if after else []
+        found: dict[str, list[str]] = {labels["u"]: [] for labels in before}
+        for labels in sorted(after, key=lambda labels: cast("int", labels["s"])):
+            found.get(labels["u"], []).append(labels["m"])
+        return [message_id for first in found.values() for message_id in first[:count]]
+
+    def _labels(self, where: dict[str, Any]) -> list[dict[str, Any]]:
+        return cast("list[dict[str, Any]]", self.child.call("labels", self._limits.write, where=where))
+
     def load(self, items: Sequence[str], timeout: float | None = None) -> dict[str, bytes]:
         """Return the vectors of those ids that are there; whoever searches gives the seconds that are left."""
         seconds = self._limits.write if timeout is None else timeout

@@ -38,17 +38,20 @@ class Keeper:
 
         Raises:
             ConfigurationError: there is none of this name.
-            StorageUnavailableError: it did not answer.
+            StorageUnavailableError: it did not answer, or the database below did not.
         """
         state = self.state
-        if state.current is None:
-            current = state.options.make_embedder(state.folder.path)
-            state.current, state.serving = current, self._embedder_of(state.folder.manifest(), current)
+        if state.current is None:  # a name that is none is refused, whether the database answers or not
+            state.current = state.options.make_embedder(state.folder.path.parent)
+        if state.serving is None:
+            state.locate()
+            state.serving = self._embedder_of(state.folder.manifest(), state.current)
         return state.current
 
     def step(self) -> bool:
         """Do a little of what there is to do; say whether there is more of it at once."""
         state = self.state
+        state.locate()
         current = self.prepare()
         state.owned = state.folder.claim()
         if not state.owned or state.folder.fence() != state.outbox.fence:

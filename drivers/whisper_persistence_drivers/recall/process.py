@@ -26,6 +26,15 @@ _CHUNK: Final = 1 << 20
 _ENDING: Final = 5.0
 
 
+class RefusedError(StorageDamagedError):
+    """A method of the child's raised; `kind` is the class of what it raised, since its words may be private."""
+
+    def __init__(self, operation: str, kind: str) -> None:
+        """Say which method it was."""
+        super().__init__(f"the index refused {operation} ({kind}): it is built anew")
+        self.kind = kind
+
+
 @attrs.define(eq=False)
 class ChildProcess:
     """One child process; calls come one after the other.
@@ -78,7 +87,7 @@ class ChildProcess:
 
         Raises:
             StorageUnavailableError: it is gone, did not answer in time, or could not reach its server.
-            StorageDamagedError: the method raised.
+            RefusedError: the method raised.
         """
         deadline = time.monotonic() + timeout
         if not self._turn.acquire(timeout=timeout):
@@ -99,7 +108,7 @@ class ChildProcess:
             raise StorageUnavailableError("the index server cannot be reached: search goes on without it")
         if answer.error:
             self.dirty = self.dirty or writes
-            raise StorageDamagedError(f"the index refused {call.operation} ({answer.error}): it is built anew")
+            raise RefusedError(call.operation, answer.error)
         return answer.value
 
     def _send(self, frame: bytes, deadline: float) -> None:

@@ -6,9 +6,12 @@ import time
 from typing import Final
 
 from whisper_persistence.errors import StorageDamagedError, StorageUnavailableError
+from whisper_persistence.neighbours import RADIUS
+from whisper_persistence.records import Message
 from whisper_persistence_drivers.recall.following import News, NotTakenError
 from whisper_persistence_drivers.recall.index import Index
 from whisper_persistence_drivers.recall.labels import entry_of, item_of
+from whisper_persistence_drivers.recall.sources import key_of, load_shown
 from whisper_persistence_drivers.recall.state import State
 from whisper_persistence_drivers.recall.surroundings import around
 
@@ -55,13 +58,22 @@ def push_to(state: State, index: Index, news: News) -> None:
     Raises:
         StorageUnavailableError, StorageDamagedError: it did not take them all.
     """
-    near = around(state.below, index.model, news.changed) if news.changed else []
-    index.upsert([entry_of(state.namespace, *pair) for pair in near])
     gone = [item_of(state.namespace, *key) for key in news.gone]
-    if gone and index.load(gone):
-        index.delete(gone)
+    edited = [item_of(state.namespace, *key_of(message)) for message in news.changed if message.edited_at]
+    left = index.load([*gone, *edited]) if gone or edited else {}
+    changed = [*news.changed, *_bereft(state, index, news.first)]
+    near = around(state.below, index.model, changed) if changed else []
+    index.upsert([entry_of(state.namespace, *pair) for pair in near])
+    index.delete([item for item in gone if item in left])
+    if left:  # neither a vector that is removed nor one that is replaced goes from the index's files
         with state.scrubbing:
             state.scrub_at = state.scrub_at or time.monotonic() + _SCRUB_AFTER
     for conversation_id, first in news.first.items():
         index.delete_before(conversation_id, first)
     state.pushed += len(near) + len(gone) + (_MANY if news.first else 0)
+
+
+def _bereft(state: State, index: Index, first: dict[str, int]) -> list[Message]:
+    """Return the messages that lose neighbours, where conversations show nothing before a position any more."""
+    keys = [(talk, item) for talk, place in first.items() for item in index.first_from(talk, place, RADIUS)]
+    return list(load_shown(state.below, keys).values())

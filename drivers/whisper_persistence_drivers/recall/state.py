@@ -15,7 +15,7 @@ from whisper_persistence_drivers.recall.folder import Folder, Manifest
 from whisper_persistence_drivers.recall.following import News, Outbox
 from whisper_persistence_drivers.recall.index import Index
 from whisper_persistence_drivers.recall.options import Options
-from whisper_persistence_drivers.recall.sources import vector_pages
+from whisper_persistence_drivers.recall.sources import database_of, vector_pages
 
 _log: Final = logging.getLogger(__name__)
 
@@ -73,6 +73,19 @@ class State:
     _measured_at: float = -_MEASURE_EVERY
     _grown: int = 0
     scrubbing: Any = attrs.field(factory=threading.Condition, repr=False)
+
+    def is_located(self) -> bool:
+        """Say whether it is known which folder is that of the database below."""
+        return self.folder.former is not None
+
+    def locate(self) -> None:
+        """Find the folder of the database below.
+
+        Raises:
+            StorageUnavailableError: it did not say yet which one it is.
+        """
+        if not self.is_located():
+            self.folder.belong_to(database_of(self.below), self.namespace)
 
     def needs_index(self) -> bool:
         """Say whether there are so many vectors that an index is worth having."""

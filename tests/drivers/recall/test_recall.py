@@ -150,6 +150,37 @@ def test_what_goes_from_sql_goes_from_the_index_and_its_files(memories: Any) -> 
     assert memory.settle().details["vectors"] == 19
 
 
+def test_the_vector_of_former_words_goes_from_the_files_after_an_edit(memories: Any) -> None:
+    memory = memories.open()
+    memory.say(5)
+    memory.settle()
+    former = indexed_vectors(memory)
+    assert former["m3"] in memory.files()
+
+    memory.store.update_messages([MessageEdit("talk", "m3", "never mind")])
+    memory.settle()
+
+    assert former["m3"] not in memory.files()
+    assert indexed_vectors(memory).keys() == former.keys()
+
+
+def test_what_was_cleared_is_gone_from_the_meaning_of_what_is_shown(memories: Any) -> None:
+    memory = memories.open()
+    users = [Message("talk", f"u{n % 3}", "bot", memory.saying(n), message_id=f"m{n}") for n in range(30)]
+    memory.store.save_messages(users)
+    memory.settle()
+    former = indexed_vectors(memory)
+
+    memory.store.update_messages([ClearMark("talk", through=10)])
+    memory.settle()
+    left = indexed_vectors(memory)
+
+    assert sorted(left) == sorted(f"m{n}" for n in range(10, 30))
+    assert {name for name, values in left.items() if values != former[name]} == {f"m{n}" for n in range(10, 22)}
+    for _ in jobs.audit(memory.state.below, "default", memory.state.index, lambda: 0):
+        pass  # raises where a vector is not as a new build would have it
+
+
 @pytest.mark.long
 def test_neighbours_across_redacted_messages_follow_each_other_in_the_index_as_in_a_new_build(memories: Any) -> None:
     memory = memories.open()

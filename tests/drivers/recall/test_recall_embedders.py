@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from whisper_persistence.errors import ConfigurationError
 from whisper_persistence.records import State, VectorQuery
 
 
@@ -88,6 +89,21 @@ def test_an_embedder_that_answers_nonsense_breaks_nothing(memories: Any, embedde
 
     assert memory.health().tier == "chroma-recall"
     assert all(hit.message.content for hit in result.hits)
+
+
+@pytest.mark.parametrize(
+    ("embedder", "given"),
+    [("chroma:nope", {}), ("chroma:openai", {}), ("chroma:default", {"no_such_option": "private"})],
+)
+def test_one_of_chromas_embedding_functions_that_cannot_be_made_is_refused_by_name(
+    memories: Any, monkeypatch: pytest.MonkeyPatch, embedder: str, given: dict[str, str]
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ConfigurationError, match=f"embedder {embedder} cannot be made") as caught:
+        memories.open(embedder=embedder, embedder_options=given)
+
+    assert "built anew" not in str(caught.value)
+    assert "private" not in str(caught.value)
 
 
 @pytest.mark.long
