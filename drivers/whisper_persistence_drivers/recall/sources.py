@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from whisper_persistence.errors import StorageUnavailableError
 from whisper_persistence.hookspecs import Below
-from whisper_persistence.records import Message, State, Vector, VectorQuery, Window
+from whisper_persistence.records import Message, Vector, VectorQuery, Window
 
 #: How many vectors or messages are read at once: the most that one call may ask for.
 PAGE: Final = 1_000
@@ -20,19 +19,6 @@ Pair = tuple[Message, bytes]
 def key_of(record: Message | Vector) -> Key:
     """Return the ids of the conversation and the message that a record is of."""
     return record.conversation_id, record.message_id
-
-
-def database_of(below: Below) -> str:
-    """Return what tells the database below from every other one; empty where it has nothing that does.
-
-    Raises:
-        StorageUnavailableError: it did not answer.
-    """
-    tiers = below.check_health() or ()
-    names = [str(tier.details["installation"]) for tier in tiers if "installation" in tier.details]
-    if not names and any(tier.state is State.DOWN for tier in tiers):
-        raise StorageUnavailableError("the database below did not say which one it is: it is asked again")
-    return ":".join(names)
 
 
 def load_shown(below: Below, keys: Sequence[Key]) -> dict[Key, Message]:

@@ -10,12 +10,13 @@ from typing import Any, Final
 import attrs
 
 from whisper_persistence.hookspecs import Below
+from whisper_persistence_drivers.installations import installation_of
 from whisper_persistence_drivers.recall.embedders import Embedder
 from whisper_persistence_drivers.recall.folder import Folder, Manifest
 from whisper_persistence_drivers.recall.following import News, Outbox
 from whisper_persistence_drivers.recall.index import Index
 from whisper_persistence_drivers.recall.options import Options
-from whisper_persistence_drivers.recall.sources import database_of, vector_pages
+from whisper_persistence_drivers.recall.sources import vector_pages
 
 _log: Final = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ class State:
             StorageUnavailableError: it did not say yet which one it is.
         """
         if not self.is_located():
-            self.folder.belong_to(database_of(self.below), self.namespace)
+            self.folder.belong_to(installation_of(self.below) or "", self.namespace)
 
     def needs_index(self) -> bool:
         """Say whether there are so many vectors that an index is worth having."""
