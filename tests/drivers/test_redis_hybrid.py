@@ -33,6 +33,7 @@ from whisper_persistence.hookspecs import Below, ConversationSpecs, LifecycleSpe
 from whisper_persistence.plugins import Chain
 from whisper_persistence.records import State
 from whisper_persistence.testing.model import ModelDriver
+from whisper_persistence.testing.redis_servers import RedisServer
 
 PRIVATE = "sesame"
 
@@ -340,6 +341,18 @@ def test_what_threads_say_in_another_order_than_it_was_written_in_is_told_in_tha
         head, *lines = server.get(recents(store).key("talk")).splitlines()
 
     assert (head.split()[1], lines[1:]) == (b"3", [b"second", b"third"])
+
+
+def test_a_wrong_password_is_told_by_health(tmp_path):
+    with RedisServer.running() as server:
+        server.ask("CONFIG", "SET", "requirepass", "secret")
+        wrong = RedisHybridDriver(server.url(), password="wrong")  # noqa: S106
+        with Store(Chain.of({"redis-hybrid": wrong, "sqlite": SqliteDriver(tmp_path / "memory.db")})) as store:
+            store.save_messages([say(1)])
+            recents, record = store.check_health()
+
+    assert (recents.state, record.state) == (State.DOWN, State.UP)
+    assert recents.details["error"] == "does not answer (AuthenticationError)"
 
 
 def test_it_needs_a_database_of_record_below_it(redis_url):

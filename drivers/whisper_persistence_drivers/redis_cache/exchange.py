@@ -78,7 +78,7 @@ class _Talk:
                 raise LostError
             well = True
         except (RedisError, OSError) as error:
-            outcome = judged(error)
+            outcome = judged(self.server, error)
         finally:
             if not well:
                 give_back(self.server, self.ticket, self.connection, outcome, spent=False)
@@ -101,7 +101,7 @@ class _Talk:
                     found.append(error)
             outcome = Outcome.OK
         except (RedisError, OSError) as error:
-            outcome = judged(error)
+            outcome = judged(self.server, error)
         finally:
             give_back(self.server, self.ticket, self.connection, outcome, spent=outcome is Outcome.OK)
         return found + [None] * (len(self.positions) - len(found))

@@ -85,6 +85,9 @@ class Life:
             "breaker_openings": sum(server.breaker.opened for server in servers),
             **shared,
         }
+        if silent:
+            problems = {server.problem for server, answer in zip(servers, answers, strict=True) if not answer}
+            details["error"] = f"does not answer ({', '.join(sorted(problems))})"
         if not servers or silent == len(servers):
             return TierHealth(tier, State.DOWN, None, details)
         details["used_memory"] = sum(int(answer.get("used_memory", 0)) for answer in answers)

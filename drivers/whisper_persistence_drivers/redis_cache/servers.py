@@ -18,10 +18,12 @@ class Server:
     Attributes:
         pool: connections to it.
         breaker: whether it may be asked.
+        problem: the class of the error that it failed with last.
     """
 
     pool: Any
     breaker: Breaker = attrs.field(factory=lambda: Breaker("redis"))
+    problem: str = ""
 
 
 class Servers(Protocol):
@@ -146,16 +148,17 @@ def ask_all(server: Server, commands: Sequence[Sequence[Any]]) -> list[Any]:
         answers = [connection.read_response(disconnect_on_error=True) for _ in commands]
         outcome = Outcome.OK
     except (RedisError, OSError) as error:
-        outcome, answers = Outcome.OK if isinstance(error, ResponseError) else judged(error), []
+        outcome, answers = Outcome.OK if isinstance(error, ResponseError) else judged(server, error), []
     finally:
         give_back(server, ticket, connection, outcome, spent=outcome is Outcome.OK and bool(answers))
     return answers
 
 
-def judged(error: Exception) -> Outcome:
-    """Return what an error of redis-py means for the breaker."""
+def judged(server: Server, error: Exception) -> Outcome:
+    """Return what an error of redis-py means for the breaker, and note it."""
     from redis.exceptions import TimeoutError as PassedDeadlineError
 
+    server.problem = type(error).__name__
     return Outcome.LATE if isinstance(error, PassedDeadlineError) else Outcome.FAILED
 
 
