@@ -192,7 +192,7 @@ def test_the_checks_use_the_commands_of_the_readme():
 def test_every_environment_name_that_is_shown_is_one_that_is_read():
     shown = set(re.findall(r"WHISPER_PERSISTENCE_[A-Z_]+", "".join(page.read_text(encoding="utf-8") for page in PAGES)))
     read = {"DRIVERS", "OBSERVERS", "URL", "NAMESPACE", "CONFIG", "PRESET", "WORKERS", "SQLITE_PATH", ""}
-    read |= {"POSTGRES_PASSWORD", "REDIS_HYBRID_PASSWORD", "SQLITE_TAMPER_EVIDENCE", "SQLITE_TAMPER_KEY"}
+    read |= {"POSTGRES_PASSWORD", "REDIS_HYBRID_PASSWORD", "SQLITE_TAMPER_EVIDENCE", "SQLITE_TAMPER_KEY", "SHRINK"}
 
     assert shown <= {f"WHISPER_PERSISTENCE_{name}" for name in read}
 
